@@ -1,0 +1,176 @@
+package history
+
+import "time"
+
+// Payload is a value that user code gave or takes, encoded by the user's codec
+// (JSON by default). The engine treats it as bytes. A nil Payload is absent,
+// which is not the same as an empty one.
+type Payload []byte
+
+// NoID is the ID of every event that is not the record of a decision.
+const NoID int32 = -1
+
+// Event is one entry of an execution's history.
+type Event struct {
+	// ID is the orchestrator's own sequence number of the decision that the event
+	// records; such IDs grow strictly through a history. Everything else has [NoID].
+	ID int32
+	// Time is the partition's clock when the event was recorded.
+	Time time.Time
+	// Body says what happened.
+	Body Body
+	// Extra holds fields that this version does not know, as they came.
+	Extra []byte
+}
+
+// Body is what happened. The set of bodies is sealed.
+type Body interface {
+	// Kind returns the event's number in stored form, which is the field number
+	// of the event in the Durable Task protocol's HistoryEvent.
+	Kind() Kind
+}
+
+// Kind numbers the bodies. Numbers are stored and never reused.
+type Kind uint8
+
+// The kinds of events. The gaps are the Durable Task events that are not
+// produced yet (sub-orchestrations 9–11, events 16–17, suspend and resume
+// 21–22, entities 23–29, rewind 30).
+const (
+	KindExecutionStarted    Kind = 3
+	KindExecutionCompleted  Kind = 4
+	KindExecutionTerminated Kind = 5
+	KindTaskScheduled       Kind = 6
+	KindTaskCompleted       Kind = 7
+	KindTaskFailed          Kind = 8
+	KindTimerCreated        Kind = 12
+	KindTimerFired          Kind = 13
+	KindOrchestratorStarted Kind = 14
+	KindContinueAsNew       Kind = 20
+	// Kinds from 64 on are our own; they never go to a Durable Task SDK.
+	KindTimerCanceled Kind = 64
+	KindTaskCanceled  Kind = 65
+)
+
+type (
+	// OrchestratorStarted begins every episode. Its event's time is the
+	// orchestrator's clock during that episode.
+	OrchestratorStarted struct{}
+
+	// ExecutionStarted is the first thing that arrives at an execution.
+	ExecutionStarted struct {
+		Name        string
+		Version     string
+		Input       Payload
+		ExecutionID ExecutionID
+		Parent      *ParentInstance
+		// ScheduledStart is when the first episode may run; zero is at once.
+		ScheduledStart time.Time
+		TraceParent    string
+		Tags           map[string]string
+	}
+
+	// ExecutionCompleted is the last decision of an execution, or the server's
+	// record that it ended the execution itself (terminate).
+	ExecutionCompleted struct {
+		Status  Status
+		Result  Payload
+		Failure *Failure
+	}
+
+	// ExecutionTerminated arrives when somebody asks for the end.
+	ExecutionTerminated struct {
+		Reason  Payload
+		Recurse bool
+	}
+
+	// TaskScheduled decides that an activity is to run.
+	TaskScheduled struct {
+		Name        string
+		Version     string
+		Input       Payload
+		Retry       *RetryPolicy  // nil: one attempt
+		Timeout     time.Duration // of one attempt, start to close; 0: none
+		TraceParent string
+		Tags        map[string]string
+	}
+
+	// TaskCompleted arrives when an activity returned a result.
+	TaskCompleted struct {
+		TaskID int32
+		Result Payload
+	}
+
+	// TaskFailed arrives when an activity failed for good.
+	TaskFailed struct {
+		TaskID  int32
+		Failure *Failure
+	}
+
+	// TaskCanceled decides that the result of a scheduled activity is not wanted
+	// any more: its pending row goes, a running attempt is told.
+	TaskCanceled struct{ TaskID int32 }
+
+	// TimerCreated decides that a timer is to fire.
+	TimerCreated struct{ FireAt time.Time }
+
+	// TimerFired arrives when a timer is due by the partition's clock.
+	TimerFired struct {
+		TimerID int32
+		FireAt  time.Time
+	}
+
+	// TimerCanceled decides that a timer is not wanted any more.
+	TimerCanceled struct{ TimerID int32 }
+)
+
+// Kind implements Body.
+func (OrchestratorStarted) Kind() Kind  { return KindOrchestratorStarted }
+func (*ExecutionStarted) Kind() Kind    { return KindExecutionStarted }
+func (*ExecutionCompleted) Kind() Kind  { return KindExecutionCompleted }
+func (*ExecutionTerminated) Kind() Kind { return KindExecutionTerminated }
+func (*TaskScheduled) Kind() Kind       { return KindTaskScheduled }
+func (*TaskCompleted) Kind() Kind       { return KindTaskCompleted }
+func (*TaskFailed) Kind() Kind          { return KindTaskFailed }
+func (*TaskCanceled) Kind() Kind        { return KindTaskCanceled }
+func (*TimerCreated) Kind() Kind        { return KindTimerCreated }
+func (*TimerFired) Kind() Kind          { return KindTimerFired }
+func (*TimerCanceled) Kind() Kind       { return KindTimerCanceled }
+
+// ParentInstance names the orchestration that started this one.
+type ParentInstance struct {
+	Name      string
+	Instance  InstanceID
+	Execution ExecutionID
+	TaskID    int32
+}
+
+// RetryPolicy says how the partition's leader repeats a failing activity. It
+// travels with the scheduled activity, so retries need no orchestrator.
+type RetryPolicy struct {
+	MaxAttempts  int           // attempts in all, at least 1
+	First        time.Duration // wait before the second attempt
+	Backoff      float64       // factor from one wait to the next, at least 1
+	MaxInterval  time.Duration // longest wait; 0: no limit
+	Total        time.Duration // no new attempt later than this after the first; 0: no limit
+	NonRetryable []string      // error codes ([Failure].Code) that end the retries
+}
+
+// Episode is what one pass of an orchestrator decided.
+type Episode struct {
+	// Decided holds the decisions in order, each with its ID. Where the execution
+	// ended, the last is an *[ExecutionCompleted].
+	Decided []Event
+	// CustomStatus is the value after the episode; nil where there is none.
+	CustomStatus Payload
+}
+
+// Completion returns the decision that ended the execution, or nil.
+func (e Episode) Completion() *ExecutionCompleted {
+	if n := len(e.Decided); n > 0 {
+		if c, ok := e.Decided[n-1].Body.(*ExecutionCompleted); ok {
+			return c
+		}
+	}
+	return nil
+}

@@ -1,0 +1,27 @@
+package history
+
+// Failure says how user code failed. A user's failing activity is data: it is
+// recorded, it crosses nodes and languages, and the authoring API turns it back
+// into an error that answers errors.Is and errors.As.
+type Failure struct {
+	// Type is the error's Go type or, from other SDKs, its class name.
+	Type string
+	// Code identifies a registered sentinel or type; empty where there is none.
+	Code    string
+	Message string
+	Stack   string
+	// NonRetriable ends retries at once.
+	NonRetriable bool
+	// Data is the value of a registered error type, encoded by the user's codec.
+	Data Payload
+	// Inner holds what the error wraps; more than one where errors were joined.
+	Inner []*Failure
+	// Extra holds fields that this version does not know, as they came.
+	Extra []byte
+}
+
+// Failure types that the system itself gives.
+const (
+	FailurePanic   = "panic"
+	FailureTimeout = "timeout"
+)

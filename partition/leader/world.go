@@ -1,0 +1,135 @@
+package leader
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/reprise-run/reprise/history"
+)
+
+// Log is one reign over the partition's replicated log: from the moment this
+// replica's Open was applied until leadership is lost or one of its entries is
+// refused. *raftlog.Reign implements it.
+type Log interface {
+	// Epoch identifies the reign. Epochs of a partition rise.
+	Epoch() uint64
+	// Propose hands over a Pebble batch (its Repr; every key inside the
+	// partition's range) and returns its sequence number: 1, 2, 3, … within the
+	// reign. It does not wait. Only the leader's loop calls it. An error ends the
+	// reign. The log keeps the batch.
+	Propose(batch []byte) (sequence uint64, err error)
+	// Applied returns the sequence number of the newest entry of this reign that
+	// this replica has applied. It is 0 at first.
+	Applied() uint64
+	// Advanced is signalled (capacity 1, coalesced) whenever Applied rose.
+	Advanced() <-chan struct{}
+	// State reads what this replica has applied. Reads are valid during the reign.
+	State() pebble.Reader
+	// Confirm is the read check: it returns nil only if, at some moment after the
+	// call began, this replica led the partition. Any goroutine may call it.
+	Confirm(ctx context.Context) error
+}
+
+// ExecutionKey names an execution within one reign; kept executions never
+// outlive their reign, because what they saw may not have been committed.
+type ExecutionKey struct {
+	Partition uint32
+	Epoch     uint64
+	Hub       history.TaskHub
+	Instance  history.InstanceID
+	Execution history.ExecutionID
+}
+
+// EpisodeRequest asks for one episode.
+type EpisodeRequest struct {
+	Key     ExecutionKey
+	Name    string
+	Version string
+	// Episodes is how many episodes were recorded before this one. An executor
+	// that keeps the execution after exactly so many runs it on; any other
+	// rebuilds it from History.
+	Episodes int64
+	// History returns all recorded events of the execution, in order. Any
+	// goroutine may call it while the request runs.
+	History func(context.Context) ([]history.Event, error)
+	// Arrived is what arrived since, beginning with OrchestratorStarted.
+	Arrived []history.Event
+}
+
+// ErrUnbound says that nobody binds the name (or the version) at present. The
+// instance waits, visibly, until [Leader.BindingsChanged].
+var ErrUnbound = errors.New("no node binds the name")
+
+// Executor runs user code of orchestrators. It is safe for concurrent use; the
+// leader never asks for two episodes of one execution at the same time.
+type Executor interface {
+	// Episode runs one episode and returns what was decided. It may take as long
+	// as the user's code takes. Errors: [ErrUnbound];
+	// *[history.NondeterminismError], which parks the instance; anything else is
+	// passing and the leader asks again later. A failing or panicking
+	// orchestrator is no error but an ExecutionCompleted with a failure.
+	Episode(ctx context.Context, req EpisodeRequest) (history.Episode, error)
+	// Forget drops the kept execution, if there is one. It does not block.
+	Forget(key ExecutionKey)
+	// ForgetReign drops every kept execution of a reign. It does not block.
+	ForgetReign(partition uint32, epoch uint64)
+}
+
+// AttemptID names one attempt of one activity.
+type AttemptID struct {
+	Partition uint32
+	Hub       history.TaskHub
+	Instance  history.InstanceID
+	Execution history.ExecutionID
+	TaskID    int32
+	Fence     Fence
+}
+
+// Fence orders the attempts of one activity: it rises with each attempt, also
+// across leaders, without a write of its own.
+type Fence struct {
+	Epoch uint64
+	N     uint64
+}
+
+// ActivityTask is one attempt of an activity, ready to run.
+type ActivityTask struct {
+	Attempt AttemptID
+	Number  int // 1 for the first attempt
+	Name    string
+	Version string
+	Input   history.Payload
+	// Key is the idempotency key: the same for all attempts of the activity.
+	Key         string
+	Timeout     time.Duration // start to close; 0: none
+	TraceParent string
+	Tags        map[string]string
+}
+
+// ActivityResult is how an attempt ended. Failure is nil if it succeeded.
+type ActivityResult struct {
+	Attempt AttemptID
+	Node    string // which node ran it, for people
+	Result  history.Payload
+	Failure *history.Failure
+}
+
+// Dispatcher brings attempts of activities to nodes that have the function. It
+// is safe for concurrent use. Results come back through [Leader.Complete].
+type Dispatcher interface {
+	// Dispatch takes an attempt, or returns false when no node has room for this
+	// activity now; then [Leader.CapacityFreed] is called later. A name that
+	// nobody binds is no room. It does not block.
+	Dispatch(task ActivityTask) bool
+	// Cancel tells the node that runs the attempt that its result is not wanted.
+	// It does not block.
+	Cancel(attempt AttemptID)
+	// Survey asks every node which attempts of the partition it runs, or holds
+	// the result of, and returns when every node has answered or was declared
+	// dead, after 5 s at most. From then on these nodes refuse work of lower
+	// epochs, and send their results to this leader.
+	Survey(ctx context.Context, partition uint32, epoch uint64) []AttemptID
+}
