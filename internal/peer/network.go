@@ -79,3 +79,24 @@ func Call(ctx context.Context, n Network, to NodeID, method Method, class Class,
 	a := <-ch
 	return a.body, a.err
 }
+
+// A LossReporter is a [Network] that tells when a peer's process is gone: its
+// address refuses, its connection was reset, or another incarnation answers
+// there. It is a hint: a process that is only cut off is not reported, and a
+// report may be wrong. f is set before traffic begins and must not block.
+type LossReporter interface {
+	OnLost(f func(NodeID))
+}
+
+// Limits of a [Network].
+const (
+	// MaxMessageBytes is the longest body of a request or an answer.
+	MaxMessageBytes = 64 << 20
+	// maxQueuedBytes and maxQueuedMessages bound what waits for one peer in one
+	// class; what is over is refused with ErrBusy. One message always fits.
+	maxQueuedBytes    = 64 << 20
+	maxQueuedMessages = 1 << 16
+)
+
+// ErrTooLong: the body is over [MaxMessageBytes]; nothing was sent.
+var ErrTooLong = errors.New("message is too long")
