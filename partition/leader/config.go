@@ -1,0 +1,74 @@
+package leader
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Config is what a leader is made of.
+type Config struct {
+	Partition  uint32
+	Log        Log
+	Executor   Executor
+	Dispatcher Dispatcher
+	// Clock reads the wall clock. The partition's clock follows it but never runs
+	// backward. Nil: time.Now.
+	Clock func() time.Time
+	// Logger gets what people should know. Nil: nothing is logged.
+	Logger *slog.Logger
+	Limits Limits
+	// Faults plants bugs, for tests of the tests. Nil in production.
+	Faults *Faults
+}
+
+// Limits bound what a leader holds and does at a time. A zero field takes the
+// default.
+type Limits struct {
+	// Mailbox is how many requests may wait for the loop; one more is refused with
+	// [ErrOverloaded]. Default 8192.
+	Mailbox int
+	// Results is how many results of activities may wait for the loop. Default 65536.
+	Results int
+	// Episodes is how many episodes run at a time. Those that do not yield within a
+	// second are not counted, up to 16 times this number. Default 64.
+	Episodes int
+	// Instances is how many idle instances are kept in memory. Default 16384.
+	Instances int
+	// Runnable is how many instances may wait for a turn in memory before timers
+	// and the ready list are left where they are. Default 8192.
+	Runnable int
+	// Waiters is how many [Leader.Wait] calls may wait. Default 65536.
+	Waiters int
+	// Tasks is how many attempts of one activity name wait in memory for room; the
+	// others are read from the state as room appears. Default 4096.
+	Tasks int
+	// Timers is how many timers are held in memory, those due first. Default 4096.
+	Timers int
+	// InFlight is how many entries may be on their way before a new one waits and
+	// grows. Default 2.
+	InFlight int
+	// EntryBytes is the size at which an entry is closed. Default 256 KiB.
+	EntryBytes int
+	// Spill is how long mail waits for its episode before it is stored in the
+	// inbox and acknowledged. Default 20 ms.
+	Spill time.Duration
+	// Stuck is how long an episode may run before its instance is parked, as one
+	// that does not yield. Default 1 minute.
+	Stuck time.Duration
+	// AnswerWindow is how long answers to requests are remembered. Default 10
+	// minutes.
+	AnswerWindow time.Duration
+}
+
+// Faults are bugs on purpose: the general fault tests must find each of them.
+type Faults struct {
+	// AckBeforeCommit lets effects leave when their entry is proposed.
+	AckBeforeCommit bool
+	// NoDedup forgets the answers to requests, and takes every result of an
+	// activity as new.
+	NoDedup bool
+	// ReadFromMemory answers reads without a read check, from the leader's memory.
+	ReadFromMemory bool
+	// LocalTimers fires timers by the wall clock instead of the partition's.
+	LocalTimers bool
+}
