@@ -1,0 +1,182 @@
+package cluster
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/reprise-run/reprise/internal/peer"
+	"github.com/reprise-run/reprise/partition/leader"
+)
+
+// DefaultPartitions is how many partitions a new cluster has if nobody says
+// otherwise: near the peak of throughput on three nodes.
+const DefaultPartitions = 12
+
+// MaxPartitions bounds [Config].Partitions: more Raft groups cost more in
+// heartbeats than they bring.
+const MaxPartitions = 64
+
+// Config is what a node is made of. Name and DataDir are needed, and either the
+// three addresses or an injected world.
+type Config struct {
+	// Name is the node's name, unique in its cluster and kept for ever.
+	Name string
+	// DataDir is the node's directory. It is created.
+	DataDir string
+
+	// APIAddr is where clients reach the node (host:port). The node only tells it
+	// to others; serving it is the caller's matter.
+	APIAddr string
+	// PeerAddr is where nodes reach each other (TCP).
+	PeerAddr string
+	// GossipAddr is where membership is exchanged (TCP and UDP).
+	GossipAddr string
+	// Join holds gossip addresses of nodes, any of them. Not needed after the
+	// first start, which stores the addresses of all.
+	Join []string
+	// BootstrapExpect is how many nodes found a new cluster together. 0 and 1: one
+	// node alone, if Join is empty; with Join, 0 is a node that only joins.
+	BootstrapExpect int
+	// Partitions is how many partitions a new cluster gets; 0 is
+	// [DefaultPartitions]. It is fixed when the cluster is founded.
+	Partitions int
+
+	// TLSCert, TLSKey and TLSCA are PEM files for mutual TLS between nodes.
+	TLSCert, TLSKey, TLSCA string
+	// GossipKey encrypts gossip: 16, 24 or 32 bytes.
+	GossipKey []byte
+	// Insecure allows listen addresses that are not loopback without TLS and a
+	// gossip key.
+	Insecure bool
+
+	// Labels describe the node to people.
+	Labels map[string]string
+	// Activities is how many activities run here at a time; 0 is 64 for each
+	// processor that Go uses.
+	Activities int
+	// Limits bound each leader on this node.
+	Limits leader.Limits
+	// Logger gets what people should know; nil: slog.Default.
+	Logger *slog.Logger
+	// OnFatal is called when the node cannot go on (a failed disk, a damaged
+	// store, another cluster's data). It must not return to a node in use; nil:
+	// the error is logged and the process exits with code 7.
+	OnFatal func(error)
+
+	// The injected world, for tests and simulation. FS nil: the disk. Clock nil:
+	// time.Now. Network and Members nil: TCP and memberlist.
+	FS      vfs.FS
+	Clock   func() time.Time
+	Network peer.Network
+	Members Membership
+	// Faults plants bugs in leaders, for tests of the tests.
+	Faults *leader.Faults
+}
+
+// withDefaults checks the configuration and fills what was left out.
+func (c Config) withDefaults() (Config, error) {
+	invalid := func(format string, args ...any) (Config, error) {
+		return c, fmt.Errorf("%w: "+format, append([]any{ErrConfig}, args...)...)
+	}
+	if err := validNodeName(c.Name); err != nil {
+		return invalid("node name %q %v", c.Name, err)
+	}
+	switch {
+	case c.DataDir == "":
+		return invalid("no data directory")
+	case c.BootstrapExpect < 0:
+		return invalid("bootstrap-expect is %d; it cannot be negative", c.BootstrapExpect)
+	case c.Partitions < 0 || c.Partitions > MaxPartitions:
+		return invalid("%d partitions; 1 to %d are possible", c.Partitions, MaxPartitions)
+	case c.BootstrapExpect > 1 && len(c.Join) == 0 && c.Members == nil:
+		return invalid("bootstrap-expect is %d, but there is nobody to join; name the gossip addresses of the other nodes", c.BootstrapExpect)
+	}
+	if c.Partitions == 0 {
+		c.Partitions = DefaultPartitions
+	}
+	if c.BootstrapExpect == 0 && len(c.Join) == 0 && c.Members == nil {
+		c.BootstrapExpect = 1
+	}
+	if c.Activities <= 0 {
+		c.Activities = 64 * runtime.GOMAXPROCS(0)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.FS == nil {
+		c.FS = vfs.Default
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.OnFatal == nil {
+		logger := c.Logger
+		c.OnFatal = func(err error) {
+			logger.Error("node cannot go on", "error", err)
+			os.Exit(7)
+		}
+	}
+	if len(c.TLSCert) > 0 != (len(c.TLSKey) > 0) || len(c.TLSCert) > 0 != (len(c.TLSCA) > 0) {
+		return invalid("TLS needs a certificate, a key and a CA")
+	}
+	if n := len(c.GossipKey); n != 0 && n != 16 && n != 24 && n != 32 {
+		return invalid("the gossip key has %d bytes; it needs 16, 24 or 32", n)
+	}
+	for _, a := range []struct {
+		what, addr string
+		needed     bool
+	}{
+		{"peer address", c.PeerAddr, c.Network == nil},
+		{"gossip address", c.GossipAddr, c.Members == nil},
+		{"API address", c.APIAddr, false},
+	} {
+		if a.addr == "" {
+			if a.needed {
+				return invalid("no %s", a.what)
+			}
+			continue
+		}
+		host, _, err := net.SplitHostPort(a.addr)
+		if err != nil {
+			return invalid("%s %q: %v", a.what, a.addr, err)
+		}
+		secure := c.TLSCert != "" && len(c.GossipKey) > 0
+		if !isLoopback(host) && !secure && !c.Insecure && c.Network == nil {
+			return invalid("%s %s is not loopback: anybody who reaches it could read and change everything; give TLS files and a gossip key, or say that it shall be insecure", a.what, a.addr)
+		}
+	}
+	return c, nil
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// validNodeName says why a name cannot name a node: it is part of Raft server
+// IDs ("<hex>@<name>") and of host-like lists.
+func validNodeName(name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("is empty")
+	case len(name) > 64:
+		return fmt.Errorf("has %d bytes; at most 64 are allowed", len(name))
+	}
+	for _, r := range name {
+		if !(r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.", r))) {
+			return fmt.Errorf("has the character %q; letters, digits and - _ . are allowed", r)
+		}
+	}
+	return nil
+}
