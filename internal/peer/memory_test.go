@@ -80,6 +80,7 @@ func TestMemoryReorders(t *testing.T) {
 				a.Request(t.Context(), "b", "n", Normal, []byte{'a' + byte(i)}, func([]byte, error) {})
 			}
 			time.Sleep(time.Second)
+			synctest.Wait()
 			got = string(*handled)
 		})
 		return got
@@ -103,6 +104,7 @@ func TestMemoryPause(t *testing.T) {
 		done := make(chan error, 1)
 		a.Request(t.Context(), "b", "n", Normal, []byte{1}, func(_ []byte, err error) { done <- err })
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if len(*handled) != 0 || len(done) != 0 {
 			t.Fatal("a paused node handled a request")
 		}
@@ -140,5 +142,6 @@ func TestMemoryBusy(t *testing.T) {
 		}
 		cancel()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 	})
 }
