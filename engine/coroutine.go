@@ -1,0 +1,150 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/reprise-run/reprise/history"
+)
+
+// coroutine is the body of the user's coroutine: the program, from its start to
+// its end. The values that it yields carry nothing; a yield means "waiting".
+func (x *Execution) coroutine(yield func(struct{}) bool) {
+	x.yield = yield
+	x.goroutine = goroutineID()
+	returned := false
+	defer func() {
+		v := recover()
+		switch {
+		case x.unwinding || x.err != nil || returned:
+		case v != nil:
+			x.complete(failed(&history.Failure{Type: history.FailurePanic, Message: fmt.Sprint(v), Stack: panicStack()}))
+		default:
+			x.complete(failed(&history.Failure{Type: history.FailurePanic, Message: "the orchestrator called runtime.Goexit"}))
+			// Goexit would spread to the caller of next, so it stays here until Close.
+			x.yield(struct{}{})
+		}
+	}()
+	result, failure := x.program(&Handle{x})
+	returned = true
+	if failure != nil {
+		x.complete(failed(failure))
+		return
+	}
+	x.complete(&history.ExecutionCompleted{Status: history.Completed, Result: result})
+}
+
+func failed(f *history.Failure) *history.ExecutionCompleted {
+	return &history.ExecutionCompleted{Status: history.Failed, Failure: f}
+}
+
+// block gives the word back to the engine and returns when something happened.
+// While the execution is unloaded it does not return: the goroutine unwinds.
+func (x *Execution) block() {
+	for {
+		if !x.yield(struct{}{}) {
+			x.unwinding = true
+			runtime.Goexit()
+		}
+		if !x.locate {
+			return
+		}
+		x.locate = false
+		x.site = callSite()
+	}
+}
+
+// halt stands still until the execution is closed.
+func (x *Execution) halt() {
+	for {
+		x.block()
+	}
+}
+
+// machinery is the code that stands between the user's line and the engine.
+var machinery = []string{
+	"github.com/reprise-run/reprise.",
+	"github.com/reprise-run/reprise/engine.",
+	"runtime.",
+	"iter.",
+}
+
+// callSite returns the source line ("file.go:12") of the user's code that
+// called into the engine, or "unknown".
+func callSite() string {
+	site := "unknown"
+	frames(func(f runtime.Frame) bool {
+		if isMachinery(f) {
+			return true
+		}
+		file := f.File[strings.LastIndexByte(f.File, '/')+1:]
+		site = file + ":" + strconv.Itoa(f.Line)
+		return false
+	})
+	return site
+}
+
+func isMachinery(f runtime.Frame) bool {
+	if strings.HasSuffix(f.File, "_test.go") {
+		return false
+	}
+	for _, prefix := range machinery {
+		if strings.HasPrefix(f.Function, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// panicStack returns the stack of the panic that is being recovered, one
+// function and one source line a frame. It has no addresses, so it is the same
+// on every replay.
+func panicStack() string {
+	var b strings.Builder
+	panicking := false
+	frames(func(f runtime.Frame) bool {
+		if strings.HasPrefix(f.Function, "runtime.") {
+			panicking = panicking || f.Function == "runtime.gopanic"
+			return true
+		}
+		if !panicking {
+			return true // the deferred function that recovers
+		}
+		if f.Function == "github.com/reprise-run/reprise/engine.(*Execution).coroutine" {
+			return false
+		}
+		fmt.Fprintf(&b, "%s\n\t%s:%d\n", f.Function, f.File, f.Line)
+		return true
+	})
+	return b.String()
+}
+
+// frames calls visit for each frame of the calling goroutine, innermost first,
+// until it returns false.
+func frames(visit func(runtime.Frame) bool) {
+	pcs := make([]uintptr, 128)
+	pcs = pcs[:runtime.Callers(2, pcs)]
+	if len(pcs) == 0 {
+		return
+	}
+	fs := runtime.CallersFrames(pcs)
+	for {
+		f, more := fs.Next()
+		if !visit(f) || !more {
+			return
+		}
+	}
+}
+
+// goroutineID returns the number of the calling goroutine. It only serves to
+// tell users that they wait on the wrong one.
+func goroutineID() uint64 {
+	var buf [40]byte
+	text := bytes.TrimPrefix(buf[:runtime.Stack(buf[:], false)], []byte("goroutine "))
+	digits, _, _ := bytes.Cut(text, []byte(" "))
+	id, _ := strconv.ParseUint(string(digits), 10, 64)
+	return id
+}

@@ -1,0 +1,129 @@
+package engine
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/reprise-run/reprise/history"
+)
+
+// Handle is what the code of an orchestrator decides and waits with. It may be
+// used by the orchestrator's own goroutine only, and only until it returns;
+// everything else panics with a text that says so.
+//
+// While the execution is unloaded, decisions do nothing and waits do not return.
+type Handle struct{ x *Execution }
+
+// Promise stands for the outcome of an activity or a timer.
+type Promise struct {
+	// Result is what the activity returned. It is set before the callback runs.
+	Result history.Payload
+	// Failure is how the activity failed; nil if it succeeded, and for a timer.
+	Failure *history.Failure
+
+	id      int32
+	timer   bool
+	settled func(*Promise)
+}
+
+// Identity returns the instance that runs.
+func (h *Handle) Identity() Identity { return h.x.identity }
+
+// Started returns the event that started the execution. It must not be changed.
+func (h *Handle) Started() *history.ExecutionStarted { return h.x.started }
+
+// Now returns the orchestrator's clock: the time when the episode began.
+func (h *Handle) Now() time.Time { return h.x.now }
+
+// Quiet reports whether what the code says to the world was said before, or is
+// not meant: during replay and while the execution is unloaded.
+func (h *Handle) Quiet() bool { return h.x.replaying || h.x.unwinding }
+
+// Schedule decides that an activity is to run. The callback runs on the
+// orchestrator's goroutine, in a later wait, when there is an outcome.
+func (h *Handle) Schedule(task *history.TaskScheduled, settled func(*Promise)) *Promise {
+	return h.promise(task, &Promise{settled: settled})
+}
+
+// CreateTimer decides that a timer is to fire. The callback runs as in
+// [Handle.Schedule].
+func (h *Handle) CreateTimer(fireAt time.Time, settled func(*Promise)) *Promise {
+	return h.promise(&history.TimerCreated{FireAt: fireAt}, &Promise{timer: true, settled: settled})
+}
+
+// Cancel decides that the outcome is not wanted any more: the callback will not
+// run. It does nothing if there is an outcome already.
+func (h *Handle) Cancel(p *Promise) {
+	if h.enter("cancel"); h.x.unwinding || h.x.pending[p.id] != p {
+		return
+	}
+	if p.timer {
+		h.decide(&history.TimerCanceled{TimerID: p.id})
+	} else {
+		h.decide(&history.TaskCanceled{TaskID: p.id})
+	}
+	delete(h.x.pending, p.id)
+}
+
+// SetCustomStatus sets the status that the instance shows after the episode.
+func (h *Handle) SetCustomStatus(status history.Payload) {
+	if h.enter("set the custom status"); !h.x.unwinding {
+		h.x.status = status
+	}
+}
+
+// Wait returns when ready does. It runs the callbacks of what was settled and
+// asks ready after each time, never otherwise.
+func (h *Handle) Wait(ready func() bool) {
+	h.enter("wait")
+	x := h.x
+	for {
+		if x.unwinding {
+			runtime.Goexit()
+		}
+		for len(x.settled) > 0 {
+			p := x.settled[0]
+			x.settled = x.settled[1:]
+			x.work++
+			p.settled(p)
+		}
+		if ready() {
+			return
+		}
+		if goroutineID() != x.goroutine {
+			panic("reprise: an orchestrator waited on another goroutine than its own; start activities and wait for them without the go statement")
+		}
+		x.block()
+	}
+}
+
+func (h *Handle) promise(body history.Body, p *Promise) *Promise {
+	h.enter("start something")
+	if !h.x.unwinding {
+		p.id = h.decide(body)
+		h.x.pending[p.id] = p
+	}
+	return p
+}
+
+// decide records a decision and returns its ID. It does not return where the
+// code differs from the history.
+func (h *Handle) decide(body history.Body) int32 {
+	id, ok := h.x.decide(body)
+	if !ok {
+		h.x.halt()
+	}
+	return id
+}
+
+// enter panics where the handle must not be used.
+func (h *Handle) enter(what string) {
+	x := h.x
+	switch {
+	case x.inside || x.unwinding:
+	case x.ended:
+		panic("reprise: an orchestration was used after its end, to " + what)
+	default:
+		panic("reprise: an orchestration was used by another goroutine than its own, to " + what)
+	}
+}

@@ -1,0 +1,61 @@
+package engine
+
+import (
+	"github.com/reprise-run/reprise/history"
+)
+
+// sameDecision reports whether the code decided what was recorded. Inputs are
+// not compared: their encoding may change with the code.
+func sameDecision(recorded, decided history.Event) bool {
+	if recorded.ID != decided.ID {
+		return false
+	}
+	switch d := decided.Body.(type) {
+	case *history.TaskScheduled:
+		r, ok := recorded.Body.(*history.TaskScheduled)
+		return ok && r.Name == d.Name
+	case *history.TaskCanceled:
+		r, ok := recorded.Body.(*history.TaskCanceled)
+		return ok && r.TaskID == d.TaskID
+	case *history.TimerCreated:
+		r, ok := recorded.Body.(*history.TimerCreated)
+		return ok && r.FireAt.Equal(d.FireAt)
+	case *history.TimerCanceled:
+		r, ok := recorded.Body.(*history.TimerCanceled)
+		return ok && r.TimerID == d.TimerID
+	case *history.ExecutionCompleted:
+		r, ok := recorded.Body.(*history.ExecutionCompleted)
+		return ok && r.Status == d.Status
+	default:
+		return false
+	}
+}
+
+// diverge ends the execution because the code decided something else, or one
+// thing more. It runs on the user's goroutine.
+func (x *Execution) diverge(decided history.Event) {
+	e := &history.NondeterminismError{
+		EventIndex: x.recordedAt + x.cursor,
+		Decided:    history.Describe(decided),
+		Site:       callSite(),
+	}
+	if x.cursor < len(x.recorded) {
+		e.Recorded = history.Describe(x.recorded[x.cursor])
+	}
+	x.fail(e)
+}
+
+// oneLess ends the execution because the code waits although the history says
+// that it decided one thing more. The place is where it waits.
+func (x *Execution) oneLess() {
+	x.site = "the end of the orchestrator"
+	if x.next != nil && !x.ended {
+		x.locate = true
+		x.resume()
+	}
+	x.fail(&history.NondeterminismError{
+		EventIndex: x.recordedAt + x.cursor,
+		Recorded:   history.Describe(x.recorded[x.cursor]),
+		Site:       x.site,
+	})
+}
