@@ -40,7 +40,7 @@ func (r *Reader) Err() error { return r.err }
 // Close returns the first error, or one if bytes are left over.
 func (r *Reader) Close() error {
 	if r.err == nil && len(r.b) > 0 {
-		r.fail("bytes after the end")
+		r.Fail("bytes after the end")
 	}
 	return r.err
 }
@@ -69,10 +69,10 @@ func (r *Reader) Array() int {
 	case c == 0xdd:
 		n = r.uint(4)
 	default:
-		r.fail("no array")
+		r.Fail("no array")
 	}
 	if n > uint64(len(r.b)) {
-		r.fail("array is longer than the record")
+		r.Fail("array is longer than the record")
 		return 0
 	}
 	return int(n)
@@ -91,7 +91,7 @@ func (r *Reader) Int() int64 {
 	case c == 0xd3:
 		return int64(r.uint(8))
 	default:
-		r.fail("no whole number")
+		r.Fail("no whole number")
 	}
 	return 0
 }
@@ -99,7 +99,7 @@ func (r *Reader) Int() int64 {
 // Float reads a floating-point number.
 func (r *Reader) Float() float64 {
 	if c := r.byte(); r.err == nil && c != 0xcb {
-		r.fail("no floating-point number")
+		r.Fail("no floating-point number")
 		return 0
 	}
 	return math.Float64frombits(r.uint(8))
@@ -112,7 +112,7 @@ func (r *Reader) Bool() bool {
 		return true
 	case 0xc2:
 	default:
-		r.fail("no truth value")
+		r.Fail("no truth value")
 	}
 	return false
 }
@@ -135,7 +135,7 @@ func (r *Reader) String() string {
 	case c == 0xdb:
 		n = r.uint(4)
 	default:
-		r.fail("no text")
+		r.Fail("no text")
 	}
 	return string(r.take(n))
 }
@@ -153,7 +153,7 @@ func (r *Reader) Binary() []byte {
 	case 0xc6:
 		n = r.uint(4)
 	default:
-		r.fail("no bytes")
+		r.Fail("no bytes")
 	}
 	b := r.take(n)
 	if r.err != nil {
@@ -175,7 +175,7 @@ func (r *Reader) IsNil() bool {
 func (r *Reader) Skip() {
 	for left := 1; left > 0 && r.err == nil; left-- {
 		if len(r.b) == 0 {
-			r.fail("record is cut short")
+			r.Fail("record is cut short")
 			return
 		}
 		switch c := r.b[0]; {
@@ -195,7 +195,8 @@ func (r *Reader) Skip() {
 	}
 }
 
-func (r *Reader) fail(why string) {
+// Fail notes an error of the caller's finding, unless there was one before.
+func (r *Reader) Fail(why string) {
 	if r.err == nil {
 		r.err = fmt.Errorf("%w: %s", ErrMalformed, why)
 	}
@@ -204,7 +205,7 @@ func (r *Reader) fail(why string) {
 
 func (r *Reader) take(n uint64) []byte {
 	if r.err != nil || n > uint64(len(r.b)) {
-		r.fail("record is cut short")
+		r.Fail("record is cut short")
 		return nil
 	}
 	b := r.b[:n]

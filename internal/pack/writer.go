@@ -104,13 +104,19 @@ func (w *Writer) Binary(v []byte) {
 	w.b = append(w.b, v...)
 }
 
+// The first and the last time that nanoseconds in 64 bits can tell.
+var (
+	firstTime = time.Unix(0, math.MinInt64)
+	lastTime  = time.Unix(0, math.MaxInt64)
+)
+
 func nanos(t time.Time) int64 {
 	switch {
 	case t.IsZero():
 		return 0
-	case t.Year() > 2261:
+	case t.After(lastTime):
 		return math.MaxInt64
-	case t.Year() < 1678:
+	case t.Before(firstTime):
 		return math.MinInt64
 	}
 	return t.UnixNano()

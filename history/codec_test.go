@@ -1,0 +1,136 @@
+package history
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/reprise-run/reprise/internal/pack"
+)
+
+var rewrite = flag.Bool("rewrite-golden", false, "write the golden files anew; a changed file is a changed format")
+
+// every holds one event of each kind with every field set, and one of each kind
+// with as little as possible.
+func every() []Event {
+	at := time.Date(2026, 11, 23, 13, 0, 0, 123, time.UTC)
+	failure := &Failure{Type: "*shop.Error", Code: "shop.broken", Message: "broken", Stack: "goroutine 1", NonRetriable: true,
+		Data: Payload(`{"n":1}`), Inner: []*Failure{{Message: "inner"}}, Extra: []byte{9}}
+	return []Event{
+		{ID: NoID, Time: at, Body: OrchestratorStarted{}},
+		{ID: NoID, Time: at, Body: &ExecutionStarted{Name: "order.fulfil", Version: "2", Input: Payload(`{"id":7}`), ExecutionID: "00ff",
+			Parent: &ParentInstance{Name: "p", Instance: "i", Execution: "e", TaskID: 3}, ScheduledStart: at, TraceParent: "00-1", Tags: map[string]string{"b": "2", "a": "1"}}, Extra: []byte{1, 2}},
+		{ID: 9, Time: at, Body: &ExecutionCompleted{Status: Failed, Result: Payload(`null`), Failure: failure}},
+		{ID: NoID, Time: at, Body: &ExecutionTerminated{Reason: Payload(`"why"`), Recurse: true}},
+		{ID: 0, Time: at, Body: &TaskScheduled{Name: "stock.reserve", Version: "1", Input: Payload(`""`), TraceParent: "00-2", Timeout: time.Minute, Tags: map[string]string{"x": "y"},
+			Retry: &RetryPolicy{MaxAttempts: 5, First: time.Second, Backoff: 2, MaxInterval: time.Hour, Total: 2 * time.Hour, NonRetryable: []string{"shop.broken"}}}},
+		{ID: NoID, Time: at, Body: &TaskCompleted{TaskID: 1 << 30, Result: Payload{}}},
+		{ID: NoID, Time: at, Body: &TaskFailed{TaskID: 2, Failure: failure}},
+		{ID: 3, Time: at, Body: &TaskCanceled{TaskID: 0}},
+		{ID: 4, Time: at, Body: &TimerCreated{FireAt: at.Add(72 * time.Hour)}},
+		{ID: NoID, Time: at, Body: &TimerFired{TimerID: 4, FireAt: at}},
+		{ID: 5, Time: at, Body: &TimerCanceled{TimerID: 4}},
+		{ID: NoID, Body: &ExecutionStarted{}}, {Body: &ExecutionCompleted{}}, {Body: &ExecutionTerminated{}}, {Body: &TaskScheduled{}},
+		{Body: &TaskCompleted{}}, {Body: &TaskFailed{}}, {Body: &TaskCanceled{}}, {Body: &TimerCreated{}}, {Body: &TimerFired{}}, {Body: &TimerCanceled{}},
+	}
+}
+
+// Yesterday's disk opens tomorrow.
+func TestGoldenEvents(t *testing.T) {
+	path := filepath.Join("testdata", "events.v1.hex")
+	got := EncodeEvents(every())
+	if *rewrite {
+		if err := os.WriteFile(path, []byte(hex.EncodeToString(got)+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, stored) {
+		t.Errorf("the stored form of events has changed:\n got %x\nwant %x", got, stored)
+	}
+	events, err := DecodeEvents(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(events, every()) {
+		t.Errorf("stored events read as\n%v\nwant\n%v", events, every())
+	}
+}
+
+func TestDecodeUnknownKind(t *testing.T) {
+	w := pack.NewWriter(0, 1)
+	w.Array(1)
+	w.Array(5)
+	w.Int(200)
+	w.Int(0)
+	w.Int(0)
+	w.Nil()
+	w.Array(0)
+	if _, err := DecodeEvents(w.Bytes()); !errors.Is(err, pack.ErrMalformed) || !strings.Contains(err.Error(), "kind 200") {
+		t.Errorf("an event of a later version reads as %v", err)
+	}
+}
+
+// Failures that nest without end are cut, not refused: they are a user's data.
+func TestDeepFailure(t *testing.T) {
+	deep := &Failure{Message: "bottom"}
+	for range 1000 {
+		deep = &Failure{Message: "outer", Inner: []*Failure{deep}}
+	}
+	events, err := DecodeEvents(EncodeEvents([]Event{{Body: &TaskFailed{Failure: deep}}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	depth := 0
+	for f := events[0].Body.(*TaskFailed).Failure; len(f.Inner) > 0; f = f.Inner[0] {
+		depth++
+	}
+	if depth != maxFailureDepth {
+		t.Errorf("failure comes back %d deep, want %d", depth, maxFailureDepth)
+	}
+}
+
+// Whatever decodes encodes to something that decodes to the same; whatever does
+// not is an error, not a panic or a giant allocation.
+func FuzzDecodeEvents(f *testing.F) {
+	all := every()
+	f.Add(EncodeEvents(all))
+	for _, e := range all {
+		f.Add(EncodeEvents([]Event{e}))
+	}
+	f.Add([]byte{pack.Version, pack.Flags, 0x91, 0xdd, 0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		events, err := DecodeEvents(data)
+		if err != nil {
+			return
+		}
+		again, err := DecodeEvents(EncodeEvents(events))
+		if err != nil {
+			t.Fatalf("decoded events do not survive: %v", err)
+		}
+		if !reflect.DeepEqual(events, again) {
+			t.Errorf("%v became %v", events, again)
+		}
+	})
+}
+
+func BenchmarkEncodeEvents(b *testing.B) {
+	events := every()[:6]
+	for b.Loop() {
+		EncodeEvents(events)
+	}
+}
