@@ -1,0 +1,121 @@
+package reprise
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/reprise-run/reprise/history"
+)
+
+// Activity is the contract of an activity: its durable name, its types, and how
+// it is attempted. An activity is an ordinary function that may do anything; it
+// runs at least once and its outcome is recorded exactly once.
+type Activity[In, Out any] struct {
+	name    string
+	options activityOptions
+}
+
+// NewActivity returns a descriptor. Options given here hold wherever the activity
+// is scheduled without others.
+func NewActivity[In, Out any](name string, opts ...ActivityOption) Activity[In, Out] {
+	a := Activity[In, Out]{name: name}
+	a.options.apply(opts)
+	return a
+}
+
+// Name returns the durable name.
+func (a Activity[In, Out]) Name() string { return a.name }
+
+// Start schedules the activity and returns its future.
+func (a Activity[In, Out]) Start(o *Orchestration, in In, opts ...ActivityOption) Future[Out] {
+	options := a.options
+	options.apply(opts)
+	f := &future{o: o, what: fmt.Sprintf("activity %q", a.name)}
+	input, err := EncodePayload(o.codec, "input of "+f.what, in)
+	switch {
+	case a.name == "":
+		err = fmt.Errorf("start an activity: its descriptor has no name")
+	case options.err != nil:
+		err = fmt.Errorf("start %s: %w", f.what, options.err)
+	}
+	if err != nil {
+		f.settle(nil, err)
+		return Future[Out]{f}
+	}
+	call := &activityCall{o: o, future: f, handler: options.handler, first: o.Now(), task: &history.TaskScheduled{
+		Name: a.name, Input: input, Retry: options.policy(), Timeout: options.timeout,
+	}}
+	f.cancel = call.cancel
+	call.schedule()
+	return Future[Out]{f}
+}
+
+// Call schedules the activity and waits for its outcome.
+func (a Activity[In, Out]) Call(o *Orchestration, in In, opts ...ActivityOption) (Out, error) {
+	return a.Start(o, in, opts...).Await(o)
+}
+
+// bind implements Descriptor.
+func (a Activity[In, Out]) bind(r *Registry, fn func(context.Context, In) (Out, error)) error {
+	_, taken := r.activities[a.name]
+	if err := checkBinding[In, Out](r, "activity", a.name, fn == nil, taken); err != nil {
+		return err
+	}
+	if a.options.err != nil {
+		return fmt.Errorf("bind activity %q: %w", a.name, a.options.err)
+	}
+	inputName, outputName := fmt.Sprintf("input of activity %q", a.name), fmt.Sprintf("output of activity %q", a.name)
+	r.activities[a.name] = func(ctx context.Context, input history.Payload) (history.Payload, *history.Failure) {
+		in, err := DecodePayload[In](r.codec, inputName, input)
+		if err != nil {
+			return nil, FailureOf(r.codec, NonRetryable(err))
+		}
+		out, err := fn(ctx, in)
+		if err != nil {
+			return nil, FailureOf(r.codec, err)
+		}
+		output, err := EncodePayload(r.codec, outputName, out)
+		if err != nil {
+			return nil, FailureOf(r.codec, NonRetryable(err))
+		}
+		return output, nil
+	}
+	return nil
+}
+
+// ActivityOption sets how an activity is attempted: [Retry], [RetryWith],
+// [Timeout].
+type ActivityOption func(*activityOptions)
+
+type activityOptions struct {
+	retry   *history.RetryPolicy
+	handler RetryHandler
+	timeout time.Duration
+	err     error
+}
+
+func (s *activityOptions) apply(opts []ActivityOption) {
+	for _, opt := range opts {
+		opt(s)
+	}
+}
+
+// policy returns the policy that travels with the activity. A handler in code
+// decides alone.
+func (s *activityOptions) policy() *history.RetryPolicy {
+	if s.handler != nil {
+		return nil
+	}
+	return s.retry
+}
+
+// Timeout limits each attempt, from its start to its end. An attempt that takes
+// longer fails with [ErrTimeout]; its context is cancelled.
+func Timeout(d time.Duration) ActivityOption {
+	return func(s *activityOptions) {
+		if s.timeout = d; d <= 0 {
+			s.err = fmt.Errorf("timeout of %v; it must be above 0", d)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package reprise
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Error is a sentinel that keeps its identity across nodes: errors.Is finds it in
+// what an activity or orchestration returned elsewhere, by its code. Declare it
+// once, beside the descriptors:
+//
+//	var ErrNotApproved = reprise.NewError("shop.not_approved", "the order was not approved")
+type Error struct{ code, message string }
+
+// NewError returns a sentinel. The code is durable and unique in your programs;
+// codes that begin with "reprise." are ours.
+func NewError(code, message string) *Error { return &Error{code, message} }
+
+// Error implements error.
+func (e *Error) Error() string { return e.message }
+
+// ErrorCode implements [CodedError].
+func (e *Error) ErrorCode() string {
+	if e == nil {
+		return ""
+	}
+	return e.code
+}
+
+// Is reports whether target is a sentinel of the same code.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.code == e.code
+}
+
+// CodedError is implemented by error types that keep their identity and their
+// value across nodes: errors.As fills a variable of the type from what was
+// recorded. The code depends on the type only (it is also asked of a zero value),
+// and the fields that matter are those that the codec encodes:
+//
+//	type Declined struct{ Reason string }
+//
+//	func (d *Declined) Error() string   { return "card declined: " + d.Reason }
+//	func (*Declined) ErrorCode() string { return "card.declined" }
+type CodedError interface {
+	error
+	ErrorCode() string
+}
+
+// Errors that the system gives.
+var (
+	// ErrTimeout: an attempt of an activity took longer than its [Timeout], or a
+	// [WithTimeout] ran out.
+	ErrTimeout = NewError("reprise.timeout", "timed out")
+	// ErrCanceled: the result is not wanted any more.
+	ErrCanceled = NewError("reprise.canceled", "canceled")
+)
+
+// PanicError is a panic of an activity or an orchestrator.
+type PanicError struct {
+	Value string // what it panicked with, as text
+	Stack string // functions and source lines, innermost first
+}
+
+// Error implements error. The stack is not part of the text.
+func (e *PanicError) Error() string { return "panic: " + e.Value }
+
+// NonRetryable marks err: an activity that returns it is not attempted again. It
+// returns nil for nil.
+func NonRetryable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &nonRetryable{err}
+}
+
+type nonRetryable struct{ err error }
+
+func (e *nonRetryable) Error() string { return e.err.Error() }
+func (e *nonRetryable) Unwrap() error { return e.err }
+
+// IsNonRetryable reports whether err, or anything that it wraps, was marked by
+// [NonRetryable], here or on another node.
+func IsNonRetryable(err error) bool {
+	var marked *nonRetryable
+	var remote *RemoteError
+	return errors.As(err, &marked) || errors.As(err, &remote) && remote.failure.NonRetriable
+}
+
+func misuse(format string, args ...any) string { return "reprise: " + fmt.Sprintf(format, args...) }

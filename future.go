@@ -1,0 +1,84 @@
+package reprise
+
+import (
+	"github.com/reprise-run/reprise/history"
+)
+
+// Future stands for a value that comes later: an activity's output, a timer. It
+// belongs to the orchestration that made it.
+type Future[T any] struct{ f *future }
+
+// Await waits for the future and returns its value or its error. It can be called
+// again and returns the same.
+func (f Future[T]) Await(o *Orchestration) (T, error) {
+	f.of(o)
+	o.wait(func() bool { return f.f.done })
+	return f.outcome()
+}
+
+// Done reports whether Await would return at once.
+func (f Future[T]) Done() bool { return f.f != nil && f.f.done }
+
+// Cancel says that the value is not wanted any more. A pending activity is
+// dropped, and if it runs its context is cancelled; a timer will not fire. From
+// then on Await returns [ErrCanceled]. Nothing happens to a future that is done.
+func (f Future[T]) Cancel(o *Orchestration) { f.of(o).abandon() }
+
+// of returns the future after checking that it can be used with o.
+func (f Future[T]) of(o *Orchestration) *future {
+	switch {
+	case f.f == nil:
+		panic(misuse("a zero Future was used; futures come from Start and Timer"))
+	case f.f.o != o:
+		panic(misuse("the future of %s was used with another orchestration", f.f.what))
+	}
+	return f.f
+}
+
+func (f Future[T]) outcome() (T, error) {
+	if f.f.err != nil {
+		return *new(T), f.f.err
+	}
+	return DecodePayload[T](f.f.o.codec, "output of "+f.f.what, f.f.result)
+}
+
+// Awaitable is a future of any type, for [Select].
+type Awaitable interface {
+	of(o *Orchestration) *future
+}
+
+// future is a Future without its type.
+type future struct {
+	o      *Orchestration
+	what   string // for people
+	done   bool
+	order  int // the how-manieth to be done
+	result history.Payload
+	err    error
+	// waiters run once, when the future is done.
+	waiters []func()
+	// cancel decides that the outcome is not wanted; nil where there is nothing to
+	// cancel.
+	cancel func()
+}
+
+func (f *future) settle(result history.Payload, err error) {
+	f.o.settled++
+	f.done, f.order, f.result, f.err = true, f.o.settled, result, err
+	f.cancel = nil
+	waiters := f.waiters
+	f.waiters = nil
+	for _, waiter := range waiters {
+		waiter()
+	}
+}
+
+func (f *future) abandon() {
+	if f.done {
+		return
+	}
+	if f.cancel != nil {
+		f.cancel()
+	}
+	f.settle(nil, ErrCanceled)
+}

@@ -1,0 +1,163 @@
+package reprise
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/reprise-run/reprise/engine"
+	"github.com/reprise-run/reprise/history"
+)
+
+// Orchestrator is the contract of an orchestration: its durable name and its
+// types.
+type Orchestrator[In, Out any] struct{ name string }
+
+// NewOrchestration returns a descriptor.
+func NewOrchestration[In, Out any](name string) Orchestrator[In, Out] {
+	return Orchestrator[In, Out]{name}
+}
+
+// Name returns the durable name.
+func (d Orchestrator[In, Out]) Name() string { return d.name }
+
+// bind implements Descriptor.
+func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Out, error)) error {
+	_, taken := r.orchestrators[d.name]
+	if err := checkBinding[In, Out](r, "orchestration", d.name, fn == nil, taken); err != nil {
+		return err
+	}
+	inputName, outputName := fmt.Sprintf("input of orchestration %q", d.name), fmt.Sprintf("output of orchestration %q", d.name)
+	r.orchestrators[d.name] = func(h *engine.Handle) (history.Payload, *history.Failure) {
+		in, err := DecodePayload[In](r.codec, inputName, h.Started().Input)
+		if err != nil {
+			return nil, FailureOf(r.codec, err)
+		}
+		out, err := fn(newOrchestration(h, r), in)
+		if err != nil {
+			return nil, FailureOf(r.codec, err)
+		}
+		output, err := EncodePayload(r.codec, outputName, out)
+		return output, FailureOf(r.codec, err)
+	}
+	return nil
+}
+
+// Orchestration is what an orchestrator runs with: its own goroutine uses it, and
+// only until the function returns. It is not a context.Context.
+type Orchestration struct {
+	h     *engine.Handle
+	codec Codec
+	log   *slog.Logger
+	seed  [sha256.Size]byte
+	ids   uint64
+	rand  *rand.Rand
+	// settled counts the futures that settled, to know their order.
+	settled int
+}
+
+func newOrchestration(h *engine.Handle, r *Registry) *Orchestration {
+	started := h.Started()
+	o := &Orchestration{h: h, codec: r.codec, seed: sha256.Sum256([]byte(started.ExecutionID))}
+	logger := r.logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	o.log = slog.New(&replayHandler{h, logger.Handler()}).With(
+		"orchestration", started.Name, "instance", string(h.Identity().Instance), "execution", string(started.ExecutionID))
+	return o
+}
+
+// InstanceID returns the ID of the instance.
+func (o *Orchestration) InstanceID() history.InstanceID { return o.h.Identity().Instance }
+
+// ExecutionID returns the ID of this generation of the instance.
+func (o *Orchestration) ExecutionID() history.ExecutionID { return o.h.Started().ExecutionID }
+
+// TaskHub returns the task hub of the instance.
+func (o *Orchestration) TaskHub() history.TaskHub { return o.h.Identity().Hub }
+
+// Now returns the time of the partition's clock when the events arrived that the
+// orchestrator runs on at present. It is the same on replay.
+func (o *Orchestration) Now() time.Time { return o.h.Now() }
+
+// NewID returns a new unique ID, a UUID as text. It is the same on replay.
+func (o *Orchestration) NewID() string {
+	o.ids++
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64(o.seed[:], o.ids))
+	id := sum[:16]
+	id[6] = id[6]&0x0f | 0x80 // version 8: made in our own way
+	id[8] = id[8]&0x3f | 0x80
+	text := hex.EncodeToString(id)
+	return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:]
+}
+
+// Rand returns a source of random numbers that gives the same ones on replay. It
+// is not for secrets.
+func (o *Orchestration) Rand() *rand.Rand {
+	if o.rand == nil {
+		o.rand = rand.New(rand.NewChaCha8(o.seed))
+	}
+	return o.rand
+}
+
+// Log returns a logger that is silent on replay, so each line appears once unless
+// a crash comes between. Its lines tell the instance.
+func (o *Orchestration) Log() *slog.Logger { return o.log }
+
+// SetCustomStatus sets the value that a status query of the instance shows from
+// the end of this episode on. The error is a *[PayloadError].
+func (o *Orchestration) SetCustomStatus(v any) error {
+	p, err := EncodePayload(o.codec, "custom status", v)
+	if err != nil {
+		return err
+	}
+	o.h.SetCustomStatus(p)
+	return nil
+}
+
+// Timer returns a future that settles after d.
+func (o *Orchestration) Timer(d time.Duration) Future[None] {
+	f := &future{o: o, what: "timer"}
+	p := o.h.CreateTimer(o.Now().Add(max(d, 0)), func(*engine.Promise) { f.settle(nil, nil) })
+	f.cancel = func() { o.h.Cancel(p) }
+	return Future[None]{f}
+}
+
+// Sleep waits for d. The wait is durable: it goes on when nodes come and go.
+func (o *Orchestration) Sleep(d time.Duration) {
+	f := o.Timer(d).f
+	o.wait(func() bool { return f.done })
+}
+
+func (o *Orchestration) wait(ready func() bool) { o.h.Wait(ready) }
+
+// replayHandler drops records while the orchestration is replayed or unloaded.
+type replayHandler struct {
+	h    *engine.Handle
+	next slog.Handler
+}
+
+func (r *replayHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return !r.h.Quiet() && r.next.Enabled(ctx, level)
+}
+
+func (r *replayHandler) Handle(ctx context.Context, record slog.Record) error {
+	if r.h.Quiet() {
+		return nil
+	}
+	return r.next.Handle(ctx, record)
+}
+
+func (r *replayHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &replayHandler{r.h, r.next.WithAttrs(attrs)}
+}
+
+func (r *replayHandler) WithGroup(name string) slog.Handler {
+	return &replayHandler{r.h, r.next.WithGroup(name)}
+}

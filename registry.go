@@ -1,0 +1,130 @@
+package reprise
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/reprise-run/reprise/engine"
+	"github.com/reprise-run/reprise/history"
+)
+
+// Registry holds the functions that a node runs. Fill it with [Bind] before it is
+// handed to a node; what is wrong with the bindings is gathered, and [Registry.Err]
+// tells it before the node joins a cluster. It is safe for concurrent use.
+type Registry struct {
+	codec  Codec
+	logger *slog.Logger
+
+	mu            sync.Mutex // guards the fields below
+	orchestrators map[string]engine.Program
+	activities    map[string]ActivityFunc
+	errs          []error
+}
+
+// ActivityFunc is a bound activity: payloads in, payloads out. It panics where
+// the user's function does.
+type ActivityFunc func(ctx context.Context, input history.Payload) (history.Payload, *history.Failure)
+
+// RegistryOption sets something of a [Registry].
+type RegistryOption func(*Registry)
+
+// WithCodec sets the codec; [JSON] is the default. Every node and every client of
+// a task hub uses the same one.
+func WithCodec(c Codec) RegistryOption { return func(r *Registry) { r.codec = c } }
+
+// WithLogger sets where [Orchestration.Log] writes; slog.Default is the default.
+func WithLogger(l *slog.Logger) RegistryOption { return func(r *Registry) { r.logger = l } }
+
+// NewRegistry returns an empty registry.
+func NewRegistry(opts ...RegistryOption) *Registry {
+	r := &Registry{codec: JSON, orchestrators: map[string]engine.Program{}, activities: map[string]ActivityFunc{}}
+	for _, opt := range opts {
+		opt(r)
+	}
+	return r
+}
+
+// Descriptor is a typed name that a function of type F can be bound to:
+// [Activity] and [Orchestrator].
+type Descriptor[F any] interface {
+	Name() string
+	bind(r *Registry, fn F) error
+}
+
+// Bind binds a function to a descriptor. A function of another type does not
+// compile. Two bindings of a name, an empty name, a nil function, and types that
+// the codec cannot encode are errors that [Registry.Err] returns.
+func Bind[F any](r *Registry, d Descriptor[F], fn F) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := d.bind(r, fn); err != nil {
+		r.errs = append(r.errs, err)
+	}
+}
+
+// Err returns everything that is wrong with the bindings, or nil.
+func (r *Registry) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return errors.Join(r.errs...)
+}
+
+// Codec returns the codec of the registry.
+func (r *Registry) Codec() Codec { return r.codec }
+
+// Orchestrator returns the program bound to the name.
+func (r *Registry) Orchestrator(name string) (engine.Program, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, ok := r.orchestrators[name]
+	return p, ok
+}
+
+// Activity returns the function bound to the name.
+func (r *Registry) Activity(name string) (ActivityFunc, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fn, ok := r.activities[name]
+	return fn, ok
+}
+
+// Orchestrators returns the names of bound orchestrators, sorted.
+func (r *Registry) Orchestrators() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.orchestrators))
+}
+
+// Activities returns the names of bound activities, sorted.
+func (r *Registry) Activities() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.activities))
+}
+
+// checkBinding returns what is wrong with a binding of the given kind.
+func checkBinding[In, Out any](r *Registry, kind, name string, missing, taken bool) error {
+	var in In
+	var out Out
+	switch {
+	case name == "":
+		return fmt.Errorf("bind %s: the name is empty", kind)
+	case missing:
+		return fmt.Errorf("bind %s %q: the function is nil", kind, name)
+	case taken:
+		return fmt.Errorf("bind %s %q: the name is bound already", kind, name)
+	}
+	for _, v := range []any{in, out} {
+		var unsupported *json.UnsupportedTypeError
+		if _, err := EncodePayload(r.codec, "", v); errors.As(err, &unsupported) {
+			return fmt.Errorf("bind %s %q: %w", kind, name, unsupported)
+		}
+	}
+	return nil
+}
