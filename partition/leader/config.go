@@ -72,3 +72,35 @@ type Faults struct {
 	// LocalTimers fires timers by the wall clock instead of the partition's.
 	LocalTimers bool
 }
+
+func (l Limits) withDefaults() Limits {
+	number := func(n *int, def int) {
+		if *n <= 0 {
+			*n = def
+		}
+	}
+	duration := func(d *time.Duration, def time.Duration) {
+		if *d <= 0 {
+			*d = def
+		}
+	}
+	number(&l.Mailbox, 8192)
+	number(&l.Results, 65536)
+	number(&l.Episodes, 64)
+	number(&l.Instances, 16384)
+	number(&l.Runnable, 8192)
+	number(&l.Waiters, 65536)
+	number(&l.Tasks, 4096)
+	number(&l.Timers, 4096)
+	number(&l.InFlight, 2)
+	number(&l.EntryBytes, 256<<10)
+	duration(&l.Spill, 20*time.Millisecond)
+	duration(&l.Stuck, time.Minute)
+	duration(&l.AnswerWindow, 10*time.Minute)
+	return l
+}
+
+func (f *Faults) ackBeforeCommit() bool { return f != nil && f.AckBeforeCommit }
+func (f *Faults) noDedup() bool         { return f != nil && f.NoDedup }
+func (f *Faults) readFromMemory() bool  { return f != nil && f.ReadFromMemory }
+func (f *Faults) localTimers() bool     { return f != nil && f.LocalTimers }

@@ -3,45 +3,84 @@ package leader
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"time"
 )
 
 // ErrStale says that a result is of an attempt that is not wanted any more.
 var ErrStale = errors.New("attempt is stale")
 
 // Leader is what a node does for a partition during one reign. Its methods may
-// be called from any goroutine, before, while and after Run runs; outside of Run
-// they fail with [ErrNotLeading].
-type Leader struct{}
+// be called from any goroutine, before, while and after Run runs; before Run
+// requests wait, after it they fail with [ErrNotLeading].
+type Leader struct{ core *core }
 
 // New returns a leader for one reign. It does nothing until [Leader.Run].
-func New(cfg Config) *Leader { panic("not written") }
+func New(cfg Config) *Leader {
+	cfg.Limits = cfg.Limits.withDefaults()
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Leader{core: newCore(cfg)}
+}
 
 // Run is the loop. It builds the leader's memory from the state, works until ctx
 // is done or the log ends, and drops the memory. It returns the cause. It is
-// called once.
-func (l *Leader) Run(ctx context.Context) error { panic("not written") }
-
-// Start starts an orchestration; it returns when the start is committed.
-func (l *Leader) Start(ctx context.Context, req StartRequest) (StartAnswer, error) {
-	panic("not written")
+// called once. Episodes that are running are cancelled and not waited for.
+func (l *Leader) Run(ctx context.Context) error {
+	c := l.core
+	ctx, cancel := context.WithCancel(ctx)
+	c.ctx = ctx
+	close(c.running)
+	survey := make(chan struct{})
+	go func() {
+		defer close(survey)
+		ids := c.cfg.Dispatcher.Survey(ctx, c.cfg.Partition, c.epoch)
+		if ctx.Err() == nil {
+			_ = c.mailbox.push(surveyed(ids), internal) // or the loop has ended
+		}
+	}()
+	err := c.loop()
+	cancel()
+	close(c.work)
+	close(c.ended)
+	for _, m := range c.mailbox.close() {
+		m.fail()
+	}
+	c.abandon()
+	c.reads.end()
+	c.cfg.Executor.ForgetReign(c.cfg.Partition, c.epoch)
+	<-survey
+	return err
 }
 
-// Terminate ends an instance without running its code; it returns when the end
-// is committed.
-func (l *Leader) Terminate(ctx context.Context, req TerminateRequest) error { panic("not written") }
-
-// Status reads an instance. It is linearizable.
-func (l *Leader) Status(ctx context.Context, req StatusRequest) (Instance, error) {
-	panic("not written")
-}
-
-// Wait returns when the instance is as the request wants it. It is told by the
-// entry that makes it so; nothing polls.
-func (l *Leader) Wait(ctx context.Context, req WaitRequest) (Instance, error) { panic("not written") }
-
-// History reads a page of an execution's history. It is linearizable.
-func (l *Leader) History(ctx context.Context, req HistoryRequest) (HistoryPage, error) {
-	panic("not written")
+// abandon tells those who wait for entries, or for turns, that this leader
+// leads no more.
+func (c *core) abandon() {
+	tell := func(all []*mail) {
+		for _, m := range all {
+			if m.recorded != nil {
+				m.recorded(ErrNotLeading)
+			}
+		}
+	}
+	for _, l := range c.lives {
+		tell(l.mail)
+		if l.run != nil {
+			tell(l.run.mail)
+		}
+	}
+	for _, e := range append(c.inFlight, c.view.open) {
+		for _, r := range e.recorded {
+			r.fn(ErrNotLeading)
+		}
+	}
+	for _, r := range c.early {
+		r.recorded(ErrNotLeading)
+	}
 }
 
 // Complete hands over how an attempt ended. It does not block. recorded is
@@ -51,23 +90,29 @@ func (l *Leader) History(ctx context.Context, req HistoryRequest) (HistoryPage, 
 // other error ([ErrNotLeading], [ErrOverloaded]) it keeps it and sends it again
 // later, to whoever leads then. A node that has seen a higher epoch ignores
 // what a leader of a lower one says.
-func (l *Leader) Complete(r ActivityResult, recorded func(error)) { panic("not written") }
+func (l *Leader) Complete(r ActivityResult, recorded func(error)) {
+	if err := l.core.mailbox.push(&result{r, recorded}, results); err != nil {
+		recorded(err)
+	}
+}
 
 // AttemptsLost says that the nodes which ran these attempts are dead. They are
 // dispatched again with a higher fence; that is not a failed attempt.
-func (l *Leader) AttemptsLost(ids []AttemptID) { panic("not written") }
+func (l *Leader) AttemptsLost(ids []AttemptID) {
+	_ = l.core.mailbox.push(lost(ids), internal) // after the end nobody is concerned
+}
 
 // BindingsChanged says that other names are bound than before: what waited for a
 // name or for fitting code is tried again. It does not block.
-func (l *Leader) BindingsChanged() { panic("not written") }
+func (l *Leader) BindingsChanged() { l.core.raise(func(f *flags) { f.bindings = true }) }
 
 // CapacityFreed says that a node may have room for activities again. It does not
 // block.
-func (l *Leader) CapacityFreed() { panic("not written") }
+func (l *Leader) CapacityFreed() { l.core.raise(func(f *flags) { f.capacity = true }) }
 
 // Stats are counters and sizes of a leader, for people and metrics.
 type Stats struct {
-	Turns        uint64 // episodes recorded
+	Turns        uint64 // episodes recorded, and ends made by the server
 	Entries      uint64 // proposed
 	EntryBytes   uint64 // proposed
 	InFlight     int    // entries proposed and not applied
@@ -85,4 +130,11 @@ type Stats struct {
 }
 
 // Stats returns the present counters.
-func (l *Leader) Stats() Stats { panic("not written") }
+func (l *Leader) Stats() Stats {
+	c := l.core
+	c.showing.Lock()
+	s := c.shown
+	c.showing.Unlock()
+	s.Waiters = c.waiters.len()
+	return s
+}

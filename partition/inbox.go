@@ -1,0 +1,120 @@
+package partition
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/internal/pack"
+)
+
+// Mail is an event on its way to an instance.
+type Mail struct {
+	Event history.Event
+	// Number is the row of the inbox, from 1; 0 while the mail is not stored.
+	Number uint64
+	// Pieces is how many pieces the row of the inbox has.
+	Pieces int
+}
+
+// Keep stores mail in the inbox, in place of the pending rows that it came from.
+// Mail that is stored already stays. The instance comes to stand in the ready
+// list unless it is parked or starts later.
+func Keep(s Store, a Address, r *Record, mail []*Mail) error {
+	for _, m := range mail {
+		if m.Number != 0 {
+			continue
+		}
+		if err := consume(s, a, r, m); err != nil {
+			return err
+		}
+		m.Number = r.NextMail
+		r.NextMail++
+		r.Stored++
+		m.Pieces = setRow(s, a.inboxKey(m.Number), history.EncodeEvents([]history.Event{m.Event}))
+	}
+	if !r.Ready && r.Stored > 0 && r.Parked.Why == NotParked && !r.StartArmed {
+		r.Ready = true
+		s.Set(a.readyKey(), readyValue)
+	}
+	s.Set(a.RecordKey(), r.Encode())
+	return nil
+}
+
+var readyValue = []byte{pack.Version, pack.Flags}
+
+// ReadInbox returns the stored mail of an instance, oldest first.
+func ReadInbox(r Reader, a Address) ([]*Mail, error) {
+	var mail []*Mail
+	from := a.key(TableInbox, 0)
+	err := scanRows(r, from, after(from), func(row, data []byte, pieces int) (bool, error) {
+		events, err := history.DecodeEvents(data)
+		if err != nil {
+			return false, err
+		}
+		if len(events) != 1 {
+			return false, fmt.Errorf("%w: row of the inbox with %d events", pack.ErrMalformed, len(events))
+		}
+		mail = append(mail, &Mail{Event: events[0], Number: binary.BigEndian.Uint64(row[len(row)-8:]), Pieces: pieces})
+		return true, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read inbox of %s: %w", a, err)
+	}
+	return mail, nil
+}
+
+// consume deletes the row that mail comes from: its row of the inbox, or the
+// pending activity or timer that it tells of.
+func consume(s Store, a Address, r *Record, m *Mail) error {
+	if m.Number != 0 {
+		deleteRow(s, a.inboxKey(m.Number), m.Pieces)
+		r.Stored--
+		return nil
+	}
+	switch body := m.Event.Body.(type) {
+	case *history.TaskCompleted:
+		return removeActivity(s, a, r, body.TaskID)
+	case *history.TaskFailed:
+		return removeActivity(s, a, r, body.TaskID)
+	case *history.TimerFired:
+		return removeTimer(s, a, r, body.TimerID)
+	}
+	return nil
+}
+
+// removeActivity deletes a pending activity and its retry timer, if it is there.
+func removeActivity(s Store, a Address, r *Record, taskID int32) error {
+	key := a.ActivityKey(taskID)
+	value, err := s.Get(key)
+	if err != nil || value == nil {
+		return err
+	}
+	activity, err := DecodeActivity(value)
+	if err != nil {
+		return err
+	}
+	if !activity.NextAttempt.IsZero() {
+		s.Delete(Timer{Due: activity.NextAttempt, Address: a, Kind: RetryTimer, ID: taskID}.Key())
+	}
+	s.Delete(key)
+	r.Activities--
+	return nil
+}
+
+// removeTimer deletes an armed timer, if it is there.
+func removeTimer(s Store, a Address, r *Record, timerID int32) error {
+	key := a.timerOfKey(timerID)
+	value, err := s.Get(key)
+	if err != nil || value == nil {
+		return err
+	}
+	due, err := decodeDue(value)
+	if err != nil {
+		return err
+	}
+	s.Delete(Timer{Due: due, Address: a, Kind: UserTimer, ID: timerID}.Key())
+	s.Delete(key)
+	r.Timers--
+	return nil
+}

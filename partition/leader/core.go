@@ -1,0 +1,304 @@
+package leader
+
+import (
+	"container/list"
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/reprise-run/reprise/partition"
+)
+
+// core is the memory of a leader. The fields belong to the loop, except where
+// they say otherwise.
+type core struct {
+	cfg   Config
+	log   *slog.Logger
+	epoch uint64
+
+	// For all goroutines.
+	mailbox  mailbox
+	waiters  waiters
+	reads    reads
+	flags    flags
+	slowRuns sync.Map      // InstanceRef → time.Time: episodes that do not yield
+	running  chan struct{} // closed when the loop begins
+	ended    chan struct{} // closed when the loop has ended
+	shown    Stats         // protected by showing
+	showing  sync.Mutex
+
+	ctx    context.Context // of the reign; set before running is closed
+	stats  Stats           // the counters
+	broken error           // met where it could not be returned; ends the reign
+
+	// The state, and what is on its way to it.
+	view     view
+	inFlight []*entry
+
+	// Time, as of this round of the loop.
+	clock partition.Clock
+	now   time.Time     // the partition's clock
+	began time.Time     // when the loop began
+	mono  time.Duration // since then
+
+	// Instances.
+	lives    map[InstanceRef]*live
+	idle     *list.List // of *live, the longest idle first
+	touched  []*live    // that may have come to rest in this round
+	runnable []*live    // wait for a turn
+	spills   []spill    // in the order of their times
+	rests    []spill    // likewise
+
+	// Episodes.
+	work     chan *run
+	runs     []*run // in the order in which they began
+	episodes int    // that run
+	slow     int    // of them, those that run for long
+	workers  int
+
+	// Activities.
+	fence       uint64
+	attempts    int // given out or adopted
+	queuedTasks int
+	queues      map[string]*taskQueue
+	inputs      inputs
+	surveyed    bool
+	early       []*result // came before the survey was over
+	tasksFrom   []byte    // where the next page of pending activities begins; nil: none
+
+	timers    timers
+	readyFrom []byte // where the next page of the ready list begins; nil: none
+	retrials  []retrial
+	sweepAt   time.Time // when old answers are deleted next, by the partition's clock
+}
+
+func newCore(cfg Config) *core {
+	c := &core{
+		cfg:     cfg,
+		log:     cfg.Logger.With("partition", cfg.Partition, "epoch", cfg.Log.Epoch()),
+		epoch:   cfg.Log.Epoch(),
+		running: make(chan struct{}),
+		ended:   make(chan struct{}),
+		lives:   make(map[InstanceRef]*live),
+		idle:    list.New(),
+		queues:  make(map[string]*taskQueue),
+		work:    make(chan *run, 16*cfg.Limits.Episodes),
+		timers:  timers{limit: cfg.Limits.Timers},
+	}
+	c.mailbox.signal = make(chan struct{}, 1)
+	c.mailbox.limits[requests] = cfg.Limits.Mailbox
+	c.mailbox.limits[results] = cfg.Limits.Results
+	c.waiters.by = make(map[InstanceRef][]*waiter)
+	c.waiters.limit = cfg.Limits.Waiters
+	c.reads.state = applied{cfg.Log.State()}
+	c.view = view{
+		state: c.reads.state,
+		rows:  make(map[string]unapplied),
+		open:  &entry{},
+		max:   cfg.Limits.EntryBytes,
+	}
+	c.view.full = func() {
+		if err := c.proposeAhead(); err != nil {
+			c.broken = err
+		}
+	}
+	return c
+}
+
+// run is the loop.
+func (c *core) loop() error {
+	if err := c.recover(); err != nil {
+		return err
+	}
+	alarm := time.NewTimer(0)
+	defer alarm.Stop()
+	var items, spare []message
+	for {
+		select {
+		case <-c.ctx.Done():
+			return context.Cause(c.ctx)
+		case <-c.mailbox.signal:
+		case <-c.cfg.Log.Advanced():
+		case <-alarm.C:
+		}
+		c.tick()
+		c.advance()
+		if len(items) == 0 {
+			spare = c.mailbox.take(spare)
+			items = spare
+		}
+		var err error
+		if items, err = c.round(items); err != nil {
+			return err
+		}
+		alarm.Reset(c.sleep(len(items) > 0))
+		c.show()
+	}
+}
+
+// recover builds the memory from the state: heads of tables, not tables.
+func (c *core) recover() error {
+	value, err := c.view.Get(partition.MetaKey(c.cfg.Partition))
+	if err != nil {
+		return err
+	}
+	meta, err := partition.DecodeMeta(value)
+	if err != nil {
+		return err
+	}
+	c.began = time.Now()
+	c.clock = partition.NewClock(meta.Clock)
+	c.tick()
+	if err := partition.Sweep(&c.view, c.cfg.Partition); err != nil {
+		return err
+	}
+	if !c.view.open.empty() {
+		if err := c.propose(); err != nil {
+			return err
+		}
+	}
+	c.readyFrom, _ = partition.TableRange(c.cfg.Partition, partition.TableReady)
+	c.retryParked(false)
+	return nil
+}
+
+// tick reads the clocks.
+func (c *core) tick() {
+	mono := time.Since(c.began)
+	c.now = c.clock.Advance(c.cfg.Clock(), mono-c.mono)
+	c.mono = mono
+}
+
+// crowded reports whether the entry under construction has to wait for others.
+func (c *core) crowded() bool {
+	return c.view.open.size() >= c.cfg.Limits.EntryBytes && len(c.inFlight) >= c.cfg.Limits.InFlight
+}
+
+// round does what there is to do now. It returns the messages for which there
+// was no room in the log.
+func (c *core) round(items []message) ([]message, error) {
+	for len(items) > 0 && !c.crowded() {
+		m := items[0]
+		items[0] = nil
+		items = items[1:]
+		if err := m.handle(c); err != nil {
+			return nil, err
+		}
+		if c.view.open.size() >= c.cfg.Limits.EntryBytes && len(c.inFlight) < c.cfg.Limits.InFlight {
+			if err := c.propose(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if !c.crowded() {
+		c.raiseFlags()
+		for _, step := range []func() error{
+			c.fireDue, c.pageReady, c.pageParked, c.pageTasks, c.storeOverdue, c.watch, c.sweepAnswers,
+		} {
+			if err := step(); err != nil {
+				return nil, err
+			}
+		}
+		c.wakeRested()
+		if err := c.begin(); err != nil {
+			return nil, err
+		}
+	}
+	if !c.view.open.empty() && len(c.inFlight) < c.cfg.Limits.InFlight {
+		if err := c.propose(); err != nil {
+			return nil, err
+		}
+	}
+	touched := c.touched
+	c.touched = c.touched[:0]
+	for i, l := range touched {
+		touched[i] = nil
+		c.settle(l)
+	}
+	return items, c.broken
+}
+
+// sleep returns how long the loop may sleep if nobody wakes it.
+func (c *core) sleep(more bool) time.Duration {
+	const longest = time.Hour
+	wait := time.Duration(longest)
+	if c.crowded() {
+		return wait // until the log advanced
+	}
+	if more {
+		return 0
+	}
+	soon := func(d time.Duration) { wait = min(wait, max(d, time.Millisecond)) }
+	if d, ok := c.untilNextTimer(); ok {
+		// The wall clock may jump in the meantime.
+		soon(min(d, time.Second))
+	}
+	if len(c.spills) > 0 {
+		soon(c.cfg.Limits.Spill - (c.mono - c.spills[0].since))
+	}
+	if len(c.rests) > 0 {
+		soon(restAfter - (c.mono - c.rests[0].since))
+	}
+	if len(c.runs) > 0 {
+		soon(slowAfter)
+	}
+	if room := len(c.runnable) < c.cfg.Limits.Runnable; room && (c.readyFrom != nil || len(c.retrials) > 0) || c.tasksFrom != nil && c.surveyed {
+		wait = 0
+	}
+	return wait
+}
+
+// sweepAnswers deletes the answers that are older than the window, once a minute
+// at most and only while entries are written anyway.
+func (c *core) sweepAnswers() error {
+	if c.view.open.empty() || c.now.Before(c.sweepAt) {
+		return nil
+	}
+	c.sweepAt = c.now.Add(time.Minute)
+	return partition.ForgetAnswers(&c.view, c.cfg.Partition, c.now.Add(-c.cfg.Limits.AnswerWindow))
+}
+
+// flags are wishes that coalesce.
+type flags struct {
+	mu       sync.Mutex // protects the fields below
+	bindings bool
+	capacity bool
+}
+
+func (c *core) raise(set func(*flags)) {
+	c.flags.mu.Lock()
+	set(&c.flags)
+	c.flags.mu.Unlock()
+	select {
+	case c.mailbox.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (c *core) raiseFlags() {
+	c.flags.mu.Lock()
+	bindings, capacity := c.flags.bindings, c.flags.capacity
+	c.flags.bindings, c.flags.capacity = false, false
+	c.flags.mu.Unlock()
+	if bindings {
+		c.retryParked(true)
+	}
+	if capacity || bindings {
+		c.pump()
+	}
+}
+
+func (c *core) show() {
+	s := c.stats
+	s.InFlight = len(c.inFlight)
+	s.Instances = len(c.lives)
+	s.Runnable = len(c.runnable)
+	s.Episodes = c.episodes
+	s.Attempts = c.attempts
+	s.QueuedTasks = c.queuedTasks
+	s.Timers = len(c.timers.heap)
+	c.showing.Lock()
+	c.shown = s
+	c.showing.Unlock()
+}

@@ -1,0 +1,154 @@
+package leader
+
+import (
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/reprise-run/reprise/partition"
+)
+
+// entry is an entry of the log, under construction or on its way, and the
+// effects that wait for it.
+type entry struct {
+	sequence uint64 // 0 until it is proposed
+	batch    pebble.Batch
+	keys     []string // that it writes, with repetitions
+	// needed is set where effects wait for the entry even if it writes nothing.
+	needed bool
+
+	replies  []reply
+	recorded []record
+	dispatch []*attempt
+	cancel   []AttemptID
+	notices  []notice
+	rows     []*live // once for each row of history in the entry
+}
+
+// reply answers a caller who waits for the loop.
+type reply struct {
+	to     *call
+	answer StartAnswer
+	err    error
+}
+
+// record tells a node what became of a result.
+type record struct {
+	fn  func(error)
+	err error
+}
+
+// notice tells waiters how an instance now is.
+type notice struct {
+	ref      InstanceRef
+	instance Instance
+}
+
+func (e *entry) size() int { return len(e.batch.Repr()) }
+
+func (e *entry) empty() bool { return e.batch.Empty() && !e.needed }
+
+// propose hands the entry under construction to the log, what goes ahead of it
+// first.
+func (c *core) propose() error {
+	if err := c.proposeAhead(); err != nil {
+		return err
+	}
+	e := c.view.open
+	c.view.open = &entry{}
+	meta := partition.Meta{Clock: c.clock.Now()}.Encode()
+	_ = e.batch.Set(partition.MetaKey(c.cfg.Partition), meta, nil) // into memory; cannot fail
+	return c.send(e)
+}
+
+func (c *core) proposeAhead() error {
+	e := c.view.ahead
+	if e == nil {
+		return nil
+	}
+	c.view.ahead = nil
+	return c.send(e)
+}
+
+func (c *core) send(e *entry) error {
+	repr := e.batch.Repr()
+	sequence, err := c.cfg.Log.Propose(repr)
+	if err != nil {
+		return fmt.Errorf("propose to partition %d: %w", c.cfg.Partition, err)
+	}
+	e.sequence = sequence
+	e.batch = pebble.Batch{} // the log has it now
+	c.inFlight = append(c.inFlight, e)
+	c.stats.Entries++
+	c.stats.EntryBytes += uint64(len(repr))
+	if c.cfg.Faults.ackBeforeCommit() {
+		c.let(e)
+	}
+	return nil
+}
+
+// advance lets out the effects of the entries that were applied.
+func (c *core) advance() {
+	applied := c.cfg.Log.Applied()
+	for len(c.inFlight) > 0 && c.inFlight[0].sequence <= applied {
+		e := c.inFlight[0]
+		c.inFlight[0] = nil
+		c.inFlight = c.inFlight[1:]
+		c.view.forget(e)
+		for _, l := range e.rows {
+			if l.unapplied--; l.unapplied == 0 {
+				l.tail = nil
+			}
+			c.settle(l)
+		}
+		c.let(e)
+	}
+}
+
+// let lets the effects of an entry out.
+func (c *core) let(e *entry) {
+	for _, r := range e.replies {
+		r.to.done <- outcome{r.answer, r.err}
+	}
+	for _, r := range e.recorded {
+		r.fn(r.err)
+	}
+	for _, a := range e.cancel {
+		c.cfg.Dispatcher.Cancel(a)
+	}
+	for _, a := range e.dispatch {
+		c.offer(a)
+	}
+	for _, n := range e.notices {
+		c.waiters.tell(n)
+	}
+	e.replies, e.recorded, e.cancel, e.dispatch, e.notices = nil, nil, nil, nil, nil
+}
+
+// newest returns the entry whose commit settles all that the loop has seen, or
+// nil where everything is applied.
+func (c *core) newest() *entry {
+	if !c.view.open.empty() {
+		return c.view.open
+	}
+	if n := len(c.inFlight); n > 0 {
+		return c.inFlight[n-1]
+	}
+	return nil
+}
+
+// answer answers a caller once everything that the answer rests on is
+// committed, with an entry proposed after the request arrived.
+func (c *core) answer(to *call, a StartAnswer, err error) {
+	e := c.view.open
+	e.needed = true
+	e.replies = append(e.replies, reply{to, a, err})
+}
+
+// refuse tells a node that a result is stale, once that is committed.
+func (c *core) refuse(recorded func(error)) {
+	c.stats.StaleResults++
+	e := c.view.open
+	e.needed = true
+	e.recorded = append(e.recorded, record{recorded, ErrStale})
+}

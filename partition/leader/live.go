@@ -1,0 +1,241 @@
+package leader
+
+import (
+	"container/list"
+	"time"
+
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/partition"
+)
+
+// live is an instance in memory. The loop owns it. Its record is that of the
+// newest turn, which may not be committed yet: nothing of it leaves the loop but
+// through the effects of an entry.
+type live struct {
+	ref  InstanceRef
+	addr partition.Address
+	rec  *partition.Record // nil: there is no such instance
+	// fresh is set while the record was never written: its start is in mail, or in
+	// the mail of the episode that runs.
+	fresh bool
+	// old is the ended execution that a fresh one replaces.
+	old *partition.Record
+
+	// mail waits for a turn, oldest first. Stored mail is in it if loaded is set.
+	mail   []*mail
+	loaded bool
+	run    *run // the episode that runs; nil: none
+	queued bool // waits in the queue for a turn
+	// waits is when the oldest mail arrived that is neither stored nor recorded;
+	// zero where there is none.
+	waits time.Time
+	// resting is set while a failed episode is not asked again yet.
+	resting bool
+
+	// attempts are the activities that were given out or wait to be.
+	attempts map[int32]*attempt
+
+	// tail holds the newest rows of history; unapplied counts those in entries that
+	// are not applied. While it is above 0 the tail holds at least these.
+	tail      []tailRow
+	unapplied int
+
+	idle *list.Element // in the list of idle instances
+}
+
+type tailRow struct {
+	episode int64
+	data    []byte
+}
+
+// mail is an event on its way, and who waits for it to be committed.
+type mail struct {
+	partition.Mail
+	start    *call       // the request that started the instance
+	recorded func(error) // the node that sent the result
+}
+
+// key names the present execution for executors.
+func (c *core) key(l *live) ExecutionKey {
+	return ExecutionKey{
+		Partition: c.cfg.Partition, Epoch: c.epoch,
+		Hub: l.ref.Hub, Instance: l.ref.ID, Execution: l.rec.Execution,
+	}
+}
+
+// load brings an instance into memory.
+func (c *core) load(ref InstanceRef) (*live, error) {
+	if l := c.lives[ref]; l != nil {
+		if l.idle != nil {
+			c.idle.Remove(l.idle)
+			l.idle = nil
+			c.touched = append(c.touched, l)
+		}
+		return l, nil
+	}
+	l := &live{ref: ref, addr: partition.NewAddress(c.cfg.Partition, ref.Hub, ref.ID)}
+	rec, err := partition.ReadRecord(&c.view, l.addr)
+	if err != nil {
+		return nil, err
+	}
+	l.rec = rec
+	l.loaded = rec == nil || rec.Stored == 0
+	c.lives[ref] = l
+	c.touched = append(c.touched, l)
+	return l, nil
+}
+
+// loadInbox reads the stored mail of an instance.
+func (c *core) loadInbox(l *live) error {
+	if l.loaded {
+		return nil
+	}
+	stored, err := partition.ReadInbox(&c.view, l.addr)
+	if err != nil {
+		return err
+	}
+	all := make([]*mail, 0, len(stored)+len(l.mail))
+	for _, m := range stored {
+		all = append(all, &mail{Mail: *m})
+	}
+	for _, m := range l.mail {
+		if m.Number == 0 {
+			all = append(all, m)
+		}
+	}
+	l.mail = all
+	l.loaded = true
+	return nil
+}
+
+// settle moves an instance that has nothing to do to the idle ones.
+func (c *core) settle(l *live) {
+	if l.idle != nil || c.lives[l.ref] != l {
+		return
+	}
+	if l.rec != nil && l.rec.Parked.Why != partition.NotParked && l.run == nil && !l.queued && l.waits.IsZero() {
+		l.mail, l.loaded = nil, l.rec.Stored == 0
+	}
+	if l.run != nil || l.queued || l.fresh || l.resting || l.unapplied > 0 || len(l.mail) > 0 || len(l.attempts) > 0 {
+		return
+	}
+	if l.rec == nil {
+		delete(c.lives, l.ref)
+		return
+	}
+	l.idle = c.idle.PushBack(l)
+	for c.idle.Len() > c.cfg.Limits.Instances {
+		eldest := c.idle.Remove(c.idle.Front()).(*live)
+		eldest.idle = nil
+		delete(c.lives, eldest.ref)
+	}
+}
+
+// post gives mail to an instance. It is recorded by the next turn, or stored if
+// that does not come soon.
+func (c *core) post(l *live, m *mail) error {
+	if l.rec == nil || l.rec.Status.Ended() {
+		if m.recorded != nil {
+			c.refuse(m.recorded)
+		}
+		return nil
+	}
+	l.mail = append(l.mail, m)
+	if l.rec.Parked.Why != partition.NotParked || l.resting {
+		return c.store(l)
+	}
+	if l.waits.IsZero() {
+		l.waits = c.now
+		c.spills = append(c.spills, spill{l, c.mono})
+	}
+	c.enqueue(l)
+	return nil
+}
+
+// store writes all mail of an instance to its inbox and tells those who wait.
+func (c *core) store(l *live) error {
+	all := l.mail
+	if l.run != nil {
+		all = append(append([]*mail(nil), l.run.mail...), l.mail...)
+	}
+	if err := c.replace(l); err != nil {
+		return err
+	}
+	rows := make([]*partition.Mail, 0, len(all))
+	for _, m := range all {
+		if m.Number == 0 {
+			rows = append(rows, &m.Mail)
+			c.stats.Spilled++
+		}
+	}
+	if len(rows) == 0 && !l.fresh {
+		return nil
+	}
+	if err := partition.Keep(&c.view, l.addr, l.rec, rows); err != nil {
+		return err
+	}
+	c.committed(l, all)
+	return nil
+}
+
+// replace removes the ended execution that a fresh one takes the place of, in
+// the entry that writes the fresh one.
+func (c *core) replace(l *live) error {
+	if l.old == nil {
+		return nil
+	}
+	if err := partition.Remove(&c.view, l.addr, l.old); err != nil {
+		return err
+	}
+	l.old = nil
+	return nil
+}
+
+// committed attaches the answers of mail to the entry that writes it.
+func (c *core) committed(l *live, all []*mail) {
+	e := c.view.open
+	l.fresh = false
+	l.waits = time.Time{}
+	for _, m := range all {
+		if m.start != nil {
+			c.remember(m.start, l.addr, partition.Answer{Execution: l.rec.Execution, Started: true})
+			e.replies = append(e.replies, reply{m.start, StartAnswer{Execution: l.rec.Execution, Started: true}, nil})
+			m.start = nil
+		}
+		if m.recorded != nil {
+			e.recorded = append(e.recorded, record{m.recorded, nil})
+			m.recorded = nil
+		}
+	}
+}
+
+// spill is mail that is stored when its time has come.
+type spill struct {
+	live  *live
+	since time.Duration // of the loop's monotonic clock
+}
+
+// storeOverdue stores the mail that waited for too long.
+func (c *core) storeOverdue() error {
+	for len(c.spills) > 0 && c.mono-c.spills[0].since >= c.cfg.Limits.Spill {
+		l := c.spills[0].live
+		c.spills = c.spills[1:]
+		if l.waits.IsZero() || c.lives[l.ref] != l {
+			continue
+		}
+		if err := c.store(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startOf returns the place of the mail that starts the execution, or -1.
+func startOf(all []*mail) int {
+	for i, m := range all {
+		if _, ok := m.Event.Body.(*history.ExecutionStarted); ok {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,316 @@
+package leader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/partition"
+)
+
+const pendingStatus = history.Pending
+
+// historyPage is the size at which a page of history ends, in stored bytes.
+const historyPage = 1 << 20
+
+// waitingItems is how many items a status lists of each thing that the instance
+// waits for.
+const waitingItems = 20
+
+// reads guards the applied state: it is read only during the reign.
+type reads struct {
+	state applied
+	gate  sync.RWMutex // held for reading while the state is read
+	ended bool         // protected by gate
+}
+
+// read calls fn with the applied state, or fails with ErrNotLeading.
+func (r *reads) read(fn func(applied) error) error {
+	r.gate.RLock()
+	defer r.gate.RUnlock()
+	if r.ended {
+		return ErrNotLeading
+	}
+	return fn(r.state)
+}
+
+// end waits for reads under way and refuses others.
+func (r *reads) end() {
+	r.gate.Lock()
+	defer r.gate.Unlock()
+	r.ended = true
+}
+
+// confirm is the read check. It waits until the loop runs.
+func (c *core) confirm(ctx context.Context) error {
+	select {
+	case <-c.running:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if c.cfg.Faults.readFromMemory() {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(c.ctx, cancel)
+	defer stop()
+	err := c.cfg.Log.Confirm(ctx)
+	if c.ctx.Err() != nil {
+		return ErrNotLeading
+	}
+	return err
+}
+
+// Status reads an instance. It is linearizable.
+func (l *Leader) Status(ctx context.Context, req StatusRequest) (Instance, error) {
+	c := l.core
+	if err := c.confirm(ctx); err != nil {
+		return Instance{}, err
+	}
+	if c.cfg.Faults.readFromMemory() {
+		return c.fromMemory(ctx, req)
+	}
+	return c.status(req)
+}
+
+// status reads an instance from the applied state.
+func (c *core) status(req StatusRequest) (in Instance, err error) {
+	addr := partition.NewAddress(c.cfg.Partition, req.Instance.Hub, req.Instance.ID)
+	err = c.reads.read(func(s applied) error {
+		rec, err := partition.ReadRecord(s, addr)
+		if err != nil {
+			return err
+		}
+		if rec == nil {
+			return ErrNotFound
+		}
+		in = describe(req.Instance, rec)
+		if err := c.waitsFor(s, addr, rec, &in); err != nil {
+			return err
+		}
+		return payloads(s, addr, rec, req.Payloads, &in)
+	})
+	return in, err
+}
+
+// describe is what the record alone tells.
+func describe(ref InstanceRef, rec *partition.Record) Instance {
+	return Instance{
+		Ref: ref, Execution: rec.Execution, Name: rec.Name, Version: rec.Version, Status: rec.Status,
+		Created: rec.Created, Updated: rec.Updated, Completed: rec.Completed, ScheduledStart: rec.ScheduledStart,
+		Tags: rec.Tags, HistoryEvents: rec.Events, Parked: rec.Parked.Reason,
+	}
+}
+
+// payloads adds what stands in events: the failure, and input and output where
+// they are wanted.
+func payloads(s partition.Reader, addr partition.Address, rec *partition.Record, wanted bool, in *Instance) error {
+	if wanted {
+		var first []history.Event
+		var err error
+		if rec.Episodes > 0 {
+			first, err = partition.ReadEpisode(s, addr, rec.Execution, 0)
+		} else {
+			var inbox []*partition.Mail
+			inbox, err = partition.ReadInbox(s, addr)
+			for _, m := range inbox {
+				first = append(first, m.Event)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range first {
+			if started, ok := e.Body.(*history.ExecutionStarted); ok {
+				in.Input = started.Input
+			}
+		}
+		if rec.CustomStatus != 0 {
+			if in.CustomStatus, err = partition.ReadCustomStatus(s, addr); err != nil {
+				return err
+			}
+		}
+	}
+	if !rec.Status.Ended() || !wanted && rec.Status == history.Completed {
+		return nil
+	}
+	last, err := partition.ReadEpisode(s, addr, rec.Execution, rec.Episodes-1)
+	if err != nil || len(last) == 0 {
+		return err
+	}
+	if done, ok := last[len(last)-1].Body.(*history.ExecutionCompleted); ok {
+		in.Failure = done.Failure
+		if wanted {
+			in.Output = done.Result
+		}
+	}
+	return nil
+}
+
+// waitsFor says in words what an instance waits for.
+func (c *core) waitsFor(s partition.Reader, addr partition.Address, rec *partition.Record, in *Instance) error {
+	if rec.Status.Ended() {
+		return nil
+	}
+	add := func(format string, args ...any) { in.Waiting = append(in.Waiting, fmt.Sprintf(format, args...)) }
+	switch rec.Parked.Why {
+	case partition.Unbound:
+		add("a node that binds orchestrator %q", rec.Name)
+	case partition.NotParked:
+	default:
+		add("fitting code: %s", rec.Parked.Reason)
+	}
+	if since, ok := c.slowRuns.Load(in.Ref); ok {
+		add("an episode that has been running since %s", since.(time.Time).Format(time.RFC3339))
+	}
+	if rec.StartArmed {
+		add("its scheduled start at %s", rec.ScheduledStart.Format(time.RFC3339))
+	}
+	if rec.Ready {
+		add("its turn, with %d stored events", rec.Stored)
+	}
+	if rec.Activities > 0 {
+		shown := int64(0)
+		err := partition.ReadActivities(s, addr, func(id int32, a *partition.Activity) bool {
+			text := fmt.Sprintf("activity %q (task %d), attempt %d", a.Name, id, a.Attempt)
+			if !a.NextAttempt.IsZero() {
+				text += " from " + a.NextAttempt.Format(time.RFC3339)
+			}
+			if a.LastFailure != "" {
+				text += ", after " + a.LastFailure
+			}
+			add("%s", text)
+			shown++
+			return shown < waitingItems
+		})
+		if err != nil {
+			return err
+		}
+		if more := rec.Activities - shown; more > 0 {
+			add("%d more activities", more)
+		}
+	}
+	if rec.Timers > 0 {
+		shown := int64(0)
+		err := partition.ReadTimers(s, addr, func(id int32, due time.Time) bool {
+			add("timer %d, due %s", id, due.Format(time.RFC3339))
+			shown++
+			return shown < waitingItems
+		})
+		if err != nil {
+			return err
+		}
+		if more := rec.Timers - shown; more > 0 {
+			add("%d more timers", more)
+		}
+	}
+	return nil
+}
+
+// Wait returns when the instance is as the request wants it. It is told by the
+// entry that makes it so; nothing polls.
+func (l *Leader) Wait(ctx context.Context, req WaitRequest) (Instance, error) {
+	c := l.core
+	if err := c.confirm(ctx); err != nil {
+		return Instance{}, err
+	}
+	w := &waiter{ended: req.Ended, told: make(chan Instance, 1)}
+	if err := c.waiters.add(req.Instance, w); err != nil {
+		return Instance{}, err
+	}
+	defer c.waiters.remove(req.Instance, w)
+	status := StatusRequest{Instance: req.Instance, Payloads: req.Payloads}
+	in, err := c.status(status)
+	if err != nil || w.satisfied(in) {
+		return in, err
+	}
+	var told Instance
+	select {
+	case told = <-w.told:
+	case <-ctx.Done():
+		return Instance{}, ctx.Err()
+	case <-c.ended:
+		return Instance{}, ErrNotLeading
+	}
+	in, err = c.status(status)
+	if err == nil && in.Execution == told.Execution || errors.Is(err, ErrNotLeading) {
+		return in, err
+	}
+	return told, nil // it was replaced since; its payloads are gone
+}
+
+// History reads a page of an execution's history. It is linearizable.
+func (l *Leader) History(ctx context.Context, req HistoryRequest) (HistoryPage, error) {
+	c := l.core
+	if err := c.confirm(ctx); err != nil {
+		return HistoryPage{}, err
+	}
+	addr := partition.NewAddress(c.cfg.Partition, req.Instance.Hub, req.Instance.ID)
+	var out HistoryPage
+	err := c.reads.read(func(s applied) error {
+		rec, err := partition.ReadRecord(s, addr)
+		if err != nil {
+			return err
+		}
+		if rec == nil || req.Execution != "" && req.Execution != rec.Execution {
+			return ErrNotFound
+		}
+		out.Execution = rec.Execution
+		size := 0
+		return partition.ReadHistory(s, addr, rec.Execution, max(req.FromEpisode, 0), rec.Episodes, func(episode int64, data []byte) (bool, error) {
+			events, err := history.DecodeEvents(data)
+			if err != nil {
+				return false, fmt.Errorf("read episode %d of %s: %w", episode, addr, err)
+			}
+			out.Events = append(out.Events, events...)
+			if size += len(data); size < historyPage || episode == rec.Episodes-1 {
+				return true, nil
+			}
+			out.NextEpisode = episode + 1
+			return false, nil
+		})
+	})
+	return out, err
+}
+
+// peek is a message: what the leader's memory says, read check or not. Only the
+// planted bug uses it.
+type peek struct {
+	ref  InstanceRef
+	done chan Instance
+	gone chan struct{}
+}
+
+func (p *peek) handle(c *core) error {
+	l, err := c.load(p.ref)
+	if err != nil {
+		return err
+	}
+	if l.rec == nil {
+		close(p.gone)
+		return nil
+	}
+	p.done <- describe(p.ref, l.rec)
+	return nil
+}
+
+func (p *peek) fail() { close(p.gone) }
+
+func (c *core) fromMemory(ctx context.Context, req StatusRequest) (Instance, error) {
+	p := &peek{req.Instance, make(chan Instance, 1), make(chan struct{})}
+	if err := c.mailbox.push(p, requests); err != nil {
+		return Instance{}, err
+	}
+	select {
+	case in := <-p.done:
+		return in, nil
+	case <-p.gone:
+		return Instance{}, ErrNotFound
+	case <-ctx.Done():
+		return Instance{}, ctx.Err()
+	}
+}

@@ -1,0 +1,208 @@
+package leader
+
+import (
+	"bytes"
+
+	"github.com/reprise-run/reprise/partition"
+)
+
+// What a new leader finds in the state. It reads heads, not tables: pages of the
+// ready list and of the pending activities, as there is room for them.
+
+// page is how many rows are read at a time.
+const page = 256
+
+// surveyed is a message: what the nodes run, or hold the results of.
+type surveyed []AttemptID
+
+func (ids surveyed) fail() {}
+
+func (ids surveyed) handle(c *core) error {
+	for _, id := range ids {
+		if err := c.adopt(id); err != nil {
+			return err
+		}
+	}
+	c.surveyed = true
+	early := c.early
+	c.early = nil
+	for _, r := range early {
+		if err := r.handle(c); err != nil {
+			return err
+		}
+	}
+	c.tasksFrom, _ = partition.TableRange(c.cfg.Partition, partition.TableActivities)
+	return nil
+}
+
+// adopt takes an attempt of an earlier reign over, or cancels it.
+func (c *core) adopt(id AttemptID) error {
+	l, err := c.load(InstanceRef{id.Hub, id.Instance})
+	if err != nil {
+		return err
+	}
+	var row *partition.Activity
+	if l.rec != nil && l.rec.Execution == id.Execution && id.Partition == c.cfg.Partition {
+		value, err := c.view.Get(l.addr.ActivityKey(id.TaskID))
+		if err != nil {
+			return err
+		}
+		if value != nil {
+			if row, err = partition.DecodeActivity(value); err != nil {
+				return err
+			}
+		}
+	}
+	a := l.attempts[id.TaskID]
+	switch {
+	case row == nil, row.Execution != id.Execution,
+		!above(id.Fence, Fence{row.FailedEpoch, row.FailedN}), id.Fence.Epoch >= c.epoch:
+		c.cfg.Dispatcher.Cancel(id)
+	case a == nil:
+		c.attach(l, &attempt{live: l, id: id, row: row, state: running})
+		c.attempts++
+	case a.state == running && a.id.Fence.Epoch < c.epoch && above(id.Fence, a.id.Fence):
+		c.cfg.Dispatcher.Cancel(a.id)
+		a.id = id
+	default:
+		c.cfg.Dispatcher.Cancel(id)
+	}
+	return nil
+}
+
+func above(a, b Fence) bool {
+	return a.Epoch > b.Epoch || a.Epoch == b.Epoch && a.N > b.N
+}
+
+// pageTasks reads a page of pending activities that nobody runs.
+func (c *core) pageTasks() error {
+	if c.tasksFrom == nil || !c.surveyed {
+		return nil
+	}
+	table, to := partition.TableRange(c.cfg.Partition, partition.TableActivities)
+	if bytes.Equal(c.tasksFrom, table) {
+		for _, q := range c.queues {
+			q.overflow = false
+		}
+	}
+	type found struct {
+		addr partition.Address
+		id   int32
+		row  *partition.Activity
+	}
+	var rows []found
+	var failed error
+	last := []byte(nil)
+	read := 0
+	err := c.view.Scan(c.tasksFrom, to, func(key, value []byte) bool {
+		read++
+		last = append(last[:0], key...)
+		addr, id, err := partition.ParseActivityKey(key)
+		if err == nil {
+			var row *partition.Activity
+			if row, err = partition.DecodeActivity(value); err == nil {
+				rows = append(rows, found{addr, id, row})
+			}
+		}
+		failed = err
+		return err == nil && read < page
+	})
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range rows {
+		if err := c.recoverTask(f.addr, f.id, f.row); err != nil {
+			return err
+		}
+	}
+	if read < page {
+		c.tasksFrom = nil
+	} else {
+		c.tasksFrom = append(last, 0)
+	}
+	return nil
+}
+
+// recoverTask gives a pending activity out that is not in memory.
+func (c *core) recoverTask(addr partition.Address, id int32, row *partition.Activity) error {
+	ref := InstanceRef{addr.Hub, addr.ID}
+	if l := c.lives[ref]; l != nil && l.attempts[id] != nil {
+		return nil
+	}
+	if row.NextAttempt.After(c.now) {
+		return nil // its timer begins it
+	}
+	if q := c.queueOf(row.Name); len(q.waiting) >= c.cfg.Limits.Tasks {
+		q.overflow = true
+		return nil
+	}
+	l, err := c.load(ref)
+	if err != nil {
+		return err
+	}
+	a := &attempt{live: l, row: row, id: AttemptID{
+		Partition: c.cfg.Partition, Hub: ref.Hub, Instance: ref.ID, Execution: row.Execution, TaskID: id,
+	}}
+	c.attach(l, a)
+	c.offerCommitted(a)
+	return nil
+}
+
+// offerCommitted gives an attempt out once all that the loop has written so far
+// is committed.
+func (c *core) offerCommitted(a *attempt) {
+	if e := c.newest(); e != nil {
+		e.dispatch = append(e.dispatch, a)
+		return
+	}
+	c.offer(a)
+}
+
+// pageReady reads a page of the ready list.
+func (c *core) pageReady() error {
+	if c.readyFrom == nil || len(c.runnable) >= c.cfg.Limits.Runnable {
+		return nil
+	}
+	_, to := partition.TableRange(c.cfg.Partition, partition.TableReady)
+	refs, last, err := c.instances(c.readyFrom, to)
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		l, err := c.load(ref)
+		if err != nil {
+			return err
+		}
+		if l.rec != nil && l.run == nil && l.rec.Stored > 0 && l.rec.Parked.Why == partition.NotParked {
+			c.enqueue(l)
+		}
+	}
+	c.readyFrom = last
+	return nil
+}
+
+// instances reads a page of the ready list; next is nil at its end.
+func (c *core) instances(from, to []byte) (refs []InstanceRef, next []byte, err error) {
+	var last []byte
+	var failed error
+	err = c.view.Scan(from, to, func(key, _ []byte) bool {
+		addr, _, err := partition.ParseAddress(key)
+		if err != nil {
+			failed = err
+			return false
+		}
+		refs = append(refs, InstanceRef{addr.Hub, addr.ID})
+		last = append(last[:0], key...)
+		return len(refs) < page
+	})
+	if err == nil {
+		err = failed
+	}
+	if len(refs) < page {
+		return refs, nil, err
+	}
+	return refs, append(last, 0), err
+}

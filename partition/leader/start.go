@@ -1,0 +1,322 @@
+package leader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/partition"
+)
+
+// MaxPayload is the size limit of every payload, in bytes.
+const MaxPayload = 16 << 20
+
+// FailureTooLarge is the type of failures that tell of a payload over
+// [MaxPayload].
+const FailureTooLarge = "payload-too-large"
+
+// maxNameBytes bounds names, versions and request IDs.
+const maxNameBytes = 256
+
+// call is a mutating request on its way through the loop.
+type call struct {
+	ref       InstanceRef
+	identity  RequestIdentity
+	start     *StartRequest     // or
+	terminate *TerminateRequest // one of both
+	done      chan outcome      // capacity 1
+}
+
+type outcome struct {
+	answer StartAnswer
+	err    error
+}
+
+// Codes of outcomes in remembered answers. They are stored.
+const (
+	codeOK       = 0
+	codeExists   = 1
+	codeNotFound = 2
+)
+
+func codeOf(err error) uint8 {
+	switch {
+	case errors.Is(err, ErrExists):
+		return codeExists
+	case errors.Is(err, ErrNotFound):
+		return codeNotFound
+	}
+	return codeOK
+}
+
+func errorOf(code uint8) error {
+	switch code {
+	case codeOK:
+		return nil
+	case codeExists:
+		return ErrExists
+	case codeNotFound:
+		return ErrNotFound
+	}
+	return fmt.Errorf("remembered answer has the unknown code %d", code)
+}
+
+// Start starts an orchestration; it returns when the start is committed.
+func (l *Leader) Start(ctx context.Context, req StartRequest) (StartAnswer, error) {
+	if err := validateStart(&req); err != nil {
+		return StartAnswer{}, err
+	}
+	return l.call(ctx, &call{ref: req.Instance, identity: req.Identity, start: &req})
+}
+
+// Terminate ends an instance without running its code; it returns when the end
+// is committed.
+func (l *Leader) Terminate(ctx context.Context, req TerminateRequest) error {
+	if len(req.Reason) > MaxPayload {
+		return fmt.Errorf("%w: reason of %d bytes; at most %d are allowed", ErrTooLarge, len(req.Reason), MaxPayload)
+	}
+	if err := validateTarget(req.Instance, req.Identity); err != nil {
+		return err
+	}
+	_, err := l.call(ctx, &call{ref: req.Instance, identity: req.Identity, terminate: &req})
+	return err
+}
+
+func (l *Leader) call(ctx context.Context, c *call) (StartAnswer, error) {
+	c.done = make(chan outcome, 1)
+	if err := l.core.mailbox.push(c, requests); err != nil {
+		return StartAnswer{}, err
+	}
+	select {
+	case o := <-c.done:
+		return o.answer, o.err
+	case <-ctx.Done():
+		return StartAnswer{}, ctx.Err()
+	case <-l.core.ended:
+	}
+	select {
+	case o := <-c.done: // it was answered before the end
+		return o.answer, o.err
+	default:
+		return StartAnswer{}, ErrNotLeading
+	}
+}
+
+func validateStart(req *StartRequest) error {
+	if err := validateTarget(req.Instance, req.Identity); err != nil {
+		return err
+	}
+	if req.Name == "" {
+		return fmt.Errorf("%w: no orchestrator is named", ErrInvalid)
+	}
+	if req.Execution == "" {
+		return fmt.Errorf("%w: no execution ID", ErrInvalid)
+	}
+	for _, text := range []string{req.Name, req.Version, string(req.Execution)} {
+		if err := validateText(text); err != nil {
+			return err
+		}
+	}
+	if len(req.Input) > MaxPayload {
+		return fmt.Errorf("%w: input of %d bytes; at most %d are allowed", ErrTooLarge, len(req.Input), MaxPayload)
+	}
+	size := len(req.TraceParent)
+	for k, v := range req.Tags {
+		size += len(k) + len(v)
+	}
+	if size > 16<<10 {
+		return fmt.Errorf("%w: tags of %d bytes; at most %d are allowed", ErrTooLarge, size, 16<<10)
+	}
+	return nil
+}
+
+func validateTarget(ref InstanceRef, id RequestIdentity) error {
+	if err := history.ValidateTaskHub(ref.Hub); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if err := history.ValidateOrchestrationID(ref.ID); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if id.ID != "" && id.Sent.IsZero() {
+		return fmt.Errorf("%w: a request ID without the time when it was first sent", ErrInvalid)
+	}
+	if len(id.ID) > maxNameBytes {
+		return fmt.Errorf("%w: request ID of %d bytes; at most %d are allowed", ErrInvalid, len(id.ID), maxNameBytes)
+	}
+	return nil
+}
+
+func validateText(text string) error {
+	switch {
+	case len(text) > maxNameBytes:
+		return fmt.Errorf("%w: name %.32q… has %d bytes; at most %d are allowed", ErrInvalid, text, len(text), maxNameBytes)
+	case !utf8.ValidString(text):
+		return fmt.Errorf("%w: name %q is not UTF-8", ErrInvalid, text)
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return fmt.Errorf("%w: name %q has control characters", ErrInvalid, text)
+	}
+	return nil
+}
+
+// handle decides a request.
+func (q *call) handle(c *core) error {
+	l, err := c.load(q.ref)
+	if err != nil {
+		return err
+	}
+	if l.fresh {
+		// What this request is told rests on a start that nobody wrote yet.
+		if err := c.store(l); err != nil {
+			return err
+		}
+	}
+	if q.identity.ID != "" {
+		if q.identity.Sent.Before(c.now.Add(-c.cfg.Limits.AnswerWindow)) {
+			q.done <- outcome{err: ErrRequestExpired}
+			return nil
+		}
+		if q.identity.Sent.After(c.now.Add(24 * time.Hour)) {
+			q.done <- outcome{err: fmt.Errorf("%w: first sent at %s, more than a day ahead of the partition's clock", ErrInvalid, q.identity.Sent.Format(time.RFC3339))}
+			return nil
+		}
+		remembered, err := partition.ReadAnswer(&c.view, l.addr, q.identity.ID, q.identity.Sent)
+		if err != nil {
+			return err
+		}
+		if remembered != nil && !c.cfg.Faults.noDedup() {
+			c.answer(q, StartAnswer{Execution: remembered.Execution, Started: remembered.Started}, errorOf(remembered.Code))
+			return nil
+		}
+	}
+	if q.terminate != nil {
+		return q.doTerminate(c, l)
+	}
+	return q.doStart(c, l)
+}
+
+func (q *call) fail() { q.done <- outcome{err: ErrNotLeading} }
+
+// conclude answers a request and remembers the answer.
+func (c *core) conclude(q *call, l *live, a StartAnswer, err error) error {
+	c.remember(q, l.addr, partition.Answer{Code: codeOf(err), Execution: a.Execution, Started: a.Started})
+	c.answer(q, a, err)
+	return nil
+}
+
+func (c *core) remember(q *call, addr partition.Address, a partition.Answer) {
+	if q.identity.ID != "" {
+		partition.SetAnswer(&c.view, addr, q.identity.ID, q.identity.Sent, a)
+	}
+}
+
+func (q *call) doStart(c *core, l *live) error {
+	req := q.start
+	if l.rec != nil {
+		if l.rec.Execution == req.Execution { // the same start, sent again
+			return c.conclude(q, l, StartAnswer{l.rec.Execution, true}, nil)
+		}
+		reuse := req.Reuse
+		if reuse == nil {
+			reuse = defaultReuse
+		}
+		switch reuse[l.rec.Status] {
+		case KeepExisting:
+			return c.conclude(q, l, StartAnswer{l.rec.Execution, false}, nil)
+		case Replace:
+		default:
+			return c.conclude(q, l, StartAnswer{l.rec.Execution, false}, ErrExists)
+		}
+	}
+	if len(c.runnable) >= c.cfg.Limits.Runnable {
+		q.done <- outcome{err: ErrOverloaded}
+		return nil
+	}
+	atOnce := false // write it in this entry, do not wait for the episode
+	if l.rec != nil {
+		if !l.rec.Status.Ended() {
+			if err := c.terminate(l, nil, false); err != nil {
+				return err
+			}
+			atOnce = true
+		}
+		l.old = l.rec
+		l.tail = nil
+	}
+	started := &history.ExecutionStarted{
+		Name: req.Name, Version: req.Version, Input: req.Input, ExecutionID: req.Execution,
+		ScheduledStart: req.ScheduledStart, TraceParent: req.TraceParent, Tags: req.Tags,
+	}
+	l.rec = partition.Create(started, c.now)
+	if l.old != nil {
+		l.rec.NextMail = l.old.NextMail
+	}
+	l.fresh = true
+	l.loaded = true
+	m := &mail{start: q}
+	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: started}
+	if req.ScheduledStart.After(c.now) {
+		if err := c.replace(l); err != nil {
+			return err
+		}
+		timer, err := partition.Schedule(&c.view, l.addr, l.rec, &m.Mail)
+		if err != nil {
+			return err
+		}
+		l.mail = []*mail{m}
+		c.committed(l, l.mail)
+		l.mail, l.loaded = nil, false
+		c.timers.add(timer)
+		return nil
+	}
+	if err := c.post(l, m); err != nil {
+		return err
+	}
+	if atOnce {
+		return c.store(l)
+	}
+	return nil
+}
+
+var defaultReuse = DefaultReuse()
+
+func (q *call) doTerminate(c *core, l *live) error {
+	if l.rec == nil {
+		return c.conclude(q, l, StartAnswer{}, ErrNotFound)
+	}
+	if !l.rec.Status.Ended() {
+		if err := c.terminate(l, q.terminate.Reason, q.terminate.Recurse); err != nil {
+			return err
+		}
+	}
+	return c.conclude(q, l, StartAnswer{}, nil)
+}
+
+// terminate ends an execution without its executor, in the entry under
+// construction. A late answer of the executor finds nobody.
+func (c *core) terminate(l *live, reason history.Payload, recurse bool) error {
+	if l.run != nil {
+		l.mail = append(l.run.mail, l.mail...)
+		l.run = nil
+	}
+	if err := c.loadInbox(l); err != nil {
+		return err
+	}
+	var taken []*mail
+	if i := startOf(l.mail); i >= 0 {
+		taken = append(taken, l.mail[i])
+		l.mail = append(l.mail[:i:i], l.mail[i+1:]...)
+	}
+	end := &mail{}
+	end.Event = history.Event{ID: history.NoID, Time: c.now, Body: &history.ExecutionTerminated{Reason: reason, Recurse: recurse}}
+	taken = append(taken, end)
+	c.cfg.Executor.Forget(c.key(l))
+	l.waits = time.Time{}
+	return c.record(l, partition.Turn{Began: c.now, ByServer: true, Episode: history.Episode{
+		Decided: []history.Event{{ID: l.rec.LastID + 1, Body: &history.ExecutionCompleted{Status: history.Terminated, Result: reason}}},
+	}}, taken)
+}

@@ -1,0 +1,283 @@
+package leader
+
+import (
+	"fmt"
+
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/partition"
+)
+
+// attemptState is where an attempt is.
+type attemptState uint8
+
+const (
+	committing attemptState = iota // its row is not committed yet
+	queued                         // waits for room
+	running                        // given out, or adopted
+	backingOff                     // its retry timer is armed
+	gone                           // not wanted any more
+)
+
+// attempt is a pending activity that the leader has in memory. Its id is that of
+// the newest attempt.
+type attempt struct {
+	live  *live
+	id    AttemptID
+	row   *partition.Activity
+	state attemptState
+	// scheduled holds the input; nil where it is to be read from history.
+	scheduled *history.TaskScheduled
+}
+
+// keptInput is the largest input that stays in memory for a retry.
+const keptInput = 4 << 10
+
+// taskQueue holds the attempts of one activity name that wait for room.
+type taskQueue struct {
+	waiting []*attempt
+	blocked bool // the dispatcher had no room; until CapacityFreed
+	// overflow is set where pending rows were left in the state because the queue
+	// was full.
+	overflow bool
+}
+
+func (c *core) queueOf(name string) *taskQueue {
+	q := c.queues[name]
+	if q == nil {
+		q = &taskQueue{}
+		c.queues[name] = q
+	}
+	return q
+}
+
+// schedule takes a new activity, to be given out once its row is committed.
+func (c *core) schedule(l *live, task partition.Task) {
+	a := &attempt{live: l, row: task.Activity, scheduled: task.Scheduled, id: AttemptID{
+		Partition: c.cfg.Partition, Hub: l.ref.Hub, Instance: l.ref.ID,
+		Execution: l.rec.Execution, TaskID: task.ID,
+	}}
+	c.attach(l, a)
+	c.view.open.dispatch = append(c.view.open.dispatch, a)
+}
+
+func (c *core) attach(l *live, a *attempt) {
+	if l.attempts == nil {
+		l.attempts = make(map[int32]*attempt)
+	}
+	l.attempts[a.id.TaskID] = a
+}
+
+// drop forgets an activity that is not wanted any more; once that is committed
+// its node is told.
+func (c *core) drop(l *live, taskID int32) {
+	a := l.attempts[taskID]
+	if a == nil {
+		return
+	}
+	if a.state == running {
+		c.view.open.cancel = append(c.view.open.cancel, a.id)
+	}
+	c.detach(a)
+}
+
+func (c *core) detach(a *attempt) {
+	if a.state == running {
+		c.attempts--
+	}
+	a.state = gone
+	delete(a.live.attempts, a.id.TaskID)
+	c.touched = append(c.touched, a.live)
+}
+
+// offer gives a committed attempt out, or lets it wait for room.
+func (c *core) offer(a *attempt) {
+	if a.state == gone || a.state == running || a.state == queued {
+		return
+	}
+	q := c.queueOf(a.row.Name)
+	if len(q.waiting) == 0 && !q.blocked && c.give(a) {
+		return
+	}
+	q.blocked = true
+	if len(q.waiting) >= c.cfg.Limits.Tasks {
+		q.overflow = true
+		c.detach(a)
+		return
+	}
+	a.state = queued
+	c.queuedTasks++
+	q.waiting = append(q.waiting, a)
+}
+
+// give hands an attempt to the dispatcher, with a new fence.
+func (c *core) give(a *attempt) bool {
+	scheduled := a.scheduled
+	if scheduled == nil {
+		var err error
+		if scheduled, err = c.scheduledOf(a); err != nil {
+			c.broken = err
+			return false
+		}
+	}
+	c.fence++
+	a.id.Fence = Fence{Epoch: c.epoch, N: c.fence}
+	ok := c.cfg.Dispatcher.Dispatch(ActivityTask{
+		Attempt: a.id,
+		Number:  a.row.Attempt,
+		Name:    scheduled.Name, Version: scheduled.Version, Input: scheduled.Input,
+		Key:         fmt.Sprintf("%s/%s/%s/%d", a.id.Hub, a.id.Instance, a.id.Execution, a.id.TaskID),
+		Timeout:     scheduled.Timeout,
+		TraceParent: scheduled.TraceParent,
+		Tags:        scheduled.Tags,
+	})
+	if !ok {
+		return false
+	}
+	a.state = running
+	c.attempts++
+	a.scheduled = nil
+	if a.row.Retry != nil && len(scheduled.Input) <= keptInput {
+		a.scheduled = scheduled
+	}
+	return true
+}
+
+// scheduledOf reads the event that scheduled an activity. The rows of a fan-out
+// are the same row of history: the last one read is kept.
+func (c *core) scheduledOf(a *attempt) (*history.TaskScheduled, error) {
+	k := &c.inputs
+	if k.live != a.live || k.execution != a.row.Execution || k.episode != a.row.Episode || k.byID == nil {
+		events, err := partition.ReadEpisode(&c.view, a.live.addr, a.row.Execution, a.row.Episode)
+		if err != nil {
+			return nil, err
+		}
+		*k = inputs{a.live, a.row.Execution, a.row.Episode, make(map[int32]*history.TaskScheduled)}
+		for _, e := range events {
+			if scheduled, ok := e.Body.(*history.TaskScheduled); ok {
+				k.byID[e.ID] = scheduled
+			}
+		}
+	}
+	scheduled := k.byID[a.id.TaskID]
+	if scheduled == nil {
+		return nil, fmt.Errorf("activity %d of %s is not in episode %d", a.id.TaskID, a.live.addr, a.row.Episode)
+	}
+	return scheduled, nil
+}
+
+// inputs are the activities that one recorded episode scheduled.
+type inputs struct {
+	live      *live
+	execution history.ExecutionID
+	episode   int64
+	byID      map[int32]*history.TaskScheduled
+}
+
+// result is a message: how an attempt ended.
+type result struct {
+	ActivityResult
+	recorded func(error)
+}
+
+func (r *result) fail() { r.recorded(ErrNotLeading) }
+
+func (r *result) handle(c *core) error {
+	id := r.Attempt
+	l, err := c.load(InstanceRef{id.Hub, id.Instance})
+	if err != nil {
+		return err
+	}
+	a := l.attempts[id.TaskID]
+	if a == nil || a.id != id || a.state != running {
+		return c.strayResult(l, r)
+	}
+	if len(r.Result) > MaxPayload {
+		r.Failure = &history.Failure{Type: FailureTooLarge, NonRetriable: true,
+			Message: fmt.Sprintf("the activity returned %d bytes; at most %d are allowed", len(r.Result), MaxPayload)}
+	}
+	if r.Failure != nil {
+		if next, again := a.row.Failed(c.now, r.Failure); again {
+			c.timers.add(partition.Retry(&c.view, l.addr, id.TaskID, a.row, next, r.Failure, id.Fence.Epoch, id.Fence.N))
+			a.state = backingOff
+			c.attempts--
+			c.view.open.recorded = append(c.view.open.recorded, record{r.recorded, nil})
+			return nil
+		}
+	}
+	c.detach(a)
+	return c.post(l, r.mail(c))
+}
+
+func (r *result) mail(c *core) *mail {
+	m := &mail{recorded: r.recorded}
+	m.Event = history.Event{ID: history.NoID, Time: c.now}
+	if r.Failure != nil {
+		m.Event.Body = &history.TaskFailed{TaskID: r.Attempt.TaskID, Failure: r.Failure}
+	} else {
+		m.Event.Body = &history.TaskCompleted{TaskID: r.Attempt.TaskID, Result: r.Result}
+	}
+	return m
+}
+
+// strayResult deals with the result of an attempt that was neither given out nor
+// adopted here, or is not the newest.
+func (c *core) strayResult(l *live, r *result) error {
+	switch epoch := r.Attempt.Fence.Epoch; {
+	case epoch > c.epoch:
+		r.recorded(ErrNotLeading) // somebody newer wants it
+		return nil
+	case epoch < c.epoch && !c.surveyed:
+		// It may be adopted yet.
+		if len(c.early) >= c.cfg.Limits.Results {
+			r.recorded(ErrOverloaded)
+			return nil
+		}
+		c.early = append(c.early, r)
+		return nil
+	}
+	if c.cfg.Faults.noDedup() && l.rec != nil && l.rec.Execution == r.Attempt.Execution {
+		return c.post(l, r.mail(c))
+	}
+	c.refuse(r.recorded)
+	return nil
+}
+
+// lost is a message: attempts whose nodes are dead.
+type lost []AttemptID
+
+func (ids lost) fail() {}
+
+func (ids lost) handle(c *core) error {
+	for _, id := range ids {
+		l := c.lives[InstanceRef{id.Hub, id.Instance}]
+		if l == nil {
+			continue
+		}
+		if a := l.attempts[id.TaskID]; a != nil && a.id == id && a.state == running {
+			c.attempts--
+			a.state = committing
+			c.offer(a) // its row is committed: it ran
+		}
+	}
+	return nil
+}
+
+// pump gives out what waits for room.
+func (c *core) pump() {
+	for _, q := range c.queues {
+		q.blocked = false
+		for len(q.waiting) > 0 {
+			a := q.waiting[0]
+			if a.state == queued && !c.give(a) {
+				q.blocked = true
+				break
+			}
+			q.waiting[0] = nil
+			q.waiting = q.waiting[1:]
+			c.queuedTasks--
+		}
+		if q.overflow && len(q.waiting) <= c.cfg.Limits.Tasks/2 && c.tasksFrom == nil {
+			c.tasksFrom, _ = partition.TableRange(c.cfg.Partition, partition.TableActivities)
+		}
+	}
+}

@@ -1,0 +1,338 @@
+package leader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/partition"
+)
+
+// slowAfter is how long an episode runs before it is told to people, and gives
+// its place among the running ones to another.
+const slowAfter = time.Second
+
+// run is an episode on its way through the executor.
+type run struct {
+	live    *live // whose run it is, unless the instance went on without it
+	mail    []*mail
+	began   time.Time     // the orchestrator's clock
+	since   time.Duration // of the loop's monotonic clock
+	slow    bool
+	done    bool
+	request EpisodeRequest
+
+	// What came back. Written by the worker before it posts the run.
+	episode history.Episode
+	err     error
+}
+
+// enqueue lets an instance wait for a turn.
+func (c *core) enqueue(l *live) {
+	if l.queued || l.run != nil || l.resting {
+		return
+	}
+	l.queued = true
+	c.runnable = append(c.runnable, l)
+}
+
+// begin starts episodes as long as there is room.
+func (c *core) begin() error {
+	for len(c.runnable) > 0 && c.episodes-c.slow < c.cfg.Limits.Episodes && c.episodes < cap(c.work) {
+		l := c.runnable[0]
+		c.runnable[0] = nil
+		c.runnable = c.runnable[1:]
+		l.queued = false
+		if c.lives[l.ref] != l || l.rec == nil || l.rec.Status.Ended() || l.run != nil {
+			c.touched = append(c.touched, l)
+			continue
+		}
+		if err := c.loadInbox(l); err != nil {
+			return err
+		}
+		if len(l.mail) == 0 {
+			c.touched = append(c.touched, l)
+			continue
+		}
+		c.ask(l)
+	}
+	return nil
+}
+
+// ask asks the executor for an episode with all mail of an instance.
+func (c *core) ask(l *live) {
+	r := &run{live: l, mail: l.mail, began: c.now, since: c.mono}
+	l.mail = nil
+	l.run = r
+	arrived := make([]history.Event, 0, 1+len(r.mail))
+	arrived = append(arrived, history.Event{ID: history.NoID, Time: r.began, Body: history.OrchestratorStarted{}})
+	for _, m := range r.mail {
+		arrived = append(arrived, m.Event)
+	}
+	r.request = EpisodeRequest{
+		Key: c.key(l), Name: l.rec.Name, Version: l.rec.Version,
+		Episodes: l.rec.Episodes, History: c.past(l), Arrived: arrived,
+	}
+	c.episodes++
+	c.runs = append(c.runs, r)
+	if c.episodes > c.workers {
+		c.workers++
+		go c.worker()
+	}
+	c.work <- r // has room for all that may run
+}
+
+// worker runs episodes until the reign ends. It is not waited for: the code of
+// an orchestrator may never yield. It touches nothing of the loop's.
+func (c *core) worker() {
+	for r := range c.work {
+		r.episode, r.err = c.cfg.Executor.Episode(c.ctx, r.request)
+		_ = c.mailbox.push(r, internal) // or the reign has ended, and nobody wants it
+	}
+}
+
+// past returns the loader of an execution's recorded events: the applied rows,
+// and those in memory that are not applied yet.
+func (c *core) past(l *live) func(context.Context) ([]history.Event, error) {
+	addr, execution, episodes, tail := l.addr, l.rec.Execution, l.rec.Episodes, l.tail
+	if episodes == 0 {
+		return func(context.Context) ([]history.Event, error) { return nil, nil }
+	}
+	return func(ctx context.Context) ([]history.Event, error) {
+		var events []history.Event
+		add := func(data []byte) error {
+			more, err := history.DecodeEvents(data)
+			events = append(events, more...)
+			return err
+		}
+		stored := episodes
+		if len(tail) > 0 {
+			stored = tail[0].episode
+		}
+		var found int64
+		err := c.reads.read(func(s applied) error {
+			return partition.ReadHistory(s, addr, execution, 0, stored, func(_ int64, data []byte) (bool, error) {
+				found++
+				return ctx.Err() == nil, add(data)
+			})
+		})
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil && found != stored {
+			err = fmt.Errorf("%d of %d rows are there", found, stored)
+		}
+		for _, row := range tail {
+			if err == nil {
+				err = add(row.data)
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("load history of %s: %w", addr, err)
+		}
+		return events, nil
+	}
+}
+
+// handle takes an episode back.
+func (r *run) handle(c *core) error {
+	r.done = true
+	c.episodes--
+	if r.slow {
+		c.slow--
+		c.slowRuns.Delete(InstanceRef{r.request.Key.Hub, r.request.Key.Instance})
+	}
+	l := r.live
+	if l.run != r {
+		c.stats.LateEpisodes++
+		c.cfg.Executor.Forget(r.request.Key)
+		return nil
+	}
+	l.run = nil
+	c.touched = append(c.touched, l)
+	if r.err == nil {
+		if err := partition.Validate(l.rec, r.episode); err != nil {
+			r.err = err
+		} else {
+			return c.turn(l, r)
+		}
+	}
+	l.mail = append(r.mail, l.mail...)
+	c.cfg.Executor.Forget(r.request.Key)
+	var diff *history.NondeterminismError
+	switch {
+	case errors.Is(r.err, ErrUnbound):
+		return c.park(l, partition.Unbound, r.err.Error())
+	case errors.As(r.err, &diff):
+		return c.park(l, partition.Nondeterministic, diff.Error())
+	case errors.Is(r.err, partition.ErrUnsupported):
+		return c.park(l, partition.Unrecordable, r.err.Error())
+	}
+	c.log.Warn("an episode failed and is asked for again", "instance", l.addr.String(), "error", r.err)
+	return c.rest(l)
+}
+
+func (r *run) fail() {}
+
+// turn records an episode.
+func (c *core) turn(l *live, r *run) error {
+	if payload := oversized(r.episode); payload > 0 {
+		r.episode = tooLarge(l.rec, payload)
+		c.cfg.Executor.Forget(r.request.Key)
+	}
+	if l.rec.Parked.Why == partition.Unbound {
+		c.bound(l)
+	}
+	if err := c.record(l, partition.Turn{Began: r.began, Episode: r.episode}, r.mail); err != nil {
+		return err
+	}
+	if len(l.mail) > 0 {
+		c.enqueue(l)
+		if l.waits.IsZero() && slices.ContainsFunc(l.mail, func(m *mail) bool { return m.Number == 0 }) {
+			l.waits = c.now
+			c.spills = append(c.spills, spill{l, c.mono})
+		}
+	}
+	return nil
+}
+
+// record writes a turn and attaches its effects to the entry.
+func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
+	if err := c.replace(l); err != nil {
+		return err
+	}
+	pending := l.rec.Status == history.Pending
+	t.Mail, t.Rest = rows(taken), rows(l.mail)
+	fx, err := partition.Apply(&c.view, l.addr, l.rec, t)
+	if err != nil {
+		return err
+	}
+	c.stats.Turns++
+	e := c.view.open
+	l.tail = append(l.tail, tailRow{l.rec.Episodes - 1, fx.Row})
+	l.unapplied++
+	e.rows = append(e.rows, l)
+	rest := l.mail
+	c.committed(l, taken)
+
+	for _, id := range fx.Canceled {
+		c.drop(l, id)
+	}
+	for _, task := range fx.Tasks {
+		c.schedule(l, task)
+	}
+	for _, timer := range fx.Armed {
+		c.timers.add(timer)
+	}
+	if len(fx.Dropped) > 0 {
+		kept := rest[:0:0]
+		for i, m := range rest {
+			if !slices.Contains(fx.Dropped, i) {
+				kept = append(kept, m)
+			} else if m.recorded != nil {
+				c.refuse(m.recorded)
+			}
+		}
+		l.mail = kept
+	}
+	if fx.Ended {
+		for id := range l.attempts {
+			c.drop(l, id)
+		}
+		l.loaded = true
+	}
+	if pending || fx.Ended {
+		e.notices = append(e.notices, notice{l.ref, describe(l.ref, l.rec)})
+	}
+	return nil
+}
+
+func rows(all []*mail) []*partition.Mail {
+	rows := make([]*partition.Mail, len(all))
+	for i, m := range all {
+		rows[i] = &m.Mail
+	}
+	return rows
+}
+
+// oversized returns the size of a decided payload over the limit, or 0.
+func oversized(ep history.Episode) int {
+	largest := len(ep.CustomStatus)
+	for _, e := range ep.Decided {
+		switch body := e.Body.(type) {
+		case *history.TaskScheduled:
+			largest = max(largest, len(body.Input))
+		case *history.ExecutionCompleted:
+			largest = max(largest, len(body.Result))
+		}
+	}
+	if largest > MaxPayload {
+		return largest
+	}
+	return 0
+}
+
+// tooLarge is what is recorded in place of an episode with such a payload.
+func tooLarge(r *partition.Record, size int) history.Episode {
+	return history.Episode{Decided: []history.Event{{ID: r.LastID + 1, Body: &history.ExecutionCompleted{
+		Status:  history.Failed,
+		Failure: &history.Failure{Type: FailureTooLarge, NonRetriable: true, Message: fmt.Sprintf("the orchestrator decided a payload of %d bytes; at most %d are allowed", size, MaxPayload)},
+	}}}}
+}
+
+// watch looks after episodes that run for long: they make room for others, are
+// told to people, and are parked in the end, so that no later leader runs them
+// again.
+func (c *core) watch() error {
+	for len(c.runs) > 0 && c.runs[0].done {
+		c.runs[0] = nil
+		c.runs = c.runs[1:]
+	}
+	for _, r := range c.runs {
+		age := c.mono - r.since
+		if age < slowAfter {
+			break
+		}
+		if r.done {
+			continue
+		}
+		if !r.slow {
+			r.slow = true
+			c.slow++
+			c.slowRuns.Store(InstanceRef{r.request.Key.Hub, r.request.Key.Instance}, r.began)
+			c.log.Warn("an episode does not yield", "instance", r.live.addr.String(), "name", r.request.Name)
+		}
+		l := r.live
+		if age >= c.cfg.Limits.Stuck && l.run == r && l.rec.Parked.Why != partition.Stuck {
+			if err := c.park(l, partition.Stuck, fmt.Sprintf("an episode did not yield within %s", c.cfg.Limits.Stuck)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// restAfter is how long an instance rests after an episode that failed for a
+// passing reason.
+const restAfter = 250 * time.Millisecond
+
+// rest stores the mail of an instance and asks again later.
+func (c *core) rest(l *live) error {
+	l.resting = true
+	c.rests = append(c.rests, spill{l, c.mono})
+	return c.store(l)
+}
+
+// wakeRested asks again for episodes that failed.
+func (c *core) wakeRested() {
+	for len(c.rests) > 0 && c.mono-c.rests[0].since >= restAfter {
+		l := c.rests[0].live
+		c.rests = c.rests[1:]
+		l.resting = false
+		c.touched = append(c.touched, l)
+		c.enqueue(l)
+	}
+}

@@ -1,0 +1,339 @@
+package partition
+
+import (
+	"fmt"
+	"sort"
+	"time"
+
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/internal/pack"
+)
+
+// Meta is the partition's own record.
+type Meta struct {
+	// Clock is the partition's clock when the newest entry was made.
+	Clock time.Time
+}
+
+// Encode returns the stored form.
+func (m Meta) Encode() []byte {
+	p := pack.NewWriter(16, 1)
+	p.Time(m.Clock)
+	return p.Bytes()
+}
+
+// DecodeMeta reads the stored form; nil is the record of a new partition.
+func DecodeMeta(value []byte) (Meta, error) {
+	if value == nil {
+		return Meta{}, nil
+	}
+	u := pack.NewReader(value)
+	var m Meta
+	if u.Next() {
+		m.Clock = u.Time()
+	}
+	return m, u.Err()
+}
+
+// Why says why an instance cannot run on by itself. Numbers are stored.
+type Why uint8
+
+// The reasons.
+const (
+	NotParked        Why = 0
+	Unbound          Why = 1 // no node binds the name
+	Nondeterministic Why = 2 // the code does not fit the history
+	Stuck            Why = 3 // an episode did not yield
+	Unrecordable     Why = 4 // it decided what cannot be recorded
+)
+
+// Parked says what keeps an instance from running on.
+type Parked struct {
+	Why     Why
+	Name    string // of the orchestrator
+	Version string
+	Reason  string // for a person
+}
+
+// Record is the record of an instance. It is small: input and output are events.
+type Record struct {
+	Execution      history.ExecutionID
+	Name           string
+	Version        string
+	Status         history.Status
+	Created        time.Time
+	Updated        time.Time
+	Completed      time.Time // zero until it ended
+	ScheduledStart time.Time // zero: at once
+	// Episodes is how many rows the history has; Events how many events they hold.
+	Episodes int64
+	Events   int64
+	// LastID is the highest ID of a decision so far, or [history.NoID].
+	LastID int32
+	// Activities and Timers count the pending rows of the execution.
+	Activities int64
+	Timers     int64
+	// Stored counts the rows of the inbox. NextMail is the number of the next one;
+	// numbers begin with 1 and are not reused by the execution.
+	Stored   int64
+	NextMail uint64
+	// Ready is set while the instance stands in the ready list.
+	Ready bool
+	// StartArmed is set while the timer of a scheduled start is armed.
+	StartArmed bool
+	Parked     Parked
+	// CustomStatus is the hash of the custom status; 0 where there is none.
+	CustomStatus uint64
+	Tags         map[string]string
+	TraceParent  string
+}
+
+const recordFields = 21
+
+// Encode returns the stored form.
+func (r *Record) Encode() []byte {
+	p := pack.NewWriter(192+len(r.Name)+len(r.Parked.Reason), recordFields)
+	p.String(string(r.Execution))
+	p.String(r.Name)
+	p.String(r.Version)
+	p.Int(int64(r.Status))
+	p.Time(r.Created)
+	p.Time(r.Updated)
+	p.Time(r.Completed)
+	p.Time(r.ScheduledStart)
+	p.Int(r.Episodes)
+	p.Int(r.Events)
+	p.Int(int64(r.LastID))
+	p.Int(r.Activities)
+	p.Int(r.Timers)
+	p.Int(r.Stored)
+	p.Int(int64(r.NextMail))
+	p.Bool(r.Ready)
+	p.Bool(r.StartArmed)
+	if r.Parked.Why == NotParked {
+		p.Nil()
+	} else {
+		p.Array(4)
+		p.Int(int64(r.Parked.Why))
+		p.String(r.Parked.Name)
+		p.String(r.Parked.Version)
+		p.String(r.Parked.Reason)
+	}
+	p.Int(int64(r.CustomStatus))
+	putStrings(p, r.Tags)
+	p.String(r.TraceParent)
+	return p.Bytes()
+}
+
+// DecodeRecord reads the stored form.
+func DecodeRecord(value []byte) (*Record, error) {
+	u := pack.NewReader(value)
+	r := &Record{LastID: history.NoID}
+	for i := 0; u.Next(); i++ {
+		switch i {
+		case 0:
+			r.Execution = history.ExecutionID(u.String())
+		case 1:
+			r.Name = u.String()
+		case 2:
+			r.Version = u.String()
+		case 3:
+			r.Status = history.Status(u.Int())
+		case 4:
+			r.Created = u.Time()
+		case 5:
+			r.Updated = u.Time()
+		case 6:
+			r.Completed = u.Time()
+		case 7:
+			r.ScheduledStart = u.Time()
+		case 8:
+			r.Episodes = u.Int()
+		case 9:
+			r.Events = u.Int()
+		case 10:
+			r.LastID = int32(u.Int())
+		case 11:
+			r.Activities = u.Int()
+		case 12:
+			r.Timers = u.Int()
+		case 13:
+			r.Stored = u.Int()
+		case 14:
+			r.NextMail = uint64(u.Int())
+		case 15:
+			r.Ready = u.Bool()
+		case 16:
+			r.StartArmed = u.Bool()
+		case 17:
+			if u.IsNil() {
+				continue
+			}
+			if u.Array() != 4 {
+				u.Fail("odd shape")
+			}
+			r.Parked = Parked{Why: Why(u.Int()), Name: u.String(), Version: u.String(), Reason: u.String()}
+		case 18:
+			r.CustomStatus = uint64(u.Int())
+		case 19:
+			r.Tags = getStrings(u)
+		case 20:
+			r.TraceParent = u.String()
+		default:
+			u.Skip() // of a newer writer
+		}
+	}
+	if u.Err() != nil {
+		return nil, fmt.Errorf("decode record of an instance: %w", u.Err())
+	}
+	return r, nil
+}
+
+// Activity is a pending activity.
+type Activity struct {
+	Execution history.ExecutionID
+	Name      string
+	Version   string
+	// Episode is the row of history that holds the TaskScheduled event.
+	Episode int64
+	// Attempt is the number of the attempt that runs or is to run, from 1.
+	Attempt int
+	// First is when the first attempt could begin.
+	First time.Time
+	// NextAttempt is when the attempt may begin; zero: at once. There is a timer
+	// of kind [RetryTimer] for it, until the attempt's result is recorded.
+	NextAttempt time.Time
+	// LastFailure tells a person how the attempt before failed.
+	LastFailure string
+	Retry       *history.RetryPolicy // nil: one attempt
+	// FailedEpoch and FailedN are the fence of the newest attempt whose failure is
+	// counted: only attempts above it are of the present number.
+	FailedEpoch uint64
+	FailedN     uint64
+}
+
+// Encode returns the stored form.
+func (a *Activity) Encode() []byte {
+	p := pack.NewWriter(96+len(a.Name)+len(a.LastFailure), 11)
+	p.String(string(a.Execution))
+	p.String(a.Name)
+	p.String(a.Version)
+	p.Int(a.Episode)
+	p.Int(int64(a.Attempt))
+	p.Time(a.First)
+	p.Time(a.NextAttempt)
+	p.String(a.LastFailure)
+	putRetryPolicy(p, a.Retry)
+	p.Int(int64(a.FailedEpoch))
+	p.Int(int64(a.FailedN))
+	return p.Bytes()
+}
+
+func putRetryPolicy(p *pack.Writer, r *history.RetryPolicy) {
+	if r == nil {
+		p.Nil()
+		return
+	}
+	p.Array(6)
+	p.Int(int64(r.MaxAttempts))
+	p.Int(int64(r.First))
+	p.Float(r.Backoff)
+	p.Int(int64(r.MaxInterval))
+	p.Int(int64(r.Total))
+	p.Array(len(r.NonRetryable))
+	for _, code := range r.NonRetryable {
+		p.String(code)
+	}
+}
+
+// DecodeActivity reads the stored form.
+func DecodeActivity(value []byte) (*Activity, error) {
+	u := pack.NewReader(value)
+	a := &Activity{}
+	for i := 0; u.Next(); i++ {
+		switch i {
+		case 0:
+			a.Execution = history.ExecutionID(u.String())
+		case 1:
+			a.Name = u.String()
+		case 2:
+			a.Version = u.String()
+		case 3:
+			a.Episode = u.Int()
+		case 4:
+			a.Attempt = int(u.Int())
+		case 5:
+			a.First = u.Time()
+		case 6:
+			a.NextAttempt = u.Time()
+		case 7:
+			a.LastFailure = u.String()
+		case 8:
+			a.Retry = getRetryPolicy(u)
+		case 9:
+			a.FailedEpoch = uint64(u.Int())
+		case 10:
+			a.FailedN = uint64(u.Int())
+		default:
+			u.Skip() // of a newer writer
+		}
+	}
+	if u.Err() != nil {
+		return nil, fmt.Errorf("decode pending activity: %w", u.Err())
+	}
+	return a, nil
+}
+
+func getRetryPolicy(u *pack.Reader) *history.RetryPolicy {
+	if u.IsNil() {
+		return nil
+	}
+	if u.Array() != 6 {
+		u.Fail("odd shape")
+	}
+	r := &history.RetryPolicy{
+		MaxAttempts: int(u.Int()),
+		First:       time.Duration(u.Int()),
+		Backoff:     u.Float(),
+		MaxInterval: time.Duration(u.Int()),
+		Total:       time.Duration(u.Int()),
+	}
+	for n := u.Array(); n > 0 && u.Err() == nil; n-- {
+		r.NonRetryable = append(r.NonRetryable, u.String())
+	}
+	return r
+}
+
+// strings writes a map as an array of keys and values, by key; nil where empty.
+func putStrings(p *pack.Writer, m map[string]string) {
+	if len(m) == 0 {
+		p.Nil()
+		return
+	}
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	p.Array(2 * len(m))
+	for _, k := range keys {
+		p.String(k)
+		p.String(m[k])
+	}
+}
+
+func getStrings(u *pack.Reader) map[string]string {
+	if u.IsNil() {
+		return nil
+	}
+	n := u.Array()
+	if n%2 != 0 {
+		u.Fail("odd shape")
+	}
+	m := make(map[string]string, n/2)
+	for ; n > 0 && u.Err() == nil; n -= 2 {
+		k := u.String()
+		m[k] = u.String()
+	}
+	return m
+}

@@ -1,0 +1,338 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/reprise-run/reprise/history"
+)
+
+// Turn is what [Apply] records.
+type Turn struct {
+	// Began is the orchestrator's clock in the episode.
+	Began time.Time
+	// Mail is what the episode took, oldest first; Rest what arrived since.
+	Mail []*Mail
+	Rest []*Mail
+	// Episode is what was decided.
+	Episode history.Episode
+	// ByServer is set where the server decided, not an orchestrator: the custom
+	// status stays as it is.
+	ByServer bool
+}
+
+// Effects are what a turn makes possible once it is committed. They are hints:
+// the state tells a new leader all of it.
+type Effects struct {
+	// Row is the stored form of the events that were recorded.
+	Row []byte
+	// Tasks are activities to run.
+	Tasks []Task
+	// Canceled are the activities whose results are not wanted any more. Where the
+	// execution ended, that goes for all that it had pending, listed or not.
+	Canceled []int32
+	// Armed are the timers that were armed.
+	Armed []Timer
+	// Dropped are places in Turn.Rest: mail that has nobody left to take it.
+	Dropped []int
+	// Ended is set where the execution ended.
+	Ended bool
+}
+
+// Task is an activity that was scheduled.
+type Task struct {
+	ID        int32
+	Scheduled *history.TaskScheduled
+	Activity  *Activity
+}
+
+// ErrUnsupported says that an episode decided what this version cannot record.
+var ErrUnsupported = errors.New("decision is not supported")
+
+// Create returns the record of a new instance. It is not written yet.
+func Create(started *history.ExecutionStarted, now time.Time) *Record {
+	return &Record{
+		Execution:      started.ExecutionID,
+		Name:           started.Name,
+		Version:        started.Version,
+		Status:         history.Pending,
+		Created:        now,
+		Updated:        now,
+		ScheduledStart: started.ScheduledStart,
+		LastID:         history.NoID,
+		NextMail:       1,
+		Tags:           started.Tags,
+		TraceParent:    started.TraceParent,
+	}
+}
+
+// Schedule arms the timer of a scheduled start and stores the start.
+func Schedule(s Store, a Address, r *Record, start *Mail) (Timer, error) {
+	t := Timer{Due: r.ScheduledStart, Address: a, Kind: StartTimer}
+	arm(s, t)
+	r.StartArmed = true
+	return t, Keep(s, a, r, []*Mail{start})
+}
+
+// Validate reports why the decisions of an episode cannot be recorded.
+func Validate(r *Record, ep history.Episode) error {
+	last := r.LastID
+	for i, e := range ep.Decided {
+		if e.ID <= last {
+			return fmt.Errorf("%w: decision with ID %d after %d", ErrUnsupported, e.ID, last)
+		}
+		last = e.ID
+		switch body := e.Body.(type) {
+		case *history.TaskScheduled, *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled:
+		case *history.ExecutionCompleted:
+			if !body.Status.Ended() {
+				return fmt.Errorf("%w: completion with status %s", ErrUnsupported, body.Status)
+			}
+			if i != len(ep.Decided)-1 {
+				return fmt.Errorf("%w: a decision after the completion", ErrUnsupported)
+			}
+		default:
+			return fmt.Errorf("%w: %T", ErrUnsupported, body)
+		}
+	}
+	return nil
+}
+
+// Apply records a turn whose episode is valid, and changes the record.
+func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
+	var fx Effects
+	events := make([]history.Event, 0, 1+len(t.Mail)+len(t.Episode.Decided))
+	events = append(events, history.Event{ID: history.NoID, Time: t.Began, Body: history.OrchestratorStarted{}})
+	for _, m := range t.Mail {
+		events = append(events, m.Event)
+	}
+	for _, e := range t.Episode.Decided {
+		e.Time = t.Began
+		events = append(events, e)
+	}
+	fx.Row = history.EncodeEvents(events)
+	setRow(s, a.historyKey(r.Execution, r.Episodes), fx.Row)
+
+	for _, m := range t.Mail {
+		if err := consume(s, a, r, m); err != nil {
+			return fx, err
+		}
+	}
+	unpark(s, a, r)
+	disarmStart(s, a, r)
+	if r.Status == history.Pending {
+		r.Status = history.Running
+	}
+	for _, e := range t.Episode.Decided {
+		if err := decide(s, a, r, e, t, &fx); err != nil {
+			return fx, err
+		}
+		r.LastID = e.ID
+	}
+	r.Episodes++
+	r.Events += int64(len(events))
+	r.Updated = t.Began
+	if !t.ByServer {
+		setCustomStatus(s, a, r, t.Episode.CustomStatus)
+	}
+	if fx.Ended {
+		if err := clearPending(s, a, r); err != nil {
+			return fx, err
+		}
+		fx.Dropped = fx.Dropped[:0]
+		for i := range t.Rest {
+			fx.Dropped = append(fx.Dropped, i)
+		}
+	}
+	if r.Ready && r.Stored == 0 {
+		r.Ready = false
+		s.Delete(a.readyKey())
+	} else if !r.Ready && r.Stored > 0 {
+		r.Ready = true
+		s.Set(a.readyKey(), readyValue)
+	}
+	s.Set(a.RecordKey(), r.Encode())
+	return fx, nil
+}
+
+// decide carries out one decision.
+func decide(s Store, a Address, r *Record, e history.Event, t Turn, fx *Effects) error {
+	switch body := e.Body.(type) {
+	case *history.TaskScheduled:
+		activity := &Activity{
+			Execution: r.Execution, Name: body.Name, Version: body.Version,
+			Episode: r.Episodes, Attempt: 1, First: t.Began, Retry: body.Retry,
+		}
+		s.Set(a.ActivityKey(e.ID), activity.Encode())
+		r.Activities++
+		fx.Tasks = append(fx.Tasks, Task{ID: e.ID, Scheduled: body, Activity: activity})
+	case *history.TaskCanceled:
+		fx.Canceled = append(fx.Canceled, body.TaskID)
+		for i := range fx.Tasks {
+			if fx.Tasks[i].ID == body.TaskID {
+				fx.Tasks = append(fx.Tasks[:i], fx.Tasks[i+1:]...)
+				break
+			}
+		}
+		if err := removeActivity(s, a, r, body.TaskID); err != nil {
+			return err
+		}
+		return drop(s, a, r, t.Rest, fx, func(b history.Body) bool {
+			switch b := b.(type) {
+			case *history.TaskCompleted:
+				return b.TaskID == body.TaskID
+			case *history.TaskFailed:
+				return b.TaskID == body.TaskID
+			}
+			return false
+		})
+	case *history.TimerCreated:
+		timer := Timer{Due: fromNanos(nanos(body.FireAt)), Address: a, Kind: UserTimer, ID: e.ID}
+		arm(s, timer)
+		s.Set(a.timerOfKey(e.ID), encodeDue(timer.Due))
+		r.Timers++
+		fx.Armed = append(fx.Armed, timer)
+	case *history.TimerCanceled:
+		if err := removeTimer(s, a, r, body.TimerID); err != nil {
+			return err
+		}
+		return drop(s, a, r, t.Rest, fx, func(b history.Body) bool {
+			fired, ok := b.(*history.TimerFired)
+			return ok && fired.TimerID == body.TimerID
+		})
+	case *history.ExecutionCompleted:
+		r.Status = body.Status
+		r.Completed = t.Began
+		fx.Ended = true
+	}
+	return nil
+}
+
+// drop deletes the mail that nobody takes any more.
+func drop(s Store, a Address, r *Record, rest []*Mail, fx *Effects, unwanted func(history.Body) bool) error {
+	for i, m := range rest {
+		if !unwanted(m.Event.Body) {
+			continue
+		}
+		fx.Dropped = append(fx.Dropped, i)
+		if m.Number != 0 {
+			if err := consume(s, a, r, m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// clearPending deletes what an execution had pending, its inbox included.
+func clearPending(s Store, a Address, r *Record) error {
+	if r.Activities > 0 {
+		var ids []int32
+		err := ReadActivities(s, a, func(id int32, _ *Activity) bool {
+			ids = append(ids, id)
+			return true
+		})
+		for _, id := range ids {
+			if err == nil {
+				err = removeActivity(s, a, r, id)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if r.Timers > 0 {
+		var ids []int32
+		err := ReadTimers(s, a, func(id int32, _ time.Time) bool {
+			ids = append(ids, id)
+			return true
+		})
+		for _, id := range ids {
+			if err == nil {
+				err = removeTimer(s, a, r, id)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if r.Stored > 0 {
+		// Not beyond: the inbox of the next execution goes on from there.
+		if err := deleteAll(s, a.inboxKey(0), a.inboxKey(r.NextMail)); err != nil {
+			return err
+		}
+		r.Stored = 0
+	}
+	return nil
+}
+
+// Park stores all mail and takes the instance out of the ready list, until its
+// next turn.
+func Park(s Store, a Address, r *Record, p Parked, mail []*Mail, now time.Time) error {
+	unpark(s, a, r)
+	disarmStart(s, a, r)
+	r.Parked = p
+	r.Updated = now
+	s.Set(a.parkedKey(p), readyValue)
+	if r.Ready {
+		r.Ready = false
+		s.Delete(a.readyKey())
+	}
+	return Keep(s, a, r, mail)
+}
+
+func unpark(s Store, a Address, r *Record) {
+	if r.Parked.Why != NotParked {
+		s.Delete(a.parkedKey(r.Parked))
+		r.Parked = Parked{}
+	}
+}
+
+func disarmStart(s Store, a Address, r *Record) {
+	if r.StartArmed {
+		s.Delete(Timer{Due: r.ScheduledStart, Address: a, Kind: StartTimer}.Key())
+		r.StartArmed = false
+	}
+}
+
+// Remove deletes all rows of an instance. Rows of another execution of the same
+// ID may have been written ahead; they stay, if that execution numbers its mail
+// from this record's NextMail on.
+func Remove(s Store, a Address, r *Record) error {
+	if err := clearPending(s, a, r); err != nil {
+		return err
+	}
+	unpark(s, a, r)
+	disarmStart(s, a, r)
+	if r.Ready {
+		r.Ready = false
+		s.Delete(a.readyKey())
+	}
+	setCustomStatus(s, a, r, nil)
+	s.Delete(a.RecordKey())
+	if r.Episodes == 0 {
+		return nil
+	}
+	return deleteHistory(s, a, r.Execution)
+}
+
+// setCustomStatus writes the custom status if it changed.
+func setCustomStatus(s Store, a Address, r *Record, status history.Payload) {
+	var sum uint64
+	if status != nil {
+		sum = xxhash.Sum64(status) | 1
+	}
+	if sum == r.CustomStatus {
+		return
+	}
+	r.CustomStatus = sum
+	key := pieceKey(a.customStatusKey(), 0)
+	if status == nil {
+		s.Delete(key)
+		return
+	}
+	s.Set(key, pieceValue(1, status)) // in one piece: the row is written over
+}
