@@ -12,7 +12,6 @@ import (
 	durabletask "github.com/reprise-run/reprise/api/durabletask"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -61,13 +60,15 @@ func (*DescribeClusterRequest) Descriptor() ([]byte, []int) {
 	return file_reprise_v1_cluster_proto_rawDescGZIP(), []int{0}
 }
 
-// DescribeClusterResponse is a node's view of the cluster.
+// DescribeClusterResponse is put together from what several nodes say; it is no
+// snapshot.
 type DescribeClusterResponse struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	ClusterId string                 `protobuf:"bytes,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
-	// node is the name of the node that answers.
-	Node          string       `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
-	FormatLevel   uint32       `protobuf:"varint,3,opt,name=format_level,json=formatLevel,proto3" json:"format_level,omitempty"`
+	// self is the name of the node that answers.
+	Self string `protobuf:"bytes,2,opt,name=self,proto3" json:"self,omitempty"`
+	// layout is the version of the layout.
+	Layout        uint64       `protobuf:"varint,3,opt,name=layout,proto3" json:"layout,omitempty"`
 	Nodes         []*Node      `protobuf:"bytes,4,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	Partitions    []*Partition `protobuf:"bytes,5,rep,name=partitions,proto3" json:"partitions,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -111,16 +112,16 @@ func (x *DescribeClusterResponse) GetClusterId() string {
 	return ""
 }
 
-func (x *DescribeClusterResponse) GetNode() string {
+func (x *DescribeClusterResponse) GetSelf() string {
 	if x != nil {
-		return x.Node
+		return x.Self
 	}
 	return ""
 }
 
-func (x *DescribeClusterResponse) GetFormatLevel() uint32 {
+func (x *DescribeClusterResponse) GetLayout() uint64 {
 	if x != nil {
-		return x.FormatLevel
+		return x.Layout
 	}
 	return 0
 }
@@ -141,13 +142,18 @@ func (x *DescribeClusterResponse) GetPartitions() []*Partition {
 
 // Node is a member of the cluster.
 type Node struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	ApiAddress    string                 `protobuf:"bytes,2,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
-	PeerAddress   string                 `protobuf:"bytes,3,opt,name=peer_address,json=peerAddress,proto3" json:"peer_address,omitempty"`
-	GossipAddress string                 `protobuf:"bytes,4,opt,name=gossip_address,json=gossipAddress,proto3" json:"gossip_address,omitempty"`
-	// alive is what membership says; it is a hint.
-	Alive         bool `protobuf:"varint,5,opt,name=alive,proto3" json:"alive,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// state is alive, leaving or dead, as membership sees it; it is a hint.
+	State          string            `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	ApiAddress     string            `protobuf:"bytes,3,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
+	PeerAddress    string            `protobuf:"bytes,4,opt,name=peer_address,json=peerAddress,proto3" json:"peer_address,omitempty"`
+	GossipAddress  string            `protobuf:"bytes,5,opt,name=gossip_address,json=gossipAddress,proto3" json:"gossip_address,omitempty"`
+	Labels         map[string]string `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Orchestrations []string          `protobuf:"bytes,7,rep,name=orchestrations,proto3" json:"orchestrations,omitempty"`
+	Activities     []string          `protobuf:"bytes,8,rep,name=activities,proto3" json:"activities,omitempty"`
+	// running is how many activities run there now.
+	Running       int64 `protobuf:"varint,9,opt,name=running,proto3" json:"running,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -189,6 +195,13 @@ func (x *Node) GetName() string {
 	return ""
 }
 
+func (x *Node) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
 func (x *Node) GetApiAddress() string {
 	if x != nil {
 		return x.ApiAddress
@@ -210,11 +223,32 @@ func (x *Node) GetGossipAddress() string {
 	return ""
 }
 
-func (x *Node) GetAlive() bool {
+func (x *Node) GetLabels() map[string]string {
 	if x != nil {
-		return x.Alive
+		return x.Labels
 	}
-	return false
+	return nil
+}
+
+func (x *Node) GetOrchestrations() []string {
+	if x != nil {
+		return x.Orchestrations
+	}
+	return nil
+}
+
+func (x *Node) GetActivities() []string {
+	if x != nil {
+		return x.Activities
+	}
+	return nil
+}
+
+func (x *Node) GetRunning() int64 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
 }
 
 // SlotRange is a run of slots, both ends included.
@@ -270,15 +304,14 @@ func (x *SlotRange) GetLast() uint32 {
 	return 0
 }
 
-// Partition is one Raft group. Figures are those of the node that answers, or
-// what it last heard.
+// Partition is one Raft group. Partition 0 is the system group, without slots.
 type Partition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    uint32                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	Slots []*SlotRange           `protobuf:"bytes,2,rep,name=slots,proto3" json:"slots,omitempty"`
 	// leader is empty where none is known.
 	Leader        string     `protobuf:"bytes,3,opt,name=leader,proto3" json:"leader,omitempty"`
-	Term          uint64     `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
+	Preferred     string     `protobuf:"bytes,4,opt,name=preferred,proto3" json:"preferred,omitempty"`
 	Epoch         uint64     `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Replicas      []*Replica `protobuf:"bytes,6,rep,name=replicas,proto3" json:"replicas,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -336,11 +369,11 @@ func (x *Partition) GetLeader() string {
 	return ""
 }
 
-func (x *Partition) GetTerm() uint64 {
+func (x *Partition) GetPreferred() string {
 	if x != nil {
-		return x.Term
+		return x.Preferred
 	}
-	return 0
+	return ""
 }
 
 func (x *Partition) GetEpoch() uint64 {
@@ -359,12 +392,14 @@ func (x *Partition) GetReplicas() []*Replica {
 
 // Replica is a partition's copy on a node.
 type Replica struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
-	Voter bool                   `protobuf:"varint,2,opt,name=voter,proto3" json:"voter,omitempty"`
-	// applied_index is the newest entry of the log in the replica's state; 0 where
-	// it is not known.
-	AppliedIndex  uint64 `protobuf:"varint,3,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Node     string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	ServerId string                 `protobuf:"bytes,2,opt,name=server_id,json=serverId,proto3" json:"server_id,omitempty"`
+	// voter is false while the replica catches up.
+	Voter bool `protobuf:"varint,3,opt,name=voter,proto3" json:"voter,omitempty"`
+	// applied is the newest applied log index; 0 where the node did not answer.
+	Applied       uint64 `protobuf:"varint,4,opt,name=applied,proto3" json:"applied,omitempty"`
+	Reachable     bool   `protobuf:"varint,5,opt,name=reachable,proto3" json:"reachable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -406,6 +441,13 @@ func (x *Replica) GetNode() string {
 	return ""
 }
 
+func (x *Replica) GetServerId() string {
+	if x != nil {
+		return x.ServerId
+	}
+	return ""
+}
+
 func (x *Replica) GetVoter() bool {
 	if x != nil {
 		return x.Voter
@@ -413,11 +455,18 @@ func (x *Replica) GetVoter() bool {
 	return false
 }
 
-func (x *Replica) GetAppliedIndex() uint64 {
+func (x *Replica) GetApplied() uint64 {
 	if x != nil {
-		return x.AppliedIndex
+		return x.Applied
 	}
 	return 0
+}
+
+func (x *Replica) GetReachable() bool {
+	if x != nil {
+		return x.Reachable
+	}
+	return false
 }
 
 type GetRoutesRequest struct {
@@ -643,8 +692,7 @@ type GetInstanceDetailResponse struct {
 	// waiting says in words what the instance waits for.
 	Waiting []string `protobuf:"bytes,4,rep,name=waiting,proto3" json:"waiting,omitempty"`
 	// parked says why the instance cannot run on by itself; empty: it can.
-	Parked        string                 `protobuf:"bytes,5,opt,name=parked,proto3" json:"parked,omitempty"`
-	ReadTime      *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=read_time,json=readTime,proto3" json:"read_time,omitempty"`
+	Parked        string `protobuf:"bytes,5,opt,name=parked,proto3" json:"parked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -714,50 +762,54 @@ func (x *GetInstanceDetailResponse) GetParked() string {
 	return ""
 }
 
-func (x *GetInstanceDetailResponse) GetReadTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.ReadTime
-	}
-	return nil
-}
-
 var File_reprise_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_reprise_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"\x18reprise/v1/cluster.proto\x12\n" +
-	"reprise.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#reprise/durabletask/v1/common.proto\x1a'reprise/durabletask/v1/management.proto\"\x18\n" +
-	"\x16DescribeClusterRequest\"\xce\x01\n" +
+	"reprise.v1\x1a#reprise/durabletask/v1/common.proto\x1a'reprise/durabletask/v1/management.proto\"\x18\n" +
+	"\x16DescribeClusterRequest\"\xc3\x01\n" +
 	"\x17DescribeClusterResponse\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x12\n" +
-	"\x04node\x18\x02 \x01(\tR\x04node\x12!\n" +
-	"\fformat_level\x18\x03 \x01(\rR\vformatLevel\x12&\n" +
+	"\x04self\x18\x02 \x01(\tR\x04self\x12\x16\n" +
+	"\x06layout\x18\x03 \x01(\x04R\x06layout\x12&\n" +
 	"\x05nodes\x18\x04 \x03(\v2\x10.reprise.v1.NodeR\x05nodes\x125\n" +
 	"\n" +
 	"partitions\x18\x05 \x03(\v2\x15.reprise.v1.PartitionR\n" +
-	"partitions\"\x9b\x01\n" +
+	"partitions\"\xee\x02\n" +
 	"\x04Node\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
-	"\vapi_address\x18\x02 \x01(\tR\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x1f\n" +
+	"\vapi_address\x18\x03 \x01(\tR\n" +
 	"apiAddress\x12!\n" +
-	"\fpeer_address\x18\x03 \x01(\tR\vpeerAddress\x12%\n" +
-	"\x0egossip_address\x18\x04 \x01(\tR\rgossipAddress\x12\x14\n" +
-	"\x05alive\x18\x05 \x01(\bR\x05alive\"5\n" +
+	"\fpeer_address\x18\x04 \x01(\tR\vpeerAddress\x12%\n" +
+	"\x0egossip_address\x18\x05 \x01(\tR\rgossipAddress\x124\n" +
+	"\x06labels\x18\x06 \x03(\v2\x1c.reprise.v1.Node.LabelsEntryR\x06labels\x12&\n" +
+	"\x0eorchestrations\x18\a \x03(\tR\x0eorchestrations\x12\x1e\n" +
+	"\n" +
+	"activities\x18\b \x03(\tR\n" +
+	"activities\x12\x18\n" +
+	"\arunning\x18\t \x01(\x03R\arunning\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +
 	"\tSlotRange\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\rR\x05first\x12\x12\n" +
-	"\x04last\x18\x02 \x01(\rR\x04last\"\xbb\x01\n" +
+	"\x04last\x18\x02 \x01(\rR\x04last\"\xc5\x01\n" +
 	"\tPartition\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12+\n" +
 	"\x05slots\x18\x02 \x03(\v2\x15.reprise.v1.SlotRangeR\x05slots\x12\x16\n" +
-	"\x06leader\x18\x03 \x01(\tR\x06leader\x12\x12\n" +
-	"\x04term\x18\x04 \x01(\x04R\x04term\x12\x14\n" +
+	"\x06leader\x18\x03 \x01(\tR\x06leader\x12\x1c\n" +
+	"\tpreferred\x18\x04 \x01(\tR\tpreferred\x12\x14\n" +
 	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12/\n" +
-	"\breplicas\x18\x06 \x03(\v2\x13.reprise.v1.ReplicaR\breplicas\"X\n" +
+	"\breplicas\x18\x06 \x03(\v2\x13.reprise.v1.ReplicaR\breplicas\"\x88\x01\n" +
 	"\aReplica\x12\x12\n" +
-	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
-	"\x05voter\x18\x02 \x01(\bR\x05voter\x12#\n" +
-	"\rapplied_index\x18\x03 \x01(\x04R\fappliedIndex\"\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1b\n" +
+	"\tserver_id\x18\x02 \x01(\tR\bserverId\x12\x14\n" +
+	"\x05voter\x18\x03 \x01(\bR\x05voter\x12\x18\n" +
+	"\aapplied\x18\x04 \x01(\x04R\aapplied\x12\x1c\n" +
+	"\treachable\x18\x05 \x01(\bR\treachable\"\x12\n" +
 	"\x10GetRoutesRequest\"\\\n" +
 	"\x11GetRoutesResponse\x12)\n" +
 	"\x06routes\x18\x01 \x03(\v2\x11.reprise.v1.RouteR\x06routes\x12\x1c\n" +
@@ -771,14 +823,13 @@ const file_reprise_v1_cluster_proto_rawDesc = "" +
 	"\x18GetInstanceDetailRequest\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12\x1a\n" +
-	"\bpayloads\x18\x02 \x01(\bR\bpayloads\"\x87\x02\n" +
+	"\bpayloads\x18\x02 \x01(\bR\bpayloads\"\xce\x01\n" +
 	"\x19GetInstanceDetailResponse\x12\x16\n" +
 	"\x06exists\x18\x01 \x01(\bR\x06exists\x12@\n" +
 	"\x05state\x18\x02 \x01(\v2*.reprise.durabletask.v1.OrchestrationStateR\x05state\x12%\n" +
 	"\x0ehistory_events\x18\x03 \x01(\x03R\rhistoryEvents\x12\x18\n" +
 	"\awaiting\x18\x04 \x03(\tR\awaiting\x12\x16\n" +
-	"\x06parked\x18\x05 \x01(\tR\x06parked\x127\n" +
-	"\tread_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\breadTime2\x87\x03\n" +
+	"\x06parked\x18\x05 \x01(\tR\x06parked2\x87\x03\n" +
 	"\x0eRepriseService\x12Z\n" +
 	"\x0fDescribeCluster\x12\".reprise.v1.DescribeClusterRequest\x1a#.reprise.v1.DescribeClusterResponse\x12H\n" +
 	"\tGetRoutes\x12\x1c.reprise.v1.GetRoutesRequest\x1a\x1d.reprise.v1.GetRoutesResponse\x12`\n" +
@@ -797,33 +848,33 @@ func file_reprise_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_reprise_v1_cluster_proto_rawDescData
 }
 
-var file_reprise_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_reprise_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_reprise_v1_cluster_proto_goTypes = []any{
-	(*DescribeClusterRequest)(nil),                   // 0: reprise.v1.DescribeClusterRequest
-	(*DescribeClusterResponse)(nil),                  // 1: reprise.v1.DescribeClusterResponse
-	(*Node)(nil),                                     // 2: reprise.v1.Node
-	(*SlotRange)(nil),                                // 3: reprise.v1.SlotRange
-	(*Partition)(nil),                                // 4: reprise.v1.Partition
-	(*Replica)(nil),                                  // 5: reprise.v1.Replica
-	(*GetRoutesRequest)(nil),                         // 6: reprise.v1.GetRoutesRequest
-	(*GetRoutesResponse)(nil),                        // 7: reprise.v1.GetRoutesResponse
-	(*Route)(nil),                                    // 8: reprise.v1.Route
-	(*GetInstanceDetailRequest)(nil),                 // 9: reprise.v1.GetInstanceDetailRequest
-	(*GetInstanceDetailResponse)(nil),                // 10: reprise.v1.GetInstanceDetailResponse
-	(*durabletask.OrchestrationState)(nil),           // 11: reprise.durabletask.v1.OrchestrationState
-	(*timestamppb.Timestamp)(nil),                    // 12: google.protobuf.Timestamp
+	(*DescribeClusterRequest)(nil),         // 0: reprise.v1.DescribeClusterRequest
+	(*DescribeClusterResponse)(nil),        // 1: reprise.v1.DescribeClusterResponse
+	(*Node)(nil),                           // 2: reprise.v1.Node
+	(*SlotRange)(nil),                      // 3: reprise.v1.SlotRange
+	(*Partition)(nil),                      // 4: reprise.v1.Partition
+	(*Replica)(nil),                        // 5: reprise.v1.Replica
+	(*GetRoutesRequest)(nil),               // 6: reprise.v1.GetRoutesRequest
+	(*GetRoutesResponse)(nil),              // 7: reprise.v1.GetRoutesResponse
+	(*Route)(nil),                          // 8: reprise.v1.Route
+	(*GetInstanceDetailRequest)(nil),       // 9: reprise.v1.GetInstanceDetailRequest
+	(*GetInstanceDetailResponse)(nil),      // 10: reprise.v1.GetInstanceDetailResponse
+	nil,                                    // 11: reprise.v1.Node.LabelsEntry
+	(*durabletask.OrchestrationState)(nil), // 12: reprise.durabletask.v1.OrchestrationState
 	(*durabletask.StreamInstanceHistoryRequest)(nil), // 13: reprise.durabletask.v1.StreamInstanceHistoryRequest
 	(*durabletask.HistoryChunk)(nil),                 // 14: reprise.durabletask.v1.HistoryChunk
 }
 var file_reprise_v1_cluster_proto_depIdxs = []int32{
 	2,  // 0: reprise.v1.DescribeClusterResponse.nodes:type_name -> reprise.v1.Node
 	4,  // 1: reprise.v1.DescribeClusterResponse.partitions:type_name -> reprise.v1.Partition
-	3,  // 2: reprise.v1.Partition.slots:type_name -> reprise.v1.SlotRange
-	5,  // 3: reprise.v1.Partition.replicas:type_name -> reprise.v1.Replica
-	8,  // 4: reprise.v1.GetRoutesResponse.routes:type_name -> reprise.v1.Route
-	3,  // 5: reprise.v1.Route.slots:type_name -> reprise.v1.SlotRange
-	11, // 6: reprise.v1.GetInstanceDetailResponse.state:type_name -> reprise.durabletask.v1.OrchestrationState
-	12, // 7: reprise.v1.GetInstanceDetailResponse.read_time:type_name -> google.protobuf.Timestamp
+	11, // 2: reprise.v1.Node.labels:type_name -> reprise.v1.Node.LabelsEntry
+	3,  // 3: reprise.v1.Partition.slots:type_name -> reprise.v1.SlotRange
+	5,  // 4: reprise.v1.Partition.replicas:type_name -> reprise.v1.Replica
+	8,  // 5: reprise.v1.GetRoutesResponse.routes:type_name -> reprise.v1.Route
+	3,  // 6: reprise.v1.Route.slots:type_name -> reprise.v1.SlotRange
+	12, // 7: reprise.v1.GetInstanceDetailResponse.state:type_name -> reprise.durabletask.v1.OrchestrationState
 	0,  // 8: reprise.v1.RepriseService.DescribeCluster:input_type -> reprise.v1.DescribeClusterRequest
 	6,  // 9: reprise.v1.RepriseService.GetRoutes:input_type -> reprise.v1.GetRoutesRequest
 	9,  // 10: reprise.v1.RepriseService.GetInstanceDetail:input_type -> reprise.v1.GetInstanceDetailRequest
@@ -850,7 +901,7 @@ func file_reprise_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reprise_v1_cluster_proto_rawDesc), len(file_reprise_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

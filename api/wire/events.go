@@ -1,0 +1,167 @@
+package wire
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/reprise-run/reprise/api/durabletask"
+	"github.com/reprise-run/reprise/history"
+)
+
+// FromEvent returns the wire form of an event of the given instance. The error
+// is of a body that this package does not know, which is a mistake in it.
+func FromEvent(e history.Event, instance history.InstanceID) (*durabletask.HistoryEvent, error) {
+	m := &durabletask.HistoryEvent{EventId: e.ID, Timestamp: timestamppb.New(e.Time)}
+	switch b := e.Body.(type) {
+	case history.OrchestratorStarted:
+		m.EventType = &durabletask.HistoryEvent_OrchestratorStarted{OrchestratorStarted: &durabletask.OrchestratorStartedEvent{}}
+	case *history.ExecutionStarted:
+		m.EventType = &durabletask.HistoryEvent_ExecutionStarted{ExecutionStarted: fromStarted(b, instance)}
+	case *history.ExecutionCompleted:
+		m.EventType = &durabletask.HistoryEvent_ExecutionCompleted{ExecutionCompleted: &durabletask.ExecutionCompletedEvent{
+			OrchestrationStatus: durabletask.OrchestrationStatus(b.Status), Result: FromPayload(b.Result), FailureDetails: FromFailure(b.Failure)}}
+	case *history.ExecutionTerminated:
+		m.EventType = &durabletask.HistoryEvent_ExecutionTerminated{ExecutionTerminated: &durabletask.ExecutionTerminatedEvent{Input: FromPayload(b.Reason), Recurse: b.Recurse}}
+	case *history.TaskScheduled:
+		m.EventType = &durabletask.HistoryEvent_TaskScheduled{TaskScheduled: fromScheduled(b)}
+	case *history.TaskCompleted:
+		m.EventType = &durabletask.HistoryEvent_TaskCompleted{TaskCompleted: &durabletask.TaskCompletedEvent{TaskScheduledId: b.TaskID, Result: FromPayload(b.Result)}}
+	case *history.TaskFailed:
+		m.EventType = &durabletask.HistoryEvent_TaskFailed{TaskFailed: &durabletask.TaskFailedEvent{TaskScheduledId: b.TaskID, FailureDetails: FromFailure(b.Failure)}}
+	case *history.TaskCanceled:
+		m.EventType = &durabletask.HistoryEvent_TaskCanceled{TaskCanceled: &durabletask.TaskCanceledEvent{TaskScheduledId: b.TaskID}}
+	case *history.TimerCreated:
+		m.EventType = &durabletask.HistoryEvent_TimerCreated{TimerCreated: &durabletask.TimerCreatedEvent{FireAt: timestamppb.New(b.FireAt)}}
+	case *history.TimerFired:
+		m.EventType = &durabletask.HistoryEvent_TimerFired{TimerFired: &durabletask.TimerFiredEvent{FireAt: timestamppb.New(b.FireAt), TimerId: b.TimerID}}
+	case *history.TimerCanceled:
+		m.EventType = &durabletask.HistoryEvent_TimerCanceled{TimerCanceled: &durabletask.TimerCanceledEvent{TimerId: b.TimerID}}
+	default:
+		return nil, fmt.Errorf("event %d has the body %T, which has no wire form", e.ID, e.Body)
+	}
+	m.ProtoReflect().SetUnknown(e.Extra)
+	return m, nil
+}
+
+// Event is the inverse of [FromEvent]. The error is of a kind of event that this
+// version does not know.
+func Event(m *durabletask.HistoryEvent) (history.Event, error) {
+	e := history.Event{ID: m.GetEventId(), Time: Time(m.GetTimestamp()), Extra: unknown(m)}
+	switch t := m.GetEventType().(type) {
+	case *durabletask.HistoryEvent_OrchestratorStarted:
+		e.Body = history.OrchestratorStarted{}
+	case *durabletask.HistoryEvent_ExecutionStarted:
+		e.Body = started(t.ExecutionStarted)
+	case *durabletask.HistoryEvent_ExecutionCompleted:
+		b := t.ExecutionCompleted
+		e.Body = &history.ExecutionCompleted{Status: history.Status(b.GetOrchestrationStatus()), Result: Payload(b.GetResult()), Failure: Failure(b.GetFailureDetails())}
+	case *durabletask.HistoryEvent_ExecutionTerminated:
+		e.Body = &history.ExecutionTerminated{Reason: Payload(t.ExecutionTerminated.GetInput()), Recurse: t.ExecutionTerminated.GetRecurse()}
+	case *durabletask.HistoryEvent_TaskScheduled:
+		e.Body = scheduled(t.TaskScheduled)
+	case *durabletask.HistoryEvent_TaskCompleted:
+		e.Body = &history.TaskCompleted{TaskID: t.TaskCompleted.GetTaskScheduledId(), Result: Payload(t.TaskCompleted.GetResult())}
+	case *durabletask.HistoryEvent_TaskFailed:
+		e.Body = &history.TaskFailed{TaskID: t.TaskFailed.GetTaskScheduledId(), Failure: Failure(t.TaskFailed.GetFailureDetails())}
+	case *durabletask.HistoryEvent_TaskCanceled:
+		e.Body = &history.TaskCanceled{TaskID: t.TaskCanceled.GetTaskScheduledId()}
+	case *durabletask.HistoryEvent_TimerCreated:
+		e.Body = &history.TimerCreated{FireAt: Time(t.TimerCreated.GetFireAt())}
+	case *durabletask.HistoryEvent_TimerFired:
+		e.Body = &history.TimerFired{TimerID: t.TimerFired.GetTimerId(), FireAt: Time(t.TimerFired.GetFireAt())}
+	case *durabletask.HistoryEvent_TimerCanceled:
+		e.Body = &history.TimerCanceled{TimerID: t.TimerCanceled.GetTimerId()}
+	default:
+		return e, fmt.Errorf("event %d is of a kind (%T) that this version does not know", m.GetEventId(), t)
+	}
+	return e, nil
+}
+
+func fromStarted(b *history.ExecutionStarted, instance history.InstanceID) *durabletask.ExecutionStartedEvent {
+	m := &durabletask.ExecutionStartedEvent{
+		Name:    b.Name,
+		Version: FromText(b.Version),
+		Input:   FromPayload(b.Input),
+		OrchestrationInstance: &durabletask.OrchestrationInstance{
+			InstanceId: string(instance), ExecutionId: FromText(string(b.ExecutionID))},
+		ScheduledStartTimestamp: FromTime(b.ScheduledStart),
+		ParentTraceContext:      fromTrace(b.TraceParent),
+		Tags:                    b.Tags,
+	}
+	if p := b.Parent; p != nil {
+		m.ParentInstance = &durabletask.ParentInstanceInfo{
+			TaskScheduledId: p.TaskID,
+			Name:            wrapperspb.String(p.Name),
+			OrchestrationInstance: &durabletask.OrchestrationInstance{
+				InstanceId: string(p.Instance), ExecutionId: FromText(string(p.Execution))},
+		}
+	}
+	return m
+}
+
+func started(m *durabletask.ExecutionStartedEvent) *history.ExecutionStarted {
+	b := &history.ExecutionStarted{
+		Name:           m.GetName(),
+		Version:        m.GetVersion().GetValue(),
+		Input:          Payload(m.GetInput()),
+		ExecutionID:    history.ExecutionID(m.GetOrchestrationInstance().GetExecutionId().GetValue()),
+		ScheduledStart: Time(m.GetScheduledStartTimestamp()),
+		TraceParent:    m.GetParentTraceContext().GetTraceParent(),
+		Tags:           m.GetTags(),
+	}
+	if p := m.GetParentInstance(); p != nil {
+		b.Parent = &history.ParentInstance{
+			Name:      p.GetName().GetValue(),
+			Instance:  history.InstanceID(p.GetOrchestrationInstance().GetInstanceId()),
+			Execution: history.ExecutionID(p.GetOrchestrationInstance().GetExecutionId().GetValue()),
+			TaskID:    p.GetTaskScheduledId(),
+		}
+	}
+	return b
+}
+
+func fromScheduled(b *history.TaskScheduled) *durabletask.TaskScheduledEvent {
+	m := &durabletask.TaskScheduledEvent{
+		Name:               b.Name,
+		Version:            FromText(b.Version),
+		Input:              FromPayload(b.Input),
+		ParentTraceContext: fromTrace(b.TraceParent),
+		Tags:               b.Tags,
+		Timeout:            fromDuration(b.Timeout),
+	}
+	if r := b.Retry; r != nil {
+		m.Retry = &durabletask.RetryPolicy{
+			MaxAttempts:   int32(r.MaxAttempts),
+			FirstInterval: fromDuration(r.First),
+			Backoff:       r.Backoff,
+			MaxInterval:   fromDuration(r.MaxInterval),
+			Total:         fromDuration(r.Total),
+			NonRetryable:  r.NonRetryable,
+		}
+	}
+	return m
+}
+
+func scheduled(m *durabletask.TaskScheduledEvent) *history.TaskScheduled {
+	b := &history.TaskScheduled{
+		Name:        m.GetName(),
+		Version:     m.GetVersion().GetValue(),
+		Input:       Payload(m.GetInput()),
+		Timeout:     duration(m.GetTimeout()),
+		TraceParent: m.GetParentTraceContext().GetTraceParent(),
+		Tags:        m.GetTags(),
+	}
+	if r := m.GetRetry(); r != nil {
+		b.Retry = &history.RetryPolicy{
+			MaxAttempts:  int(r.GetMaxAttempts()),
+			First:        duration(r.GetFirstInterval()),
+			Backoff:      r.GetBackoff(),
+			MaxInterval:  duration(r.GetMaxInterval()),
+			Total:        duration(r.GetTotal()),
+			NonRetryable: r.GetNonRetryable(),
+		}
+	}
+	return b
+}

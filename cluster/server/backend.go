@@ -1,0 +1,29 @@
+package server
+
+import (
+	"context"
+
+	"github.com/reprise-run/reprise/cluster"
+	"github.com/reprise-run/reprise/partition/leader"
+)
+
+// Backend answers requests, wherever in the cluster the instance lives.
+// *cluster.Node implements it. It is safe for concurrent use. Errors are those of
+// partition/leader, [cluster.ErrUnavailable] and the context's.
+type Backend interface {
+	// StartInstance returns when the start is committed.
+	StartInstance(ctx context.Context, req leader.StartRequest) (leader.StartAnswer, error)
+	// Terminate ends an instance; one that has ended stays as it is.
+	Terminate(ctx context.Context, req leader.TerminateRequest) error
+	// Status is a linearizable read.
+	Status(ctx context.Context, req leader.StatusRequest) (leader.Instance, error)
+	// Wait returns when the instance is as the request wants it. When ctx is done,
+	// the waiter is dropped.
+	Wait(ctx context.Context, req leader.WaitRequest) (leader.Instance, error)
+	// History reads a page of a history.
+	History(ctx context.Context, req leader.HistoryRequest) (leader.HistoryPage, error)
+	// Describe tells what the node knows about the cluster.
+	Describe(ctx context.Context) (cluster.Description, error)
+}
+
+var _ Backend = (*cluster.Node)(nil)

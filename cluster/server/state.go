@@ -1,0 +1,31 @@
+package server
+
+import (
+	"github.com/reprise-run/reprise/api/durabletask"
+	"github.com/reprise-run/reprise/api/wire"
+	"github.com/reprise-run/reprise/partition/leader"
+)
+
+// stateToWire is what callers see of an instance. Input, output, custom status
+// and failure travel only where they were asked for.
+func stateToWire(in leader.Instance, payloads bool) *durabletask.OrchestrationState {
+	m := &durabletask.OrchestrationState{
+		InstanceId:              string(in.Ref.ID),
+		Name:                    in.Name,
+		Version:                 wire.FromText(in.Version),
+		OrchestrationStatus:     durabletask.OrchestrationStatus(in.Status),
+		ScheduledStartTimestamp: wire.FromTime(in.ScheduledStart),
+		CreatedTimestamp:        wire.FromTime(in.Created),
+		LastUpdatedTimestamp:    wire.FromTime(in.Updated),
+		CompletedTimestamp:      wire.FromTime(in.Completed),
+		ExecutionId:             wire.FromText(string(in.Execution)),
+		Tags:                    in.Tags,
+	}
+	if payloads {
+		m.Input = wire.FromPayload(in.Input)
+		m.Output = wire.FromPayload(in.Output)
+		m.CustomStatus = wire.FromPayload(in.CustomStatus)
+		m.FailureDetails = wire.FromFailure(in.Failure)
+	}
+	return m
+}
