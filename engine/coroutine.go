@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,7 +22,7 @@ func (x *Execution) coroutine(yield func(struct{}) bool) {
 		switch {
 		case x.unwinding || x.err != nil || returned:
 		case v != nil:
-			x.complete(failed(&history.Failure{Type: history.FailurePanic, Message: fmt.Sprint(v), Stack: panicStack()}))
+			x.complete(failed(&history.Failure{Type: history.FailurePanic, Message: fmt.Sprint(v), Stack: PanicStack()}))
 		default:
 			x.complete(failed(&history.Failure{Type: history.FailurePanic, Message: "the orchestrator called runtime.Goexit"}))
 			// Goexit would spread to the caller of next, so it stays here until Close.
@@ -72,6 +73,12 @@ var machinery = []string{
 	"iter.",
 }
 
+// runners are the functions that call the user's.
+var runners = []string{
+	"github.com/reprise-run/reprise/engine.(*Execution).coroutine",
+	"github.com/reprise-run/reprise/cluster/executor.call",
+}
+
 // callSite returns the source line ("file.go:12") of the user's code that
 // called into the engine, or "unknown".
 func callSite() string {
@@ -99,10 +106,10 @@ func isMachinery(f runtime.Frame) bool {
 	return false
 }
 
-// panicStack returns the stack of the panic that is being recovered, one
-// function and one source line a frame. It has no addresses, so it is the same
-// on every replay.
-func panicStack() string {
+// PanicStack returns the stack of the panic that the calling deferred function
+// recovers, down to where the user's code begins: a function and a source line
+// for each frame. It has no addresses, so it is the same on every replay.
+func PanicStack() string {
 	var b strings.Builder
 	panicking := false
 	frames(func(f runtime.Frame) bool {
@@ -113,7 +120,7 @@ func panicStack() string {
 		if !panicking {
 			return true // the deferred function that recovers
 		}
-		if f.Function == "github.com/reprise-run/reprise/engine.(*Execution).coroutine" {
+		if slices.Contains(runners, f.Function) {
 			return false
 		}
 		fmt.Fprintf(&b, "%s\n\t%s:%d\n", f.Function, f.File, f.Line)
