@@ -1,0 +1,75 @@
+package raftlog
+
+import "github.com/hashicorp/raft"
+
+// Stats describes a replica for people and metrics.
+type Stats struct {
+	Group  GroupID
+	Server ServerID
+	// Role is leader, candidate, follower, restarting (a snapshot is installed),
+	// quarantined or stopped.
+	Role        string
+	Term        uint64
+	Leader      ServerID
+	Epoch       uint64
+	Sequence    uint64
+	Applied     uint64 // newest log index that is in the state
+	Hash        uint64 // rolling hash of all commands up to Applied
+	Commit      uint64
+	FirstIndex  uint64 // of the log
+	LastIndex   uint64
+	Snapshot    uint64 // index of the snapshot, 0: none
+	LogBytes    int64  // about
+	Stale       uint64 // entries refused at apply since the start
+	Installs    uint64 // snapshots installed since the start
+	Quarantined string // why, or empty
+	Servers     []Server
+}
+
+// Stats returns the replica's figures.
+func (g *Group) Stats() Stats {
+	s := Stats{Group: g.id, Server: g.log.server, Role: "restarting", Installs: g.installs.count.Load()}
+	g.machine.mu.Lock()
+	rec := g.machine.rec
+	s.Stale = g.machine.stale
+	g.machine.mu.Unlock()
+	s.Epoch, s.Sequence, s.Applied, s.Hash = rec.epoch, rec.sequence, rec.applied, rec.hash
+	g.log.mu.RLock()
+	s.Term, s.FirstIndex, s.LastIndex, s.LogBytes = g.log.term, g.log.first, g.log.held(), g.log.sizes.total
+	if g.log.snapshot != nil {
+		s.Snapshot = g.log.snapshot.Index
+	}
+	g.log.mu.RUnlock()
+	g.mu.Lock()
+	inc := g.current
+	s.Quarantined = g.quarantined
+	if g.closed {
+		s.Role = "stopped"
+	}
+	g.mu.Unlock()
+	if s.Quarantined != "" {
+		s.Role = "quarantined"
+	}
+	if inc == nil {
+		return s
+	}
+	switch inc.raft.State() {
+	case raft.Leader:
+		s.Role = "leader"
+	case raft.Candidate:
+		s.Role = "candidate"
+	case raft.Follower:
+		s.Role = "follower"
+	}
+	_, leader := inc.raft.LeaderWithID()
+	s.Leader = ServerID(leader)
+	s.Commit = inc.raft.CommitIndex()
+	s.Servers = serversOf(inc.raft.GetConfiguration().Configuration())
+	return s
+}
+
+func (g *Group) isQuarantined() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.quarantined != ""
+}
