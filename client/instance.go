@@ -1,0 +1,110 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/reprise-run/reprise/api/durabletask"
+	"github.com/reprise-run/reprise/api/reprisev1"
+	"github.com/reprise-run/reprise/api/wire"
+	"github.com/reprise-run/reprise/history"
+)
+
+// Instance is what the cluster tells about an instance.
+type Instance struct {
+	ID             history.InstanceID
+	Execution      history.ExecutionID
+	Name           string
+	Version        string
+	Status         history.Status
+	Created        time.Time
+	Updated        time.Time
+	Completed      time.Time // zero until it ended
+	ScheduledStart time.Time
+	Input          history.Payload
+	Output         history.Payload
+	CustomStatus   history.Payload
+	Failure        *history.Failure
+	Tags           map[string]string
+	// HistoryEvents counts the events of the current execution. Only
+	// [Client.Status] and [Handle.Status] tell it and what follows.
+	HistoryEvents int64
+	// Waiting says in words what the instance waits for.
+	Waiting []string
+	// Parked says why the instance cannot run on by itself; empty: it can.
+	Parked string
+}
+
+func instanceFromWire(m *durabletask.OrchestrationState) Instance {
+	return Instance{
+		ID:             history.InstanceID(m.GetInstanceId()),
+		Execution:      history.ExecutionID(m.GetExecutionId().GetValue()),
+		Name:           m.GetName(),
+		Version:        m.GetVersion().GetValue(),
+		Status:         history.Status(m.GetOrchestrationStatus()),
+		Created:        wire.Time(m.GetCreatedTimestamp()),
+		Updated:        wire.Time(m.GetLastUpdatedTimestamp()),
+		Completed:      wire.Time(m.GetCompletedTimestamp()),
+		ScheduledStart: wire.Time(m.GetScheduledStartTimestamp()),
+		Input:          wire.Payload(m.GetInput()),
+		Output:         wire.Payload(m.GetOutput()),
+		CustomStatus:   wire.Payload(m.GetCustomStatus()),
+		Failure:        wire.Failure(m.GetFailureDetails()),
+		Tags:           m.GetTags(),
+	}
+}
+
+// Status reads an instance. The read is linearizable. [ErrNotFound] where there
+// is none.
+func (c *Client) Status(ctx context.Context, id history.InstanceID) (Instance, error) {
+	what := call{what: fmt.Sprintf("read %q", id), slot: c.slot(id)}
+	var m *reprisev1.GetInstanceDetailResponse
+	err := c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
+		m, err = reprisev1.NewRepriseServiceClient(conn).GetInstanceDetail(ctx, &reprisev1.GetInstanceDetailRequest{InstanceId: string(id), Payloads: true}, opts...)
+		return err
+	})
+	if err != nil {
+		return Instance{}, err
+	}
+	if !m.GetExists() {
+		return Instance{}, fmt.Errorf("%s: %w", what.what, ErrNotFound)
+	}
+	in := instanceFromWire(m.GetState())
+	in.HistoryEvents, in.Waiting, in.Parked = m.GetHistoryEvents(), m.GetWaiting(), m.GetParked()
+	return in, nil
+}
+
+// Wait returns when the instance has ended. The cluster tells; nothing is polled.
+// [ErrNotFound] where there is none.
+func (c *Client) Wait(ctx context.Context, id history.InstanceID) (Instance, error) {
+	return c.wait(ctx, fmt.Sprintf("wait for %q", id), id, durabletask.TaskHubSidecarServiceClient.WaitForInstanceCompletion)
+}
+
+// WaitStart returns when the instance has left Pending. [ErrNotFound] where there
+// is none.
+func (c *Client) WaitStart(ctx context.Context, id history.InstanceID) (Instance, error) {
+	return c.wait(ctx, fmt.Sprintf("wait for the start of %q", id), id, durabletask.TaskHubSidecarServiceClient.WaitForInstanceStart)
+}
+
+type waitMethod func(durabletask.TaskHubSidecarServiceClient, context.Context, *durabletask.GetInstanceRequest, ...grpc.CallOption) (*durabletask.GetInstanceResponse, error)
+
+func (c *Client) wait(ctx context.Context, what string, id history.InstanceID, method waitMethod) (Instance, error) {
+	var m *durabletask.GetInstanceResponse
+	err := c.do(ctx, call{what: what, slot: c.slot(id), long: true}, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
+		m, err = method(durabletask.NewTaskHubSidecarServiceClient(conn), ctx, &durabletask.GetInstanceRequest{InstanceId: string(id), GetInputsAndOutputs: true}, opts...)
+		return err
+	})
+	if err != nil {
+		return Instance{}, err
+	}
+	if !m.GetExists() {
+		return Instance{}, fmt.Errorf("%s: %w", what, ErrNotFound)
+	}
+	return instanceFromWire(m.GetOrchestrationState()), nil
+}
+
+// slot returns the slot of an instance, by which leaders are followed.
+func (c *Client) slot(id history.InstanceID) history.Slot { return history.SlotOf(c.config.hub, id) }
