@@ -41,6 +41,14 @@ func ReadAnswer(r Reader, a Address, id string, sent time.Time) (*Answer, error)
 	if err != nil || value == nil {
 		return nil, err
 	}
+	answer, err := decodeAnswer(value)
+	if err != nil {
+		return nil, fmt.Errorf("read answer to request %q: %w", id, err)
+	}
+	return answer, nil
+}
+
+func decodeAnswer(value []byte) (*Answer, error) {
 	u := pack.NewReader(value)
 	answer := &Answer{}
 	for i := 0; u.Next(); i++ {
@@ -55,10 +63,7 @@ func ReadAnswer(r Reader, a Address, id string, sent time.Time) (*Answer, error)
 			u.Skip() // of a newer writer
 		}
 	}
-	if u.Err() != nil {
-		return nil, fmt.Errorf("read answer to request %q: %w", id, u.Err())
-	}
-	return answer, nil
+	return answer, u.Err()
 }
 
 // ForgetAnswers deletes the answers to requests first sent before a time. The

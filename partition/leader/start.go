@@ -13,11 +13,8 @@ import (
 	"github.com/reprise-run/reprise/partition"
 )
 
-// MaxPayload is the size limit of every payload, in bytes.
-const MaxPayload = 16 << 20
-
 // FailureTooLarge is the type of failures that tell of a payload over
-// [MaxPayload].
+// [history.MaxPayloadBytes].
 const FailureTooLarge = "payload-too-large"
 
 // maxNameBytes bounds names, versions and request IDs.
@@ -77,8 +74,8 @@ func (l *Leader) Start(ctx context.Context, req StartRequest) (StartAnswer, erro
 // Terminate ends an instance without running its code; it returns when the end
 // is committed.
 func (l *Leader) Terminate(ctx context.Context, req TerminateRequest) error {
-	if len(req.Reason) > MaxPayload {
-		return fmt.Errorf("%w: reason of %d bytes; at most %d are allowed", ErrTooLarge, len(req.Reason), MaxPayload)
+	if len(req.Reason) > history.MaxPayloadBytes {
+		return fmt.Errorf("%w: reason of %d bytes; at most %d are allowed", ErrTooLarge, len(req.Reason), history.MaxPayloadBytes)
 	}
 	if err := validateTarget(req.Instance, req.Identity); err != nil {
 		return err
@@ -122,8 +119,8 @@ func validateStart(req *StartRequest) error {
 			return err
 		}
 	}
-	if len(req.Input) > MaxPayload {
-		return fmt.Errorf("%w: input of %d bytes; at most %d are allowed", ErrTooLarge, len(req.Input), MaxPayload)
+	if len(req.Input) > history.MaxPayloadBytes {
+		return fmt.Errorf("%w: input of %d bytes; at most %d are allowed", ErrTooLarge, len(req.Input), history.MaxPayloadBytes)
 	}
 	size := len(req.TraceParent)
 	for k, v := range req.Tags {

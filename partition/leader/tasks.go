@@ -191,9 +191,9 @@ func (r *result) handle(c *core) error {
 	if a == nil || a.id != id || a.state != running {
 		return c.strayResult(l, r)
 	}
-	if len(r.Result) > MaxPayload {
+	if len(r.Result) > history.MaxPayloadBytes {
 		r.Failure = &history.Failure{Type: FailureTooLarge, NonRetriable: true,
-			Message: fmt.Sprintf("the activity returned %d bytes; at most %d are allowed", len(r.Result), MaxPayload)}
+			Message: fmt.Sprintf("the activity returned %d bytes; at most %d are allowed", len(r.Result), history.MaxPayloadBytes)}
 	}
 	if r.Failure != nil {
 		if next, again := a.row.Failed(c.now, r.Failure); again {

@@ -269,7 +269,7 @@ func oversized(ep history.Episode) int {
 			largest = max(largest, len(body.Result))
 		}
 	}
-	if largest > MaxPayload {
+	if largest > history.MaxPayloadBytes {
 		return largest
 	}
 	return 0
@@ -279,7 +279,7 @@ func oversized(ep history.Episode) int {
 func tooLarge(r *partition.Record, size int) history.Episode {
 	return history.Episode{Decided: []history.Event{{ID: r.LastID + 1, Body: &history.ExecutionCompleted{
 		Status:  history.Failed,
-		Failure: &history.Failure{Type: FailureTooLarge, NonRetriable: true, Message: fmt.Sprintf("the orchestrator decided a payload of %d bytes; at most %d are allowed", size, MaxPayload)},
+		Failure: &history.Failure{Type: FailureTooLarge, NonRetriable: true, Message: fmt.Sprintf("the orchestrator decided a payload of %d bytes; at most %d are allowed", size, history.MaxPayloadBytes)},
 	}}}}
 }
 

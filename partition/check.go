@@ -1,0 +1,385 @@
+package partition
+
+import (
+	"bytes"
+	"fmt"
+	"sort"
+
+	"github.com/reprise-run/reprise/history"
+)
+
+// Violation is a broken invariant of a partition's state.
+type Violation struct {
+	Address string // of the instance; empty where there is none
+	What    string
+}
+
+// String tells the violation in one line.
+func (v Violation) String() string {
+	if v.Address == "" {
+		return v.What
+	}
+	return v.Address + ": " + v.What
+}
+
+// Check verifies the whole state of a partition between two entries:
+//
+//   - an instance that has not ended is runnable (it stands in the ready list),
+//     waits for a pending activity, an armed timer or its scheduled start, or is
+//     parked with a reason;
+//   - every pending activity, timer, row of the inbox, of the ready list and of
+//     the parked belongs to an execution that has not ended, and the record's
+//     counts are those of the rows;
+//   - every activity and timer that a history awaits has its row, or its end in
+//     the inbox, and none has both;
+//   - the history has all its rows, its IDs grow, its times do not run backward,
+//     nothing arrives twice, no timer fired early, and it ends with the completion
+//     exactly if the record says so.
+//
+// It reads everything into memory: it is for tests and for operators.
+func Check(r Reader, partition uint32) ([]Violation, error) {
+	c := checker{partition: partition, instances: make(map[string]*checked)}
+	for _, table := range []struct {
+		t  Table
+		fn func(key, value []byte) error
+	}{
+		{TableInstances, c.record},
+		{TableActivities, c.activity},
+		{TableTimersOf, c.timerOf},
+		{TableTimers, c.timer},
+		{TableReady, c.ready},
+		{TableParked, c.parked},
+	} {
+		from, to := TableRange(partition, table.t)
+		var failed error
+		err := r.Scan(from, to, func(key, value []byte) bool {
+			failed = table.fn(key, value)
+			return failed == nil
+		})
+		if err == nil {
+			err = failed
+		}
+		if err != nil {
+			return nil, fmt.Errorf("check table %s: %w", table.t, err)
+		}
+	}
+	if err := c.unfinished(r); err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(c.instances))
+	for name := range c.instances {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		if err := c.verify(r, c.instances[name]); err != nil {
+			return nil, fmt.Errorf("check %s: %w", name, err)
+		}
+	}
+	return c.violations, nil
+}
+
+// checked is what was found of one instance.
+type checked struct {
+	addr       Address
+	record     *Record
+	activities map[int32]*Activity
+	timersOf   map[int32]int64 // due, as stored
+	timers     map[Timer]bool
+	ready      bool
+	parked     []Parked
+}
+
+type checker struct {
+	partition  uint32
+	instances  map[string]*checked
+	violations []Violation
+}
+
+func (c *checker) of(a Address) *checked {
+	in := c.instances[a.path]
+	if in == nil {
+		in = &checked{addr: a, activities: map[int32]*Activity{}, timersOf: map[int32]int64{}, timers: map[Timer]bool{}}
+		c.instances[a.path] = in
+	}
+	return in
+}
+
+func (c *checker) record(key, value []byte) error {
+	a, _, err := ParseAddress(key)
+	if err != nil {
+		return err
+	}
+	c.of(a).record, err = DecodeRecord(value)
+	return err
+}
+
+func (c *checker) activity(key, value []byte) error {
+	a, id, err := ParseActivityKey(key)
+	if err != nil {
+		return err
+	}
+	c.of(a).activities[id], err = DecodeActivity(value)
+	return err
+}
+
+func (c *checker) timerOf(key, value []byte) error {
+	a, id, err := ParseActivityKey(key) // of the same shape
+	if err != nil {
+		return err
+	}
+	due, err := decodeDue(value)
+	c.of(a).timersOf[id] = nanos(due)
+	return err
+}
+
+func (c *checker) timer(key, _ []byte) error {
+	t, err := ParseTimer(key)
+	if err == nil {
+		c.of(t.Address).timers[t] = true
+	}
+	return err
+}
+
+func (c *checker) ready(key, _ []byte) error {
+	a, _, err := ParseAddress(key)
+	if err == nil {
+		c.of(a).ready = true
+	}
+	return err
+}
+
+func (c *checker) parked(key, _ []byte) error {
+	a, p, err := ParseParkedKey(key)
+	if err == nil {
+		in := c.of(a)
+		in.parked = append(in.parked, p)
+	}
+	return err
+}
+
+// unfinished looks for pieces that belong to no row: only markers may say so.
+func (c *checker) unfinished(r Reader) error {
+	marked := make(map[string]bool)
+	from, to := TableRange(c.partition, TableUnfinished)
+	err := r.Scan(from, to, func(key, _ []byte) bool {
+		marked[string(key[tableHeader:])] = true
+		return true
+	})
+	for _, table := range []Table{TableHistory, TableInbox} {
+		var row []byte
+		var pieces int
+		from, to := TableRange(c.partition, table)
+		if err != nil {
+			break
+		}
+		err = r.Scan(from, to, func(key, value []byte) bool {
+			k, n := key[:len(key)-2], int(key[len(key)-2])<<8|int(key[len(key)-1])
+			if n == 0 {
+				row, pieces = bytes.Clone(k), int(value[2])<<8|int(value[3])
+			} else if (!bytes.Equal(k, row) || n >= pieces) && !marked[string(key[tableHeader-1:len(key)-2])] {
+				c.violations = append(c.violations, Violation{What: "a piece without its row: " + Describe(key, nil)})
+			}
+			return true
+		})
+	}
+	return err
+}
+
+func (c *checker) verify(r Reader, in *checked) error {
+	bad := func(format string, args ...any) {
+		c.violations = append(c.violations, Violation{in.addr.String(), fmt.Sprintf(format, args...)})
+	}
+	rec := in.record
+	if rec == nil {
+		bad("has rows but no record")
+		return nil
+	}
+	inbox, err := ReadInbox(r, in.addr)
+	if err != nil {
+		return err
+	}
+	checkRows(in, inbox, bad)
+	var events []history.Event
+	next := int64(0)
+	err = ReadHistory(r, in.addr, rec.Execution, 0, rec.Episodes+1, func(episode int64, data []byte) (bool, error) {
+		if episode != next {
+			bad("episode %d is missing", next)
+		}
+		next = episode + 1
+		more, err := history.DecodeEvents(data)
+		if len(more) == 0 || more[0].Body == nil || more[0].Body.Kind() != history.KindOrchestratorStarted {
+			bad("episode %d does not begin with OrchestratorStarted", episode)
+		}
+		events = append(events, more...)
+		return true, err
+	})
+	if err != nil {
+		return err
+	}
+	if next != rec.Episodes || int64(len(events)) != rec.Events {
+		bad("history has %d episodes and %d events, the record says %d and %d", next, len(events), rec.Episodes, rec.Events)
+	}
+	checkHistory(in, events, inbox, bad)
+	return nil
+}
+
+// checkRows compares the rows of an instance with its record.
+func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
+	rec := in.record
+	if rec.Activities != int64(len(in.activities)) {
+		bad("has %d pending activities, the record says %d", len(in.activities), rec.Activities)
+	}
+	if rec.Timers != int64(len(in.timersOf)) {
+		bad("has %d armed timers, the record says %d", len(in.timersOf), rec.Timers)
+	}
+	if rec.Stored != int64(len(inbox)) {
+		bad("has %d stored events, the record says %d", len(inbox), rec.Stored)
+	}
+	for _, m := range inbox {
+		if m.Number >= rec.NextMail {
+			bad("stored event %d is not below the next number %d", m.Number, rec.NextMail)
+		}
+	}
+	if rec.Ready != in.ready {
+		bad("ready list: %t, the record says %t", in.ready, rec.Ready)
+	}
+	if parked := rec.Parked.Why != NotParked; parked && (len(in.parked) != 1 || in.parked[0].Why != rec.Parked.Why || in.parked[0].Name != rec.Parked.Name) || !parked && len(in.parked) > 0 {
+		bad("parked rows %v, the record says %s", in.parked, rec.Parked.Why)
+	}
+	want := make(map[Timer]bool)
+	for id, due := range in.timersOf {
+		want[Timer{fromNanos(due), in.addr, UserTimer, id}] = true
+	}
+	for id, a := range in.activities {
+		if a.Execution != rec.Execution {
+			bad("pending activity %d belongs to execution %s", id, a.Execution)
+		}
+		if !a.NextAttempt.IsZero() {
+			want[Timer{a.NextAttempt, in.addr, RetryTimer, id}] = true
+		}
+	}
+	if rec.StartArmed {
+		want[Timer{fromNanos(nanos(rec.ScheduledStart)), in.addr, StartTimer, 0}] = true
+	}
+	for t := range want {
+		if !in.timers[t] {
+			bad("the %s timer %d due %s is not in the table", t.Kind, t.ID, clock(t.Due))
+		}
+	}
+	for t := range in.timers {
+		if !want[t] {
+			bad("the %s timer %d due %s belongs to nothing", t.Kind, t.ID, clock(t.Due))
+		}
+	}
+	if rec.Status.Ended() {
+		if len(in.activities)+len(in.timers)+len(inbox)+len(in.parked) > 0 || in.ready {
+			bad("has ended and still has pending rows")
+		}
+		return
+	}
+	if !in.ready && len(in.activities) == 0 && len(in.timers) == 0 && len(in.parked) == 0 {
+		bad("has not ended and waits for nothing")
+	}
+	if rec.Status == history.Pending && (len(inbox) == 0 || rec.Episodes != 0) {
+		bad("is Pending without its start in the inbox")
+	}
+}
+
+// checkHistory verifies the events of the present execution.
+func checkHistory(in *checked, events []history.Event, inbox []*Mail, bad func(string, ...any)) {
+	rec := in.record
+	open := make(map[int32]history.Event) // decisions that await something
+	ended := false
+	last := history.NoID
+	arrive := func(e history.Event, stored bool) {
+		var id int32
+		switch body := e.Body.(type) {
+		case *history.TaskCompleted:
+			id = body.TaskID
+		case *history.TaskFailed:
+			id = body.TaskID
+		case *history.TimerFired:
+			id = body.TimerID
+			if e.Time.Before(body.FireAt) {
+				bad("timer %d fired at %s, before it was due at %s", id, clock(e.Time), clock(body.FireAt))
+			}
+		default:
+			return
+		}
+		if _, ok := open[id]; !ok {
+			bad("%s: nothing awaits it (stored: %t)", history.Describe(e), stored)
+		}
+		delete(open, id)
+	}
+	var began history.Event
+	for i, e := range events {
+		if ended {
+			bad("event %d comes after the completion", i)
+		}
+		if e.ID != history.NoID {
+			if e.ID <= last {
+				bad("event %d has ID %d after %d", i, e.ID, last)
+			}
+			last = e.ID
+		}
+		switch body := e.Body.(type) {
+		case history.OrchestratorStarted:
+			if e.Time.Before(began.Time) {
+				bad("time runs backward at event %d", i)
+			}
+			began = e
+		case *history.ExecutionStarted:
+			if i != 1 {
+				bad("started again at event %d", i)
+			}
+		case *history.TaskScheduled, *history.TimerCreated:
+			open[e.ID] = e
+		case *history.TaskCanceled:
+			delete(open, body.TaskID)
+		case *history.TimerCanceled:
+			delete(open, body.TimerID)
+		case *history.ExecutionCompleted:
+			ended = true
+			if body.Status != rec.Status {
+				bad("history ends with %s, the record says %s", body.Status, rec.Status)
+			}
+		default:
+			arrive(e, false)
+		}
+	}
+	if ended != rec.Status.Ended() {
+		bad("history has ended: %t, the record says %s", ended, rec.Status)
+	}
+	if last != rec.LastID {
+		bad("the last decision has ID %d, the record says %d", last, rec.LastID)
+	}
+	if ended {
+		return
+	}
+	for _, m := range inbox {
+		arrive(m.Event, true)
+	}
+	for id, e := range open {
+		switch e.Body.(type) {
+		case *history.TaskScheduled:
+			if in.activities[id] == nil {
+				bad("activity %d is awaited and not pending", id)
+			}
+		case *history.TimerCreated:
+			if _, ok := in.timersOf[id]; !ok {
+				bad("timer %d is awaited and not armed", id)
+			}
+		}
+	}
+	for id := range in.activities {
+		if _, ok := open[id]; !ok {
+			bad("activity %d is pending and nothing awaits it", id)
+		}
+	}
+	for id := range in.timersOf {
+		if _, ok := open[id]; !ok {
+			bad("timer %d is armed and nothing awaits it", id)
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package partition
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/reprise-run/reprise/history"
+)
+
+// Describe tells a row in one line for people: the key and what it says. With a
+// nil value it tells the key alone.
+func Describe(key, value []byte) string {
+	text, err := describe(key, value)
+	if err != nil {
+		return fmt.Sprintf("%q: %v", key, err)
+	}
+	return text
+}
+
+func describe(key, value []byte) (string, error) {
+	if len(key) < tableHeader {
+		return "", fmt.Errorf("key is too short")
+	}
+	switch t := Table(key[tableHeader-1]); t {
+	case TableMeta:
+		return describeMeta(value)
+	case TableTimers:
+		timer, err := ParseTimer(key)
+		return fmt.Sprintf("timers %s %s %s #%d", clock(timer.Due), timer.Address, timer.Kind, timer.ID), err
+	case TableParked:
+		a, p, err := ParseParkedKey(key)
+		return fmt.Sprintf("parked %s %s %s", p.Why, p.Name, a), err
+	case TableAnswers:
+		return describeAnswer(key, value)
+	case TableUnfinished:
+		return fmt.Sprintf("unfinished %q", key[tableHeader:]), nil
+	default:
+		return describeInstanceRow(t, key, value)
+	}
+}
+
+func describeMeta(value []byte) (string, error) {
+	m, err := DecodeMeta(value)
+	return "meta clock=" + clock(m.Clock), err
+}
+
+func describeAnswer(key, value []byte) (string, error) {
+	a, rest, err := parseAddress(binary.BigEndian.Uint32(key), key[tableHeader+8:])
+	if err != nil {
+		return "", err
+	}
+	text := fmt.Sprintf("answers %s %s %s", clock(timeOfKey(key[tableHeader:tableHeader+8])), a, rest)
+	if value == nil {
+		return text, nil
+	}
+	answer, err := decodeAnswer(value)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s: code=%d execution=%s started=%t", text, answer.Code, answer.Execution, answer.Started), nil
+}
+
+func describeInstanceRow(t Table, key, value []byte) (string, error) {
+	a, rest, err := ParseAddress(key)
+	if err != nil {
+		return "", err
+	}
+	text := fmt.Sprintf("%s %s", t, a)
+	tail := func(n int) uint64 { // the number before the last n bytes
+		return binary.BigEndian.Uint64(rest[len(rest)-n-8:])
+	}
+	switch t {
+	case TableHistory:
+		execution, _, err := cut(rest)
+		if err != nil {
+			return "", err
+		}
+		text += fmt.Sprintf(" %s %d%s", execution, tail(2), piece(rest))
+		return describeRow(text, rest, value)
+	case TableInbox:
+		text += fmt.Sprintf(" %d%s", tail(2), piece(rest))
+		return describeRow(text, rest, value)
+	case TableActivities, TableTimersOf:
+		text += fmt.Sprintf(" #%d", int32(binary.BigEndian.Uint32(rest)))
+	}
+	if value == nil {
+		return text, nil
+	}
+	switch t {
+	case TableInstances:
+		r, err := DecodeRecord(value)
+		if err != nil {
+			return "", err
+		}
+		text += ": " + r.String()
+	case TableActivities:
+		activity, err := DecodeActivity(value)
+		if err != nil {
+			return "", err
+		}
+		text += fmt.Sprintf(": %s attempt=%d", activity.Name, activity.Attempt)
+		if !activity.NextAttempt.IsZero() {
+			text += fmt.Sprintf(" next=%s last=%q", clock(activity.NextAttempt), activity.LastFailure)
+		}
+	case TableTimersOf:
+		due, err := decodeDue(value)
+		if err != nil {
+			return "", err
+		}
+		text += ": " + clock(due)
+	case TableCustomStatus:
+		text += fmt.Sprintf(": %s", value[rowHeader:])
+	}
+	return text, nil
+}
+
+func piece(rest []byte) string {
+	if n := binary.BigEndian.Uint16(rest[len(rest)-2:]); n > 0 {
+		return fmt.Sprintf(" piece %d", n)
+	}
+	return ""
+}
+
+// describeRow tells the events of a row that is not split.
+func describeRow(text string, rest, value []byte) (string, error) {
+	if len(value) < rowHeader {
+		return text, nil
+	}
+	if pieces := binary.BigEndian.Uint16(value[2:]); pieces > 1 {
+		return fmt.Sprintf("%s: one of %d pieces, %d bytes", text, pieces, len(value)-rowHeader), nil
+	}
+	events, err := history.DecodeEvents(value[rowHeader:])
+	if err != nil {
+		return "", err
+	}
+	lines := []string{text}
+	for _, e := range events {
+		lines = append(lines, "    "+history.Describe(e))
+	}
+	return strings.Join(lines, "\n"), nil
+}
+
+// String tells the record in one line.
+func (r *Record) String() string {
+	text := fmt.Sprintf("%s %s %s episodes=%d events=%d", r.Name, r.Execution, r.Status, r.Episodes, r.Events)
+	add := func(label string, n int64) {
+		if n != 0 {
+			text += fmt.Sprintf(" %s=%d", label, n)
+		}
+	}
+	add("activities", r.Activities)
+	add("timers", r.Timers)
+	add("stored", r.Stored)
+	if r.Ready {
+		text += " ready"
+	}
+	if r.StartArmed {
+		text += " starts=" + clock(r.ScheduledStart)
+	}
+	if r.Parked.Why != NotParked {
+		text += fmt.Sprintf(" parked=%s", r.Parked.Why)
+	}
+	return text
+}
+
+var tableNames = map[Table]string{
+	TableMeta: "meta", TableInstances: "instances", TableHistory: "history", TableInbox: "inbox",
+	TableActivities: "activities", TableTimersOf: "timers-of", TableCustomStatus: "custom",
+	TableReady: "ready", TableTimers: "timers", TableParked: "parked", TableAnswers: "answers",
+	TableUnfinished: "unfinished",
+}
+
+// String returns the table's name.
+func (t Table) String() string {
+	if name := tableNames[t]; name != "" {
+		return name
+	}
+	return fmt.Sprintf("table-%d", byte(t))
+}
+
+// String returns the reason's name.
+func (w Why) String() string {
+	switch w {
+	case NotParked:
+		return "not-parked"
+	case Unbound:
+		return "unbound"
+	case Nondeterministic:
+		return "nondeterministic"
+	case Stuck:
+		return "stuck"
+	case Unrecordable:
+		return "unrecordable"
+	}
+	return fmt.Sprintf("why-%d", byte(w))
+}
+
+// String returns the kind's name.
+func (k TimerKind) String() string {
+	switch k {
+	case UserTimer:
+		return "timer"
+	case RetryTimer:
+		return "retry"
+	case StartTimer:
+		return "start"
+	}
+	return fmt.Sprintf("kind-%d", byte(k))
+}
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }

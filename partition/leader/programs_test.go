@@ -1,0 +1,218 @@
+package leader
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/reprise-run/reprise/history"
+)
+
+// program is a small orchestrator: it looks at what happened and says what it
+// wants to have decided by now, as a list that only grows.
+type program func(s *seen, arg string) []history.Body
+
+// seen is what happened to an execution so far.
+type seen struct {
+	now    time.Time
+	input  history.Payload
+	ended  map[int32]history.Body // how tasks and timers ended, by ID
+	began  map[int32]time.Time    // when decisions were made
+	events []history.Event
+}
+
+var programs = map[string]program{
+	"echo":  echo,
+	"seq":   seq,
+	"fan":   fan,
+	"sleep": sleepFor,
+	"race":  race,
+	"retry": retrying,
+	"big":   big,
+	"block": block,
+	"huge":  huge,
+}
+
+// replay runs a program over all events and returns what it decides now.
+func replay(name string, events []history.Event) (history.Episode, error) {
+	kind, arg, _ := strings.Cut(name, ":")
+	p := programs[kind]
+	if p == nil {
+		return history.Episode{}, ErrUnbound
+	}
+	s := &seen{ended: map[int32]history.Body{}, began: map[int32]time.Time{}, events: events}
+	var made int
+	for _, e := range events {
+		switch body := e.Body.(type) {
+		case history.OrchestratorStarted:
+			s.now = e.Time
+		case *history.ExecutionStarted:
+			s.input = body.Input
+		case *history.TaskCompleted:
+			s.ended[body.TaskID] = body
+		case *history.TaskFailed:
+			s.ended[body.TaskID] = body
+		case *history.TimerFired:
+			s.ended[body.TimerID] = body
+		default:
+			s.began[e.ID] = s.now
+			made++
+		}
+	}
+	want := p(s, arg)
+	if made > len(want) {
+		return history.Episode{}, fmt.Errorf("program %s decided %d, now wants %d", name, made, len(want))
+	}
+	var ep history.Episode
+	for i := made; i < len(want); i++ {
+		ep.Decided = append(ep.Decided, history.Event{ID: int32(i), Body: want[i]})
+	}
+	return ep, nil
+}
+
+func done(result string) history.Body {
+	return &history.ExecutionCompleted{Status: history.Completed, Result: history.Payload(result)}
+}
+
+// outcomeOf is the result of a task, or the failure of the orchestration.
+func outcomeOf(b history.Body) (string, history.Body) {
+	switch b := b.(type) {
+	case *history.TaskCompleted:
+		return string(b.Result), nil
+	case *history.TaskFailed:
+		return "", &history.ExecutionCompleted{Status: history.Failed, Failure: b.Failure}
+	}
+	return "", nil
+}
+
+func number(arg string) int {
+	n, err := strconv.Atoi(arg)
+	if err != nil {
+		return 1
+	}
+	return n
+}
+
+func echo(s *seen, _ string) []history.Body { return []history.Body{done(string(s.input))} }
+
+func seq(s *seen, arg string) []history.Body {
+	var want []history.Body
+	var results []string
+	for i := range int32(number(arg)) {
+		want = append(want, &history.TaskScheduled{Name: "step", Input: history.Payload(fmt.Sprintf("%d", i))})
+		b := s.ended[i]
+		if b == nil {
+			return want
+		}
+		r, failed := outcomeOf(b)
+		if failed != nil {
+			return append(want, failed)
+		}
+		results = append(results, r)
+	}
+	return append(want, done(strings.Join(results, ",")))
+}
+
+func fan(s *seen, arg string) []history.Body {
+	n := number(arg)
+	var want []history.Body
+	for i := range n {
+		want = append(want, &history.TaskScheduled{Name: "step", Input: history.Payload(fmt.Sprintf("%d", i))})
+	}
+	var results []string
+	for i := range int32(n) {
+		b := s.ended[i]
+		if b == nil {
+			return want
+		}
+		r, failed := outcomeOf(b)
+		if failed != nil {
+			return append(want, failed)
+		}
+		results = append(results, r)
+	}
+	return append(want, done(strings.Join(results, ",")))
+}
+
+func sleepFor(s *seen, arg string) []history.Body {
+	d, err := time.ParseDuration(arg)
+	if err != nil {
+		panic(err)
+	}
+	began, ok := s.began[0]
+	if !ok {
+		began = s.now
+	}
+	want := []history.Body{&history.TimerCreated{FireAt: began.Add(d)}}
+	if s.ended[0] == nil {
+		return want
+	}
+	return append(want, done("slept"))
+}
+
+// race lets a task run against a timer and cancels the loser.
+func race(s *seen, arg string) []history.Body {
+	d, err := time.ParseDuration(arg)
+	if err != nil {
+		panic(err)
+	}
+	began, ok := s.began[0]
+	if !ok {
+		began = s.now
+	}
+	want := []history.Body{
+		&history.TaskScheduled{Name: "step", Input: history.Payload("race")},
+		&history.TimerCreated{FireAt: began.Add(d)},
+	}
+	for _, e := range s.events {
+		switch body := e.Body.(type) {
+		case *history.TaskCompleted:
+			if body.TaskID == 0 {
+				return append(want, &history.TimerCanceled{TimerID: 1}, done("task won"))
+			}
+		case *history.TimerFired:
+			want = append(want, &history.TaskCanceled{TaskID: 0},
+				&history.TaskScheduled{Name: "step", Input: history.Payload("after")})
+			r, _ := outcomeOf(s.ended[3])
+			if s.ended[3] == nil {
+				return want
+			}
+			return append(want, done("timer won, then "+r))
+		}
+	}
+	return want
+}
+
+func retrying(s *seen, arg string) []history.Body {
+	policy := &history.RetryPolicy{MaxAttempts: number(arg), First: time.Second, Backoff: 2, MaxInterval: 3 * time.Second, NonRetryable: []string{"fatal"}}
+	want := []history.Body{&history.TaskScheduled{Name: "flaky", Input: history.Payload("x"), Retry: policy}}
+	b := s.ended[0]
+	if b == nil {
+		return want
+	}
+	r, failed := outcomeOf(b)
+	if failed != nil {
+		return append(want, failed)
+	}
+	return append(want, done(r))
+}
+
+// big gives its input to an activity and returns the result.
+func big(s *seen, _ string) []history.Body {
+	want := []history.Body{&history.TaskScheduled{Name: "step", Input: s.input}}
+	b := s.ended[0]
+	if b == nil {
+		return want
+	}
+	r, _ := outcomeOf(b)
+	return append(want, done(r))
+}
+
+// block waits for its executor's gate in each episode, with one activity.
+func block(s *seen, arg string) []history.Body { return seq(s, arg) }
+
+// huge decides a payload over the limit.
+func huge(*seen, string) []history.Body {
+	return []history.Body{&history.TaskScheduled{Name: "step", Input: make(history.Payload, history.MaxPayloadBytes+1)}}
+}

@@ -1,0 +1,397 @@
+package leader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/partition"
+)
+
+// TestStories plays the stories in testdata. A story is a list of commands to a
+// leader and its surroundings, each followed by the trace of what came of it.
+// Commands:
+//
+//	start ID NAME [input=] [request=] [age=] [reuse=] [after=] [execution=]
+//	terminate ID [reason=] [request=] [age=]
+//	complete ID#TASK [result= | failure= [code=] [final]] [fence=]
+//	wait ID [started], status ID [payloads], history ID
+//	advance DURATION, clock DURATION (the wall clock jumps)
+//	hold, release, commit N: of the log
+//	bind NAME, unbind NAME, break NAME, mend NAME, block NAME, unblock NAME
+//	room N, lost ID#TASK
+//	crash [losing what is not applied], lead [survey=given] [slow-survey]
+//	state [TABLE], check, stats
+func TestStories(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStory(t)
+			defer s.close()
+			datadriven.RunTest(t, path, s.play)
+		})
+	})
+}
+
+type story struct {
+	t        *testing.T
+	db       *pebble.DB
+	log      *fakeLog
+	executor *fakeExecutor
+	nodes    *fakeDispatcher
+	leader   *Leader
+	stop     context.CancelFunc
+	ended    chan struct{}
+	epoch    uint64
+	begin    time.Time
+	skew     time.Duration
+	limits   Limits
+	short    bool // entries are not told
+
+	mu    sync.Mutex
+	trace []string
+}
+
+func newStory(t *testing.T) *story {
+	s := &story{t: t, db: openState(t), executor: newFakeExecutor(), nodes: newFakeDispatcher(), begin: time.Now()}
+	s.executor.note, s.nodes.note = s.note, s.note
+	return s
+}
+
+func (s *story) close() {
+	if s.leader != nil {
+		s.crash()
+	}
+	for _, gate := range s.executor.slow {
+		close(gate)
+	}
+	synctest.Wait()
+	if err := s.db.Close(); err != nil {
+		s.t.Error(err)
+	}
+}
+
+func (s *story) note(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := fmt.Sprintf(format, args...)
+	if s.short && (strings.HasPrefix(text, "entry ") || strings.HasPrefix(text, "applied ")) {
+		return
+	}
+	s.trace = append(s.trace, text)
+}
+
+func (s *story) take() string {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lines := s.trace
+	s.trace = nil
+	if len(lines) == 0 {
+		return "ok\n"
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+func (s *story) lead() {
+	s.epoch++
+	s.log = newFakeLog(s.db, s.epoch)
+	s.log.note = s.note
+	s.leader = New(Config{
+		Partition: 7, Log: s.log, Executor: s.executor, Dispatcher: s.nodes,
+		Clock: func() time.Time { return time.Now().Add(s.skew) }, Limits: s.limits,
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop, s.ended = cancel, make(chan struct{})
+	go func() {
+		defer close(s.ended)
+		if err := s.leader.Run(ctx); !errors.Is(err, context.Canceled) {
+			s.note("the leader ended: %v", err)
+		}
+	}()
+}
+
+func (s *story) crash() {
+	s.log.mu.Lock()
+	s.log.over = true
+	s.log.mu.Unlock()
+	s.stop()
+	<-s.ended
+	synctest.Wait()
+	s.leader = nil
+}
+
+func ref(id string) InstanceRef {
+	return InstanceRef{history.DefaultTaskHub, history.InstanceID(id)}
+}
+
+// newestAttempt returns the newest attempt of "ID#TASK", or the one with a fence.
+func (s *story) newestAttempt(name, fence string) AttemptID {
+	s.nodes.mu.Lock()
+	defer s.nodes.mu.Unlock()
+	for i := len(s.nodes.given) - 1; i >= 0; i-- {
+		id := s.nodes.given[i].Attempt
+		if fmt.Sprintf("%s#%d", id.Instance, id.TaskID) != name {
+			continue
+		}
+		if fence == "" || fence == fmt.Sprintf("%d.%d", id.Fence.Epoch, id.Fence.N) {
+			return id
+		}
+	}
+	s.t.Fatalf("no attempt %s %s was given out", name, fence)
+	return AttemptID{}
+}
+
+func duration(t *testing.T, text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func (s *story) play(t *testing.T, d *datadriven.TestData) string {
+	arg := func(i int) string {
+		if len(d.CmdArgs) <= i {
+			d.Fatalf(t, "argument %d is missing", i+1)
+		}
+		return d.CmdArgs[i].Key
+	}
+	opt := func(name string) string {
+		for _, a := range d.CmdArgs {
+			if a.Key == name && len(a.Vals) == 1 {
+				return a.Vals[0]
+			}
+		}
+		return ""
+	}
+	switch d.Cmd {
+	case "limits":
+		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable"))}
+	case "brief":
+		s.short = true
+	case "lead":
+		s.nodes.survey, s.nodes.hold = nil, nil
+		if opt("survey") == "given" {
+			for _, task := range s.nodes.given {
+				s.nodes.survey = append(s.nodes.survey, task.Attempt)
+			}
+		} else if name := opt("survey"); name != "" {
+			s.nodes.survey = []AttemptID{s.newestAttempt(name, opt("fence"))}
+		}
+		if d.HasArg("slow-survey") {
+			s.nodes.hold = make(chan struct{})
+		}
+		s.lead()
+	case "surveyed":
+		close(s.nodes.hold)
+	case "crash":
+		s.crash()
+	case "start":
+		s.start(t, arg(0), arg(1), opt)
+	case "terminate":
+		req := TerminateRequest{Instance: ref(arg(0)), Reason: history.Payload(opt("reason")), Identity: s.identity(t, opt)}
+		go func() { s.note("terminated %s: %v", req.Instance.ID, s.leader.Terminate(context.Background(), req)) }()
+	case "complete":
+		r := ActivityResult{Attempt: s.newestAttempt(arg(0), opt("fence")), Node: "n1", Result: history.Payload(opt("result"))}
+		if f := opt("failure"); f != "" {
+			r.Result = nil
+			r.Failure = &history.Failure{Type: "error", Message: f, Code: opt("code"), NonRetriable: d.HasArg("final")}
+		}
+		if n := number0(opt("size")); n > 0 {
+			r.Result = make(history.Payload, n)
+		}
+		s.leader.Complete(r, func(err error) { s.note("result of %s recorded: %v", describeAttempt(r.Attempt), err) })
+	case "lost":
+		s.leader.AttemptsLost([]AttemptID{s.newestAttempt(arg(0), opt("fence"))})
+	case "wait":
+		req := WaitRequest{Instance: ref(arg(0)), Ended: !d.HasArg("started"), Payloads: true}
+		ctx := context.Background()
+		if limit := opt("for"); limit != "" {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, duration(t, limit))
+			_ = cancel
+		}
+		go func() {
+			in, err := s.leader.Wait(ctx, req)
+			s.note("waited for %s: %s %s %v", req.Instance.ID, in.Status, short(in.Output), err)
+		}()
+	case "status":
+		return s.status(arg(0), d.HasArg("payloads"))
+	case "history":
+		page, err := s.leader.History(t.Context(), HistoryRequest{Instance: ref(arg(0))})
+		if err != nil {
+			return err.Error() + "\n"
+		}
+		var out strings.Builder
+		for _, e := range page.Events {
+			fmt.Fprintln(&out, history.Describe(e))
+		}
+		return out.String()
+	case "advance":
+		time.Sleep(duration(t, arg(0)))
+	case "clock":
+		s.skew += duration(t, arg(0))
+	case "hold":
+		s.log.hold(true)
+	case "release":
+		s.log.hold(false)
+	case "commit":
+		s.log.commit(number(arg(0)))
+	case "unconfirmed":
+		s.log.confirms = ErrNotLeading
+	case "bind", "unbind", "break", "mend", "fail", "block", "unblock":
+		s.code(d.Cmd, arg(0))
+	case "changed":
+		s.leader.BindingsChanged()
+	case "room":
+		s.nodes.mu.Lock()
+		s.nodes.room = number(arg(0))
+		s.nodes.mu.Unlock()
+		s.leader.CapacityFreed()
+	case "state":
+		return s.state(t, d)
+	case "check":
+		return s.check(t)
+	case "stats":
+		return fmt.Sprintf("%+v\n", s.leader.Stats())
+	default:
+		d.Fatalf(t, "unknown command %q", d.Cmd)
+	}
+	return s.take()
+}
+
+func number0(arg string) int {
+	if arg == "" {
+		return 0
+	}
+	return number(arg)
+}
+
+func (s *story) identity(t *testing.T, opt func(string) string) RequestIdentity {
+	id := RequestIdentity{ID: opt("request")}
+	if id.ID != "" {
+		id.Sent = s.begin
+		if age := opt("age"); age != "" {
+			id.Sent = time.Now().Add(s.skew).Add(-duration(t, age))
+		}
+	}
+	return id
+}
+
+func (s *story) start(t *testing.T, id, name string, opt func(string) string) {
+	req := StartRequest{Instance: ref(id), Name: name, Execution: history.ExecutionID(opt("execution")), Identity: s.identity(t, opt)}
+	if req.Execution == "" {
+		req.Execution = history.ExecutionID("x-" + id)
+	}
+	if in := opt("input"); in != "" {
+		req.Input = history.Payload(in)
+	}
+	if n := number0(opt("size")); n > 0 {
+		req.Input = make(history.Payload, n)
+	}
+	if after := opt("after"); after != "" {
+		req.ScheduledStart = time.Now().Add(s.skew).Add(duration(t, after))
+	}
+	switch opt("reuse") {
+	case "replace":
+		req.Reuse = ReusePolicy{}
+		for st := history.Running; st <= history.Suspended; st++ {
+			req.Reuse[st] = Replace
+		}
+	case "keep":
+		req.Reuse = ReusePolicy{history.Running: KeepExisting, history.Pending: KeepExisting, history.Completed: KeepExisting}
+	}
+	go func() {
+		a, err := s.leader.Start(context.Background(), req)
+		if err != nil {
+			s.note("started %s: %v", id, err)
+			return
+		}
+		s.note("started %s: execution=%s started=%t", id, a.Execution, a.Started)
+	}()
+}
+
+func (s *story) code(cmd, name string) {
+	x := s.executor
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch cmd {
+	case "bind":
+		delete(x.bound, "-"+name)
+	case "unbind":
+		x.bound["-"+name] = true
+	case "break":
+		x.broken[name] = true
+	case "fail":
+		x.failing[name] = true
+	case "mend":
+		delete(x.broken, name)
+		delete(x.failing, name)
+	case "block":
+		x.slow[name] = make(chan struct{})
+	case "unblock":
+		close(x.slow[name])
+		delete(x.slow, name)
+	}
+}
+
+func (s *story) status(id string, payloads bool) string {
+	in, err := s.leader.Status(context.Background(), StatusRequest{ref(id), payloads})
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s %s %s %s events=%d\n", in.Ref.ID, in.Execution, in.Name, in.Status, in.HistoryEvents)
+	if payloads {
+		fmt.Fprintf(&out, "input=%s output=%s\n", short(in.Input), short(in.Output))
+	}
+	if in.Failure != nil {
+		fmt.Fprintf(&out, "failure: %s\n", partition.Brief(in.Failure))
+	}
+	for _, w := range in.Waiting {
+		fmt.Fprintf(&out, "waits for %s\n", w)
+	}
+	return out.String()
+}
+
+func (s *story) state(t *testing.T, d *datadriven.TestData) string {
+	var out strings.Builder
+	end := append([]byte{0, 0, 0, 8}, 0)
+	err := applied{s.db}.Scan([]byte{0, 0, 0, 7}, end, func(key, value []byte) bool {
+		if table := partition.Table(key[4]); table != partition.TableMeta && (len(d.CmdArgs) == 0 || d.CmdArgs[0].Key == table.String()) {
+			fmt.Fprintln(&out, partition.Describe(key, value))
+		}
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.Len() == 0 {
+		return "nothing\n"
+	}
+	return out.String()
+}
+
+func (s *story) check(t *testing.T) string {
+	violations, err := partition.Check(applied{s.db}, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(violations) == 0 {
+		return "fine\n"
+	}
+	var out strings.Builder
+	for _, v := range violations {
+		fmt.Fprintln(&out, v)
+	}
+	return out.String()
+}
