@@ -80,9 +80,9 @@ var runners = []string{
 }
 
 // callSite returns the source line ("file.go:12") of the user's code that
-// called into the engine, or "unknown".
+// called into the engine; empty where none did.
 func callSite() string {
-	site := "unknown"
+	site := ""
 	frames(func(f runtime.Frame) bool {
 		if isMachinery(f) {
 			return true

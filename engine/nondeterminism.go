@@ -31,6 +31,9 @@ func sameDecision(recorded, decided history.Event) bool {
 	}
 }
 
+// theEnd is the place of a decision that no line of the user's code makes.
+const theEnd = "the end of the orchestrator"
+
 // diverge ends the execution because the code decided something else, or one
 // thing more. It runs on the user's goroutine.
 func (x *Execution) diverge(decided history.Event) {
@@ -38,6 +41,9 @@ func (x *Execution) diverge(decided history.Event) {
 		EventIndex: x.recordedAt + x.cursor,
 		Decided:    history.Describe(decided),
 		Site:       callSite(),
+	}
+	if e.Site == "" {
+		e.Site = theEnd
 	}
 	if x.cursor < len(x.recorded) {
 		e.Recorded = history.Describe(x.recorded[x.cursor])
@@ -48,7 +54,7 @@ func (x *Execution) diverge(decided history.Event) {
 // oneLess ends the execution because the code waits although the history says
 // that it decided one thing more. The place is where it waits.
 func (x *Execution) oneLess() {
-	x.site = "the end of the orchestrator"
+	x.site = theEnd
 	if x.next != nil && !x.ended {
 		x.locate = true
 		x.resume()

@@ -1,0 +1,184 @@
+package engine
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/reprise-run/reprise/history"
+)
+
+// code is what the programs of the stories are written with: a handle with the
+// small comforts that the authoring API has.
+type code struct {
+	*Handle
+	say func(format string, args ...any)
+}
+
+// step is a promise with what the tests want to know of it.
+type step struct {
+	*Promise
+	done bool
+}
+
+func (c code) activity(name string) *step {
+	s := &step{}
+	s.Promise = c.Schedule(&history.TaskScheduled{Name: name}, func(*Promise) { s.done = true })
+	return s
+}
+
+func (c code) timer(d time.Duration) *step {
+	s := &step{}
+	s.Promise = c.CreateTimer(c.Now().Add(d), func(*Promise) { s.done = true })
+	return s
+}
+
+func (c code) await(s *step) string {
+	c.Wait(func() bool { return s.done })
+	if s.Failure != nil {
+		return "failed: " + s.Failure.Message
+	}
+	return string(s.Result)
+}
+
+func (c code) call(name string) string { return c.await(c.activity(name)) }
+
+// programs are what the stories run, by name.
+var programs = map[string]func(c code) (string, *history.Failure){
+	"nothing": func(c code) (string, *history.Failure) { return "done", nil },
+	"a":       func(c code) (string, *history.Failure) { return c.call("a"), nil },
+	"b":       func(c code) (string, *history.Failure) { return c.call("b"), nil },
+	"ab":      func(c code) (string, *history.Failure) { return c.call("a") + c.call("b"), nil },
+	"ba":      func(c code) (string, *history.Failure) { return c.call("b") + c.call("a"), nil },
+	"both": func(c code) (string, *history.Failure) {
+		a, b := c.activity("a"), c.activity("b")
+		return c.await(a) + c.await(b), nil
+	},
+	"both-swapped": func(c code) (string, *history.Failure) {
+		b, a := c.activity("b"), c.activity("a")
+		return c.await(a) + c.await(b), nil
+	},
+	"one-of-both": func(c code) (string, *history.Failure) {
+		return c.await(c.activity("a")), nil
+	},
+	"three": func(c code) (string, *history.Failure) {
+		a, b, _ := c.activity("a"), c.activity("b"), c.activity("c")
+		return c.await(a) + c.await(b), nil
+	},
+	"sleep":        func(c code) (string, *history.Failure) { c.await(c.timer(time.Minute)); return "woke", nil },
+	"sleep-longer": func(c code) (string, *history.Failure) { c.await(c.timer(time.Hour)); return "woke", nil },
+	"sleep-sleep": func(c code) (string, *history.Failure) {
+		c.await(c.timer(time.Minute))
+		c.await(c.timer(time.Minute))
+		return "woke at " + c.Now().Format(time.TimeOnly), nil
+	},
+	"race": func(c code) (string, *history.Failure) { // an activity against a timer
+		a, t := c.activity("a"), c.timer(time.Minute)
+		c.Wait(func() bool { return a.done || t.done })
+		if a.done {
+			c.Cancel(t.Promise)
+			return c.await(a), nil
+		}
+		c.Cancel(a.Promise)
+		return "late", nil
+	},
+	"race-keeps-timer": func(c code) (string, *history.Failure) {
+		a, t := c.activity("a"), c.timer(time.Minute)
+		c.Wait(func() bool { return a.done || t.done })
+		return "kept", nil
+	},
+	"cancel-other": func(c code) (string, *history.Failure) {
+		a, b := c.activity("a"), c.activity("b")
+		c.Cancel(a.Promise)
+		return c.await(b), nil
+	},
+	"cancel-this": func(c code) (string, *history.Failure) {
+		a, b := c.activity("a"), c.activity("b")
+		c.Cancel(b.Promise)
+		return c.await(a), nil
+	},
+	"retry": func(c code) (string, *history.Failure) { // a handler in code: schedule anew after a timer
+		for wait := time.Second; ; wait *= 2 {
+			s := c.activity("flaky")
+			if r := c.await(s); s.Failure == nil {
+				return r, nil
+			} else if s.Failure.NonRetriable {
+				return "", s.Failure
+			}
+			c.await(c.timer(wait))
+		}
+	},
+	"fail":  func(c code) (string, *history.Failure) { return "", &history.Failure{Message: "no", Code: "shop.no"} },
+	"panic": func(c code) (string, *history.Failure) { c.call("a"); panic("boom") },
+	"recovers": func(c code) (string, *history.Failure) {
+		func() {
+			defer func() { c.say("recovered %v", recover()) }()
+			panic("boom")
+		}()
+		return c.call("a"), nil
+	},
+	"goexit": func(c code) (string, *history.Failure) {
+		defer c.say("deferred")
+		c.call("a")
+		runtime.Goexit()
+		return "", nil
+	},
+	"status": func(c code) (string, *history.Failure) {
+		c.SetCustomStatus(history.Payload("first"))
+		c.call("a")
+		c.SetCustomStatus(history.Payload("second"))
+		return c.call("b"), nil
+	},
+	"says": func(c code) (string, *history.Failure) {
+		c.say("before")
+		c.call("a")
+		c.say("after")
+		return c.call("b"), nil
+	},
+	"defers": func(c code) (string, *history.Failure) {
+		defer c.say("outermost deferred")
+		defer func() {
+			for i := 0; ; i++ { // would never end if the wait returned
+				c.say("loop %d", i)
+				c.await(c.timer(time.Second))
+			}
+		}()
+		defer func() {
+			c.say("recover gives %v", recover())
+			undo := c.activity("undo")
+			c.say("started an activity")
+			c.Cancel(undo.Promise)
+			c.SetCustomStatus(history.Payload("undone"))
+			c.say("result %q", c.await(undo))
+		}()
+		defer func() {
+			defer func() { c.say("recovered %v", recover()) }()
+			panic("in a deferred function")
+		}()
+		return c.call("a"), nil
+	},
+	"defer-panics": func(c code) (string, *history.Failure) {
+		defer c.say("outer deferred")
+		defer func() { panic("in a deferred function") }()
+		return c.call("a"), nil
+	},
+	"stubborn": func(c code) (string, *history.Failure) { // swallows everything, for ever
+		for {
+			func() {
+				defer func() { _ = recover() }()
+				c.call("a")
+			}()
+		}
+	},
+	"leak": func(c code) (string, *history.Failure) { // waits on a foreign goroutine
+		c.activity("a")
+		said := make(chan string)
+		go func() {
+			defer func() { said <- fmt.Sprint(recover()) }()
+			c.Wait(func() bool { return false })
+		}()
+		text, _, _ := strings.Cut(<-said, ";")
+		return text, nil
+	},
+}
