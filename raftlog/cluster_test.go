@@ -225,7 +225,6 @@ func waitApplied(r *Reign, seq uint64) bool {
 // testLeader notes the reigns of a replica.
 type testLeader struct {
 	reigns chan *Reign
-	now    chan *Reign
 	cur    syncReign
 }
 

@@ -85,6 +85,8 @@ type Faults struct {
 	AckBeforeCommit bool
 	// SkipReadCheck makes every Confirm succeed.
 	SkipReadCheck bool
+	// WipeOnInstall installs every snapshot, also one that is older than the log.
+	WipeOnInstall bool
 	// RefuseProposal, if it returns true, loses this proposal as an enqueue
 	// timeout of Raft would; the next one is accepted. This alone is no bug but
 	// something that happens; with SkipEpochCheck it is one.

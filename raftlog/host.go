@@ -27,6 +27,8 @@ type Host struct {
 
 	flusher  *flusher
 	confirms *confirmer
+	streams  chan struct{} // capacity 1: held while a stream's view begins, and by ingests
+	senders  chan struct{} // held by snapshots being sent
 	stop     chan struct{} // closed by Close
 	tasks    sync.WaitGroup
 	mute     atomic.Bool // the host has failed; see fatal

@@ -26,6 +26,8 @@ func Open(cfg Config) (*Host, error) {
 	}
 	h := &Host{
 		cfg:      cfg,
+		streams:  make(chan struct{}, 1),
+		senders:  make(chan struct{}, snapshotSenders),
 		stop:     make(chan struct{}),
 		groups:   make(map[GroupID]*Group),
 		replaced: make(map[GroupID]string),
@@ -91,6 +93,9 @@ func (h *Host) openStores() error {
 	stateOptions.Experimental.DisableIngestAsFlushable = func() bool { return true }
 	if h.state, err = pebble.Open(stateDir, stateOptions); err != nil {
 		return storeError("state store", err)
+	}
+	if err := errors.Join(fs.RemoveAll(h.spoolDir()), fs.MkdirAll(h.spoolDir(), 0o755)); err != nil {
+		return fmt.Errorf("empty spool directory: %w", err)
 	}
 	return syncDir(fs, dir)
 }
