@@ -96,7 +96,7 @@ func newCore(cfg Config) *core {
 		state: c.reads.state,
 		rows:  make(map[string]unapplied),
 		open:  &entry{},
-		max:   cfg.Limits.EntryBytes,
+		max:   4 * cfg.Limits.EntryBytes,
 	}
 	c.view.full = func() {
 		if err := c.proposeAhead(); err != nil {
@@ -170,9 +170,14 @@ func (c *core) tick() {
 	c.mono = mono
 }
 
-// crowded reports whether the entry under construction has to wait for others.
+// manyInFlight is how many entries are in flight, pieces of long rows among
+// them, before nothing more is taken from the mailbox. One turn adds 80 at most.
+const manyInFlight = 64
+
+// crowded reports whether what comes has to wait until the log advanced.
 func (c *core) crowded() bool {
-	return c.view.open.size() >= c.cfg.Limits.EntryBytes && len(c.inFlight) >= c.cfg.Limits.InFlight
+	n := len(c.inFlight)
+	return n >= manyInFlight || n >= c.cfg.Limits.InFlight && c.view.open.size() >= c.cfg.Limits.EntryBytes
 }
 
 // round does what there is to do now. It returns the messages for which there

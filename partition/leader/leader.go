@@ -65,6 +65,11 @@ func (c *core) abandon() {
 			if m.recorded != nil {
 				m.recorded(ErrNotLeading)
 			}
+			if m.attempt != nil {
+				for _, recorded := range m.attempt.again {
+					recorded(ErrNotLeading)
+				}
+			}
 		}
 	}
 	for _, l := range c.lives {

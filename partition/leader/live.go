@@ -53,6 +53,7 @@ type mail struct {
 	partition.Mail
 	start    *call       // the request that started the instance
 	recorded func(error) // the node that sent the result
+	attempt  *attempt    // whose end it is; it stays in memory until the mail is written
 }
 
 // key names the present execution for executors.
@@ -205,6 +206,13 @@ func (c *core) committed(l *live, all []*mail) {
 		if m.recorded != nil {
 			e.recorded = append(e.recorded, record{m.recorded, nil})
 			m.recorded = nil
+		}
+		if m.attempt != nil {
+			for _, recorded := range m.attempt.again {
+				e.recorded = append(e.recorded, record{recorded, nil})
+			}
+			c.detach(m.attempt)
+			m.attempt = nil
 		}
 	}
 }

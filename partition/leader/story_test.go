@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"testing"
@@ -56,12 +58,14 @@ type story struct {
 	limits   Limits
 	short    bool // entries are not told
 
-	mu    sync.Mutex
-	trace []string
+	mu      sync.Mutex
+	trace   []string
+	ran     []string // episodes: they run beside the loop
+	answers []string // to callers, who run beside each other
 }
 
 func newStory(t *testing.T) *story {
-	s := &story{t: t, db: openState(t), executor: newFakeExecutor(), nodes: newFakeDispatcher(), begin: time.Now()}
+	s := &story{t: t, db: openState(t), executor: newFakeExecutor(), nodes: newFakeDispatcher(), begin: time.Now(), limits: Limits{Episodes: 1}}
 	s.executor.note, s.nodes.note = s.note, s.note
 	return s
 }
@@ -86,15 +90,28 @@ func (s *story) note(format string, args ...any) {
 	if s.short && (strings.HasPrefix(text, "entry ") || strings.HasPrefix(text, "applied ")) {
 		return
 	}
+	if strings.HasPrefix(text, "episode ") {
+		s.ran = append(s.ran, text)
+		return
+	}
 	s.trace = append(s.trace, text)
+}
+
+// heard notes what a caller was answered.
+func (s *story) heard(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers = append(s.answers, fmt.Sprintf(format, args...))
 }
 
 func (s *story) take() string {
 	synctest.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	lines := s.trace
-	s.trace = nil
+	sort.Strings(s.ran)
+	sort.Strings(s.answers)
+	lines := slices.Concat(s.ran, s.trace, s.answers)
+	s.ran, s.trace, s.answers = nil, nil, nil
 	if len(lines) == 0 {
 		return "ok\n"
 	}
@@ -175,7 +192,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "limits":
-		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable"))}
+		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1)}
 	case "brief":
 		s.short = true
 	case "lead":
@@ -199,7 +216,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		s.start(t, arg(0), arg(1), opt)
 	case "terminate":
 		req := TerminateRequest{Instance: ref(arg(0)), Reason: history.Payload(opt("reason")), Identity: s.identity(t, opt)}
-		go func() { s.note("terminated %s: %v", req.Instance.ID, s.leader.Terminate(context.Background(), req)) }()
+		go func() { s.heard("terminated %s: %v", req.Instance.ID, s.leader.Terminate(context.Background(), req)) }()
 	case "complete":
 		r := ActivityResult{Attempt: s.newestAttempt(arg(0), opt("fence")), Node: "n1", Result: history.Payload(opt("result"))}
 		if f := opt("failure"); f != "" {
@@ -222,7 +239,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		}
 		go func() {
 			in, err := s.leader.Wait(ctx, req)
-			s.note("waited for %s: %s %s %v", req.Instance.ID, in.Status, short(in.Output), err)
+			s.heard("waited for %s: %s %s %v", req.Instance.ID, in.Status, short(in.Output), err)
 		}()
 	case "status":
 		return s.status(arg(0), d.HasArg("payloads"))
@@ -313,10 +330,10 @@ func (s *story) start(t *testing.T, id, name string, opt func(string) string) {
 	go func() {
 		a, err := s.leader.Start(context.Background(), req)
 		if err != nil {
-			s.note("started %s: %v", id, err)
+			s.heard("started %s: %v", id, err)
 			return
 		}
-		s.note("started %s: execution=%s started=%t", id, a.Execution, a.Started)
+		s.heard("started %s: execution=%s started=%t", id, a.Execution, a.Started)
 	}()
 }
 

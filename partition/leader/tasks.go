@@ -15,6 +15,7 @@ const (
 	queued                         // waits for room
 	running                        // given out, or adopted
 	backingOff                     // its retry timer is armed
+	finished                       // its end is mail that is not written yet
 	gone                           // not wanted any more
 )
 
@@ -27,6 +28,8 @@ type attempt struct {
 	state attemptState
 	// scheduled holds the input; nil where it is to be read from history.
 	scheduled *history.TaskScheduled
+	// again are nodes that sent the result once more before it was written.
+	again []func(error)
 }
 
 // keptInput is the largest input that stays in memory for a retry.
@@ -77,6 +80,9 @@ func (c *core) drop(l *live, taskID int32) {
 	if a.state == running {
 		c.view.open.cancel = append(c.view.open.cancel, a.id)
 	}
+	for _, recorded := range a.again {
+		c.refuse(recorded)
+	}
 	c.detach(a)
 }
 
@@ -85,13 +91,15 @@ func (c *core) detach(a *attempt) {
 		c.attempts--
 	}
 	a.state = gone
-	delete(a.live.attempts, a.id.TaskID)
+	if a.live.attempts[a.id.TaskID] == a {
+		delete(a.live.attempts, a.id.TaskID)
+	}
 	c.touched = append(c.touched, a.live)
 }
 
 // offer gives a committed attempt out, or lets it wait for room.
 func (c *core) offer(a *attempt) {
-	if a.state == gone || a.state == running || a.state == queued {
+	if a.state != committing && a.state != backingOff {
 		return
 	}
 	q := c.queueOf(a.row.Name)
@@ -188,6 +196,10 @@ func (r *result) handle(c *core) error {
 		return err
 	}
 	a := l.attempts[id.TaskID]
+	if a != nil && a.id == id && a.state == finished && !c.cfg.Faults.noDedup() {
+		a.again = append(a.again, r.recorded)
+		return nil
+	}
 	if a == nil || a.id != id || a.state != running {
 		return c.strayResult(l, r)
 	}
@@ -204,8 +216,11 @@ func (r *result) handle(c *core) error {
 			return nil
 		}
 	}
-	c.detach(a)
-	return c.post(l, r.mail(c))
+	c.attempts--
+	a.state = finished
+	m := r.mail(c)
+	m.attempt = a
+	return c.post(l, m)
 }
 
 func (r *result) mail(c *core) *mail {

@@ -64,8 +64,9 @@ func (c *core) begin() error {
 
 // ask asks the executor for an episode with all mail of an instance.
 func (c *core) ask(l *live) {
-	r := &run{live: l, mail: l.mail, began: c.now, since: c.mono}
-	l.mail = nil
+	n := portion(l.mail)
+	r := &run{live: l, mail: l.mail[:n:n], began: c.now, since: c.mono}
+	l.mail = l.mail[n:]
 	l.run = r
 	arrived := make([]history.Event, 0, 1+len(r.mail))
 	arrived = append(arrived, history.Event{ID: history.NoID, Time: r.began, Body: history.OrchestratorStarted{}})
@@ -228,15 +229,13 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 		c.timers.add(timer)
 	}
 	if len(fx.Dropped) > 0 {
-		kept := rest[:0:0]
-		for i, m := range rest {
-			if !slices.Contains(fx.Dropped, i) {
-				kept = append(kept, m)
-			} else if m.recorded != nil {
+		for _, i := range fx.Dropped {
+			if m := rest[i]; m != nil && m.recorded != nil {
 				c.refuse(m.recorded)
 			}
+			rest[i] = nil
 		}
-		l.mail = kept
+		l.mail = slices.DeleteFunc(rest, func(m *mail) bool { return m == nil })
 	}
 	if fx.Ended {
 		for id := range l.attempts {
@@ -258,28 +257,60 @@ func rows(all []*mail) []*partition.Mail {
 	return rows
 }
 
-// oversized returns the size of a decided payload over the limit, or 0.
+// episodeBytes bounds the payloads that one episode decides, together; and those
+// of the mail that it takes, but for the last.
+const (
+	episodeBytes = 2 * history.MaxPayloadBytes
+	mailBytes    = 8 << 20
+)
+
+// oversized returns the size of what was decided if a payload, or all of them
+// together, are over the limit, or 0.
 func oversized(ep history.Episode) int {
-	largest := len(ep.CustomStatus)
+	sum := len(ep.CustomStatus)
+	largest := sum
 	for _, e := range ep.Decided {
-		switch body := e.Body.(type) {
-		case *history.TaskScheduled:
-			largest = max(largest, len(body.Input))
-		case *history.ExecutionCompleted:
-			largest = max(largest, len(body.Result))
-		}
+		size := payloadBytes(e)
+		sum += size
+		largest = max(largest, size)
 	}
-	if largest > history.MaxPayloadBytes {
-		return largest
+	if largest > history.MaxPayloadBytes || sum > episodeBytes {
+		return sum
 	}
 	return 0
+}
+
+// payloadBytes is the size of an event's payload.
+func payloadBytes(e history.Event) int {
+	switch body := e.Body.(type) {
+	case *history.ExecutionStarted:
+		return len(body.Input)
+	case *history.TaskScheduled:
+		return len(body.Input)
+	case *history.TaskCompleted:
+		return len(body.Result)
+	case *history.ExecutionCompleted:
+		return len(body.Result)
+	}
+	return 0
+}
+
+// portion returns how much of the mail one episode takes.
+func portion(all []*mail) int {
+	sum := 0
+	for i, m := range all {
+		if sum += payloadBytes(m.Event); sum > mailBytes {
+			return i + 1
+		}
+	}
+	return len(all)
 }
 
 // tooLarge is what is recorded in place of an episode with such a payload.
 func tooLarge(r *partition.Record, size int) history.Episode {
 	return history.Episode{Decided: []history.Event{{ID: r.LastID + 1, Body: &history.ExecutionCompleted{
 		Status:  history.Failed,
-		Failure: &history.Failure{Type: FailureTooLarge, NonRetriable: true, Message: fmt.Sprintf("the orchestrator decided a payload of %d bytes; at most %d are allowed", size, history.MaxPayloadBytes)},
+		Failure: &history.Failure{Type: FailureTooLarge, NonRetriable: true, Message: fmt.Sprintf("the orchestrator decided %d bytes of payload in one episode; at most %d in one payload and %d together are allowed", size, history.MaxPayloadBytes, episodeBytes)},
 	}}}}
 }
 

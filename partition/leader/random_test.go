@@ -1,0 +1,335 @@
+package leader
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/partition"
+)
+
+var seedFlag = flag.Uint64("seed", 0, "seed of TestRandom; 0: several")
+
+// TestRandom plays random operations against leaders that crash at random
+// entries, and checks the whole state after each reign. In the end everything is
+// mended, and every acknowledged start must end with what was recorded of it.
+func TestRandom(t *testing.T) {
+	seeds := []uint64{*seedFlag}
+	if *seedFlag == 0 {
+		seeds = seeds[:0]
+		for range 24 {
+			seeds = append(seeds, rand.Uint64())
+		}
+	}
+	for _, seed := range seeds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStory(t)
+				defer s.close()
+				s.executor.note = func(string, ...any) {}
+				s.nodes.note = s.executor.note
+				newGambler(t, s, seed).play()
+			})
+		})
+	}
+}
+
+// gambler does random things to a story.
+type gambler struct {
+	t   *testing.T
+	s   *story
+	rng *rand.Rand
+	// history of every execution that was ever seen, by row.
+	seen map[history.ExecutionID][][]byte
+
+	mu       sync.Mutex
+	acked    map[history.ExecutionID]InstanceRef // starts
+	gone     map[history.ExecutionID]bool        // that may have been replaced since
+	recorded map[AttemptID]int                   // results that were told to be recorded
+	sent     []ActivityResult
+	n        int
+}
+
+func newGambler(t *testing.T, s *story, seed uint64) *gambler {
+	return &gambler{
+		t: t, s: s, rng: rand.New(rand.NewPCG(seed, 0)),
+		seen:  map[history.ExecutionID][][]byte{},
+		acked: map[history.ExecutionID]InstanceRef{}, gone: map[history.ExecutionID]bool{},
+		recorded: map[AttemptID]int{},
+	}
+}
+
+func (g *gambler) play() {
+	g.s.limits = Limits{Timers: 3, Tasks: 3, Instances: 4, Runnable: 8, EntryBytes: 2000}
+	for range 12 {
+		g.reign()
+	}
+	g.settle()
+}
+
+func (g *gambler) lead() {
+	g.s.nodes.mu.Lock()
+	g.s.nodes.survey = nil
+	for _, task := range g.s.nodes.given {
+		if g.rng.IntN(3) == 0 {
+			g.s.nodes.survey = append(g.s.nodes.survey, task.Attempt)
+		}
+	}
+	g.s.nodes.mu.Unlock()
+	g.s.lead()
+	g.s.log.note = func(string, ...any) {}
+}
+
+func (g *gambler) reign() {
+	g.lead()
+	g.s.log.mu.Lock()
+	g.s.log.left = g.rng.IntN(60)
+	g.s.log.mu.Unlock()
+	for range 40 {
+		g.step()
+		if g.s.log.crashed() && g.rng.IntN(4) == 0 {
+			break
+		}
+	}
+	g.s.crash()
+	g.check()
+}
+
+// check verifies the invariants, and that no history changed.
+func (g *gambler) check() {
+	g.t.Helper()
+	state := applied{g.s.db}
+	violations, err := partition.Check(state, 7)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for _, v := range violations {
+		g.t.Error(v)
+	}
+	for id := range 6 {
+		ref := ref(fmt.Sprint("i", id))
+		addr := partition.NewAddress(7, ref.Hub, ref.ID)
+		rec, err := partition.ReadRecord(state, addr)
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		if rec == nil {
+			continue
+		}
+		old := g.seen[rec.Execution]
+		var now [][]byte
+		err = partition.ReadHistory(state, addr, rec.Execution, 0, rec.Episodes, func(episode int64, data []byte) (bool, error) {
+			now = append(now, data)
+			if int(episode) < len(old) && !bytes.Equal(old[episode], data) {
+				g.t.Errorf("episode %d of %s changed", episode, rec.Execution)
+			}
+			return true, nil
+		})
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		if len(now) < len(old) {
+			g.t.Errorf("history of %s shrank from %d to %d", rec.Execution, len(old), len(now))
+		}
+		g.seen[rec.Execution] = now
+	}
+	if g.t.Failed() {
+		g.t.FailNow()
+	}
+}
+
+func (g *gambler) step() {
+	switch g.rng.IntN(16) {
+	case 0, 1, 2:
+		g.start()
+	case 3:
+		req := TerminateRequest{Instance: ref(fmt.Sprint("i", g.rng.IntN(6))), Reason: history.Payload("dice")}
+		l := g.s.leader
+		go func() { _ = l.Terminate(context.Background(), req) }()
+	case 4, 5, 6, 7:
+		g.complete()
+	case 8:
+		g.again()
+	case 9:
+		time.Sleep(time.Duration(g.rng.IntN(3000)) * time.Millisecond)
+	case 10:
+		g.s.skew += time.Duration(g.rng.IntN(7200)-3600) * time.Second / 60
+	case 11:
+		g.s.code([]string{"bind", "unbind", "break", "mend", "fail", "mend"}[g.rng.IntN(6)], g.name())
+		g.s.leader.BindingsChanged()
+	case 12:
+		if name := g.name(); g.s.executor.slow[name] == nil {
+			g.s.code("block", name)
+		} else {
+			g.s.code("unblock", name)
+		}
+	case 13:
+		g.s.nodes.mu.Lock()
+		g.s.nodes.room = g.rng.IntN(12) - 1
+		g.s.nodes.mu.Unlock()
+		g.s.leader.CapacityFreed()
+	case 14:
+		if !g.s.log.crashed() {
+			g.s.log.hold(g.rng.IntN(2) == 0)
+		}
+	case 15:
+		g.s.log.commit(g.rng.IntN(3))
+	}
+	if g.rng.IntN(3) > 0 {
+		synctest.Wait()
+	}
+}
+
+func (g *gambler) name() string {
+	return []string{"seq", "fan", "sleep", "race", "retry", "echo"}[g.rng.IntN(6)]
+}
+
+func (g *gambler) start() {
+	g.n++
+	name := g.name()
+	switch name {
+	case "seq", "fan", "retry":
+		name += fmt.Sprint(":", 1+g.rng.IntN(5))
+	case "sleep", "race":
+		name += fmt.Sprint(":", g.rng.IntN(4000), "ms")
+	}
+	req := StartRequest{
+		Instance: ref(fmt.Sprint("i", g.rng.IntN(6))), Name: name,
+		Execution: history.ExecutionID(fmt.Sprint("x", g.n)), Input: bytes.Repeat([]byte("i"), g.rng.IntN(20)),
+	}
+	if g.rng.IntN(10) == 0 {
+		req.Input = make(history.Payload, 300_000)
+	}
+	if g.rng.IntN(5) == 0 {
+		req.ScheduledStart = time.Now().Add(g.s.skew + time.Duration(g.rng.IntN(3000))*time.Millisecond)
+	}
+	if g.rng.IntN(3) == 0 {
+		req.Reuse = ReusePolicy{}
+		for st := history.Running; st <= history.Suspended; st++ {
+			req.Reuse[st] = Replace
+		}
+	}
+	if g.rng.IntN(2) == 0 {
+		req.Identity = RequestIdentity{fmt.Sprint("r", g.n), time.Now().Add(g.s.skew)}
+	}
+	l := g.s.leader
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for e, at := range g.acked { // this start may take its place, even unanswered
+		if at == req.Instance {
+			g.gone[e] = true
+		}
+	}
+	go func() {
+		a, err := l.Start(context.Background(), req)
+		if err != nil {
+			return
+		}
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if a.Started {
+			g.acked[req.Execution] = req.Instance
+		}
+		if a.Started && a.Execution != req.Execution {
+			g.t.Errorf("start of %s was answered with %s", req.Execution, a.Execution)
+		}
+		for e, at := range g.acked {
+			if at == req.Instance && e != req.Execution {
+				g.gone[e] = true
+			}
+		}
+	}()
+}
+
+func (g *gambler) complete() {
+	g.s.nodes.mu.Lock()
+	given := g.s.nodes.given
+	g.s.nodes.mu.Unlock()
+	if len(given) == 0 {
+		return
+	}
+	task := given[len(given)-1-g.rng.IntN(min(len(given), 6))]
+	r := ActivityResult{Attempt: task.Attempt, Result: history.Payload(fmt.Sprintf("%d", task.Attempt.Fence.N))}
+	if g.rng.IntN(4) == 0 {
+		r.Result, r.Failure = nil, &history.Failure{Type: "dice", Message: "bad luck"}
+	}
+	g.send(r)
+}
+
+// again sends a result once more, or tells that an attempt is lost.
+func (g *gambler) again() {
+	if len(g.sent) == 0 {
+		return
+	}
+	r := g.sent[g.rng.IntN(len(g.sent))]
+	if g.rng.IntN(2) == 0 {
+		g.s.leader.AttemptsLost([]AttemptID{r.Attempt})
+		return
+	}
+	g.send(r)
+}
+
+func (g *gambler) send(r ActivityResult) {
+	g.sent = append(g.sent, r)
+	g.s.leader.Complete(r, func(err error) {
+		if err == nil {
+			g.mu.Lock()
+			g.recorded[r.Attempt]++
+			g.mu.Unlock()
+		}
+	})
+}
+
+// settle mends everything and lets all instances end.
+func (g *gambler) settle() {
+	x := g.s.executor
+	x.mu.Lock()
+	clear(x.bound)
+	clear(x.broken)
+	clear(x.failing)
+	for name, gate := range x.slow {
+		close(gate)
+		delete(x.slow, name)
+	}
+	x.mu.Unlock()
+	g.s.nodes.room = -1
+	g.s.nodes.given = nil
+	g.lead()
+	g.s.leader.BindingsChanged()
+	for range 200 {
+		synctest.Wait()
+		g.s.nodes.mu.Lock()
+		given := g.s.nodes.given
+		g.s.nodes.given = nil
+		g.s.nodes.mu.Unlock()
+		for _, task := range given {
+			g.send(ActivityResult{Attempt: task.Attempt, Result: history.Payload("end")})
+		}
+		time.Sleep(time.Second)
+	}
+	time.Sleep(5 * time.Hour) // the wall clock may have been ahead
+	synctest.Wait()
+	for e, at := range g.acked {
+		in, err := g.s.leader.Status(g.t.Context(), StatusRequest{at, true})
+		if g.gone[e] && (err == nil && in.Execution != e || errors.Is(err, ErrNotFound)) {
+			continue
+		}
+		if err != nil || in.Execution != e || !in.Status.Ended() {
+			g.t.Errorf("acknowledged start %s of %s: now %s %s %v, waits for %v", e, at.ID, in.Execution, in.Status, err, in.Waiting)
+		}
+	}
+	g.s.crash()
+	g.check()
+	g.t.Logf("%d starts acknowledged, %d results recorded", len(g.acked), len(g.recorded))
+	if len(g.acked) < 5 || len(g.recorded) < 5 {
+		g.t.Errorf("too little happened: %d starts, %d results", len(g.acked), len(g.recorded))
+	}
+}
