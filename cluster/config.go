@@ -14,6 +14,7 @@ import (
 
 	"github.com/reprise-run/reprise/internal/peer"
 	"github.com/reprise-run/reprise/partition/leader"
+	"github.com/reprise-run/reprise/raftlog"
 )
 
 // DefaultPartitions is how many partitions a new cluster has if nobody says
@@ -77,8 +78,9 @@ type Config struct {
 	Clock   func() time.Time
 	Network peer.Network
 	Members Membership
-	// Faults plants bugs in leaders, for tests of the tests.
-	Faults *leader.Faults
+	// Faults and RaftFaults plant bugs, for tests of the tests.
+	Faults     *leader.Faults
+	RaftFaults *raftlog.Faults
 }
 
 // withDefaults checks the configuration and fills what was left out.

@@ -2,8 +2,15 @@ package cluster
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/internal/peer"
+	"github.com/reprise-run/reprise/raftlog"
 )
 
 // Description is what people and clients want to know of a cluster. It is put
@@ -70,5 +77,103 @@ type ReplicaDescription struct {
 // SlotRange is the slots First to Last, both included.
 type SlotRange struct{ First, Last history.Slot }
 
-// Describe describes the cluster.
-func (n *Node) Describe(ctx context.Context) (Description, error) { panic("not written") }
+// describePatience is how long Describe waits for another node.
+const describePatience = time.Second
+
+// Describe describes the cluster. It fails only while this node knows no layout.
+func (n *Node) Describe(ctx context.Context) (Description, error) {
+	l := n.currentLayout()
+	if l == nil {
+		return Description{}, fmt.Errorf("%w: %w", ErrUnavailable, errNotReady)
+	}
+	members := n.members.Members()
+	infos := make([]*nodeInfo, len(members))
+	ctx, cancel := context.WithTimeout(ctx, describePatience)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i, m := range members {
+		wg.Go(func() {
+			if info, err := n.askInfo(ctx, m.Name); err == nil {
+				infos[i] = &info
+			}
+		})
+	}
+	wg.Wait()
+	d := Description{ClusterID: l.Cluster, Layout: l.Version, Self: string(n.self)}
+	told := make(map[peer.NodeID]*nodeInfo)
+	for i, m := range members {
+		told[m.Name] = infos[i]
+	}
+	for _, node := range l.Nodes {
+		d.Nodes = append(d.Nodes, n.describeNode(node, members, told[node.Name]))
+	}
+	for _, g := range l.groups() {
+		d.Partitions = append(d.Partitions, describePartition(l, g, told))
+	}
+	return d, nil
+}
+
+func (n *Node) describeNode(node layoutNode, members []Member, info *nodeInfo) NodeDescription {
+	d := NodeDescription{
+		Name: string(node.Name), State: NodeDead,
+		APIAddr: node.APIAddr, PeerAddr: node.PeerAddr, GossipAddr: node.GossipAddr,
+	}
+	for _, m := range members {
+		if m.Name != node.Name {
+			continue
+		}
+		d.State, d.APIAddr, d.PeerAddr, d.GossipAddr = NodeAlive, m.APIAddr, m.PeerAddr, m.GossipAddr
+		if m.Leaving {
+			d.State = NodeLeaving
+		}
+	}
+	if info != nil {
+		d.Labels, d.Orchestrations, d.Activities, d.Running = info.Labels, info.Orchestrations, info.Activities, info.Running
+	}
+	return d
+}
+
+// describePartition puts together what the replicas of a group say. Of two that
+// say that they lead, the one of the newer term does.
+func describePartition(l *layout, g uint32, told map[peer.NodeID]*nodeInfo) PartitionDescription {
+	p, _ := l.group(g)
+	d := PartitionDescription{ID: g, Preferred: string(p.Preferred)}
+	for _, x := range l.Partitions {
+		if x.ID == g {
+			d.Slots = x.Slots
+		}
+	}
+	var leading, newest *replicaInfo
+	found := make(map[raftlog.ServerID]replicaInfo)
+	for node, info := range told {
+		if info == nil {
+			continue
+		}
+		i := slices.IndexFunc(info.Replicas, func(r replicaInfo) bool { return r.Group == g })
+		if i < 0 {
+			continue
+		}
+		r := &info.Replicas[i]
+		found[r.Server] = *r
+		if r.Leads && (leading == nil || r.Term > leading.Term) {
+			leading, d.Leader, d.Epoch = r, string(node), r.Epoch
+		}
+		if newest == nil || r.Applied > newest.Applied {
+			newest = r
+		}
+	}
+	if leading != nil {
+		newest = leading
+	}
+	if newest == nil {
+		return d
+	}
+	for _, s := range newest.Servers {
+		r, ok := found[s.ID]
+		d.Replicas = append(d.Replicas, ReplicaDescription{
+			Node: string(s.ID.Node()), ServerID: string(s.ID), Voter: s.Voter, Applied: r.Applied, Reachable: ok,
+		})
+	}
+	slices.SortFunc(d.Replicas, func(a, b ReplicaDescription) int { return strings.Compare(a.Node, b.Node) })
+	return d
+}

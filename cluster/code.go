@@ -1,0 +1,37 @@
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/reprise-run/reprise/partition/leader"
+)
+
+// code is the user's code that this process binds.
+type code interface {
+	leader.Executor
+	// Orchestrations and Activities return the names that are bound, sorted.
+	Orchestrations() []string
+	Activities() []string
+	// Run runs an activity. It returns when the function has returned, or sooner
+	// if ctx is done.
+	Run(ctx context.Context, task leader.ActivityTask) leader.ActivityResult
+}
+
+// functionsHash returns a hash of the names that a process binds.
+func functionsHash(c code) uint64 {
+	h := xxhash.New()
+	for _, names := range [][]string{c.Orchestrations(), c.Activities()} {
+		names = slices.Sorted(slices.Values(names))
+		var count [8]byte
+		binary.BigEndian.PutUint64(count[:], uint64(len(names)))
+		_, _ = h.Write(count[:]) // a hash does not fail
+		for _, name := range names {
+			_, _ = h.WriteString(name + "\x00") // likewise
+		}
+	}
+	return h.Sum64()
+}

@@ -1,0 +1,188 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/reprise-run/reprise/internal/peer"
+	"github.com/reprise-run/reprise/raftlog"
+)
+
+// dataFormat is the version of the data directory's form.
+const dataFormat = 1
+
+// The files of a data directory. raftlog's stores are in raftDir.
+const (
+	lockFile = "LOCK"
+	nodeFile = "node"
+	raftDir  = "raft"
+)
+
+// nodeRecord is what a node knows of itself for ever. It is stored in nodeFile.
+type nodeRecord struct {
+	Format int
+	Name   peer.NodeID
+	// Cluster is empty until the node belongs to one; then it never changes.
+	Cluster string
+	// Founding is the proposal of a new cluster that the node accepted: at most
+	// one, and only while it belonged to none. Its layout is the first one.
+	Founding *founding `json:",omitempty"`
+	// Layout is the newest layout that the node has seen.
+	Layout *layout `json:",omitempty"`
+	// Seeds are gossip addresses of other nodes, as last seen.
+	Seeds []string
+}
+
+// dataDir is a node's directory, locked. It is safe for concurrent use.
+type dataDir struct {
+	fs   vfs.FS
+	path string
+	lock io.Closer
+
+	mu     sync.Mutex // guards record, and the file
+	record nodeRecord
+}
+
+// openDataDir makes or opens the directory of a node and locks it. Errors:
+// ErrLocked, ErrNotWritable, ErrNewerFormat, ErrCorrupt, ErrOtherNode.
+func openDataDir(fsys vfs.FS, path string, name peer.NodeID) (*dataDir, error) {
+	if err := fsys.MkdirAll(path, 0o755); err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", path, ErrNotWritable, err)
+	}
+	d := &dataDir{fs: fsys, path: path}
+	lock, err := fsys.Lock(fsys.PathJoin(path, lockFile))
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%s: %w: %w", path, ErrNotWritable, err)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w: %w", path, ErrLocked, err)
+	}
+	d.lock = lock
+	if err := d.load(name); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return d, nil
+}
+
+func (d *dataDir) load(name peer.NodeID) error {
+	path := d.fs.PathJoin(d.path, nodeFile)
+	f, err := d.fs.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := d.fs.Stat(d.fs.PathJoin(d.path, raftDir)); err == nil {
+			return fmt.Errorf("%s: %w: it has logs but no file %q, so it is not known whose they are; restore the file, or move the directory away and start anew", d.path, ErrCorrupt, nodeFile)
+		}
+		return d.update(func(r *nodeRecord) { *r = nodeRecord{Format: dataFormat, Name: name} })
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", path, ErrNotWritable, err)
+	}
+	b, err := io.ReadAll(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	if d.record, err = decodeNodeRecord(b); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if d.record.Name != name {
+		return fmt.Errorf("%s: %w: it is %s's, and this node is %s", d.path, ErrOtherNode, d.record.Name, name)
+	}
+	// A full or read-only disk shows now and not at the first request.
+	return d.update(func(*nodeRecord) {})
+}
+
+// get returns the record. What its pointers show never changes.
+func (d *dataDir) get() nodeRecord {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.record
+}
+
+// update changes the record; it is durable when update returns without error.
+func (d *dataDir) update(change func(*nodeRecord)) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := d.record
+	change(&next)
+	if err := d.write(next.encode()); err != nil {
+		return fmt.Errorf("%s: %w: %w", d.path, ErrNotWritable, err)
+	}
+	d.record = next
+	return nil
+}
+
+func (d *dataDir) write(b []byte) error {
+	path := d.fs.PathJoin(d.path, nodeFile)
+	f, err := d.fs.Create(path+".new", vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := d.fs.Rename(path+".new", path); err != nil {
+		return err
+	}
+	dir, err := d.fs.OpenDir(d.path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+func (d *dataDir) raft() string { return d.fs.PathJoin(d.path, raftDir) }
+
+func (d *dataDir) close() error { return d.lock.Close() }
+
+// The file is a line with the format and the CRC32C of the rest, then JSON.
+const nodeFileHeader = "reprise node %d %08x\n"
+
+func (r nodeRecord) encode() []byte {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		panic(fmt.Sprintf("cluster: encode node record: %v", err)) // it has only encodable fields
+	}
+	sum := crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
+	return append(fmt.Appendf(nil, nodeFileHeader, r.Format, sum), b...)
+}
+
+func decodeNodeRecord(b []byte) (nodeRecord, error) {
+	var format int
+	var sum uint32
+	line, rest, found := bytes.Cut(b, []byte("\n"))
+	if n, _ := fmt.Sscanf(string(line)+"\n", nodeFileHeader, &format, &sum); n != 2 || !found {
+		return nodeRecord{}, fmt.Errorf("%w: no file of a node", ErrCorrupt)
+	}
+	if format > dataFormat {
+		return nodeRecord{}, fmt.Errorf("%w: format %d, and this program knows up to %d", ErrNewerFormat, format, dataFormat)
+	}
+	if crc32.Checksum(rest, crc32.MakeTable(crc32.Castagnoli)) != sum {
+		return nodeRecord{}, fmt.Errorf("%w: wrong checksum", ErrCorrupt)
+	}
+	var r nodeRecord
+	if err := json.Unmarshal(rest, &r); err != nil {
+		return nodeRecord{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return r, nil
+}
+
+// founding is a proposal of a new cluster, and later the record of how it was
+// founded.
+type founding struct {
+	Proposer peer.NodeID
+	Layout   *layout
+	// Servers are the first voters of each group. They are known once every node
+	// of the layout has accepted; from then on the founding is decided.
+	Servers map[uint32][]raftlog.ServerID `json:",omitempty"`
+}

@@ -1,0 +1,143 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/internal/peer"
+	"github.com/reprise-run/reprise/partition/leader"
+)
+
+const methodEpisode = peer.Method("orchestration/episode")
+
+// episodes runs episodes on this node or, where it does not bind the name or its
+// code does not fit the history, on another one. It is the [leader.Executor] of
+// all leaders here.
+type episodes struct{ node *Node }
+
+var _ leader.Executor = (*episodes)(nil)
+
+// Episode implements [leader.Executor].
+func (e *episodes) Episode(ctx context.Context, req leader.EpisodeRequest) (history.Episode, error) {
+	episode, err := e.node.code.Episode(ctx, req)
+	var unfit *history.NondeterminismError
+	if err == nil || !errors.Is(err, leader.ErrUnbound) && !errors.As(err, &unfit) {
+		return episode, err
+	}
+	for _, other := range e.node.nodesThatBind(req.Name) {
+		there, thereErr := e.remote(ctx, other, req)
+		switch {
+		case thereErr == nil:
+			return there, nil
+		case errors.As(thereErr, &unfit), !errors.Is(thereErr, leader.ErrUnbound):
+			err = thereErr // says more than that nobody binds the name
+		}
+	}
+	return history.Episode{}, err
+}
+
+// Forget implements [leader.Executor]. Other nodes keep nothing.
+func (e *episodes) Forget(key leader.ExecutionKey) { e.node.code.Forget(key) }
+
+// ForgetReign implements [leader.Executor].
+func (e *episodes) ForgetReign(partition uint32, epoch uint64) {
+	e.node.code.ForgetReign(partition, epoch)
+}
+
+// episodeMessage is an EpisodeRequest with all that was recorded.
+type episodeMessage struct {
+	Key      leader.ExecutionKey
+	Name     string
+	Version  string
+	Episodes int64
+	Past     []byte
+	Arrived  []byte
+}
+
+// episodeAnswer is an Episode, or why the code does not fit.
+type episodeAnswer struct {
+	Decided      []byte
+	CustomStatus history.Payload
+	Unfit        *history.NondeterminismError
+}
+
+// remote runs an episode on another node, which rebuilds the execution from its
+// whole history and keeps nothing.
+func (e *episodes) remote(ctx context.Context, to peer.NodeID, req leader.EpisodeRequest) (history.Episode, error) {
+	past, err := req.History(ctx)
+	if err != nil {
+		return history.Episode{}, fmt.Errorf("read history: %w", err)
+	}
+	body, err := msgpack.Marshal(episodeMessage{
+		Key: req.Key, Name: req.Name, Version: req.Version, Episodes: req.Episodes,
+		Past: history.EncodeEvents(past), Arrived: history.EncodeEvents(req.Arrived),
+	})
+	if err != nil {
+		return history.Episode{}, fmt.Errorf("encode episode: %w", err)
+	}
+	b, err := e.node.rpc.call(ctx, to, methodEpisode, body)
+	if err != nil {
+		return history.Episode{}, err
+	}
+	var answer episodeAnswer
+	if err := msgpack.Unmarshal(b, &answer); err != nil {
+		return history.Episode{}, fmt.Errorf("decode episode: %w", err)
+	}
+	if answer.Unfit != nil {
+		return history.Episode{}, answer.Unfit
+	}
+	decided, err := history.DecodeEvents(answer.Decided)
+	if err != nil {
+		return history.Episode{}, fmt.Errorf("decode episode: %w", err)
+	}
+	return history.Episode{Decided: decided, CustomStatus: answer.CustomStatus}, nil
+}
+
+func (n *Node) handleEpisode(ctx context.Context, _ peer.NodeID, body []byte) ([]byte, error) {
+	var message episodeMessage
+	if err := msgpack.Unmarshal(body, &message); err != nil {
+		return nil, fmt.Errorf("decode episode: %w", err)
+	}
+	past, err := history.DecodeEvents(message.Past)
+	if err != nil {
+		return nil, fmt.Errorf("decode history: %w", err)
+	}
+	arrived, err := history.DecodeEvents(message.Arrived)
+	if err != nil {
+		return nil, fmt.Errorf("decode arrived events: %w", err)
+	}
+	defer n.code.Forget(message.Key)
+	episode, err := n.code.Episode(ctx, leader.EpisodeRequest{
+		Key: message.Key, Name: message.Name, Version: message.Version, Episodes: message.Episodes, Arrived: arrived,
+		History: func(context.Context) ([]history.Event, error) { return past, nil },
+	})
+	var answer episodeAnswer
+	switch {
+	case errors.As(err, &answer.Unfit):
+	case err != nil:
+		return nil, err
+	default:
+		answer.Decided, answer.CustomStatus = history.EncodeEvents(episode.Decided), episode.CustomStatus
+	}
+	return msgpack.Marshal(answer)
+}
+
+// nodesThatBind returns the other nodes that bind an orchestration's name, by
+// name.
+func (n *Node) nodesThatBind(name string) []peer.NodeID {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var nodes []peer.NodeID
+	for node, k := range n.known {
+		if k.alive && node != n.self && slices.Contains(k.info.Orchestrations, name) {
+			nodes = append(nodes, node)
+		}
+	}
+	slices.Sort(nodes)
+	return nodes
+}

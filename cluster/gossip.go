@@ -1,0 +1,423 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/reprise-run/reprise/internal/peer"
+)
+
+// gossip is [Membership] by hashicorp/memberlist. A death is noticed in about
+// 1.4 s.
+type gossip struct {
+	cfg       Config
+	log       *slog.Logger
+	transport *memberlist.NetTransport
+	changed   func()
+	refused   atomic.Bool // a node of another cluster was met since the last look
+	update    chan struct{}
+	ctx       context.Context
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
+
+	mu    sync.Mutex             // guards the fields below
+	list  *memberlist.Memberlist // written once, by Start, which starts the goroutines that read it
+	self  Member
+	seeds []string
+	seen  map[string]bool // gossip addresses of members, alive or not
+}
+
+var (
+	_ Membership                  = (*gossip)(nil)
+	_ memberlist.Delegate         = (*gossip)(nil)
+	_ memberlist.EventDelegate    = (*gossip)(nil)
+	_ memberlist.MergeDelegate    = (*gossip)(nil)
+	_ memberlist.AliveDelegate    = (*gossip)(nil)
+	_ memberlist.ConflictDelegate = (*gossip)(nil)
+)
+
+// The pace of joining.
+const (
+	firstJoinPatience = time.Second
+	joinPause         = 300 * time.Millisecond // while nobody else is there
+	rejoinPause       = 5 * time.Second        // while somebody known is missing
+	updatePatience    = time.Second
+	maxMetaBytes      = memberlist.MetaMaxSize
+)
+
+func newGossip(cfg Config, l *slog.Logger) *gossip {
+	g := &gossip{cfg: cfg, log: l, update: make(chan struct{}, 1), seen: make(map[string]bool)}
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	return g
+}
+
+// listen opens the sockets.
+func (g *gossip) listen() error {
+	addr, err := net.ResolveTCPAddr("tcp", g.cfg.GossipAddr)
+	if err != nil {
+		return fmt.Errorf("%w: gossip address %s: %w", ErrConfig, g.cfg.GossipAddr, err)
+	}
+	ip := addr.IP.String()
+	if addr.IP == nil {
+		ip = "0.0.0.0"
+	}
+	g.transport, err = memberlist.NewNetTransport(&memberlist.NetTransportConfig{
+		BindAddrs: []string{ip}, BindPort: addr.Port, Logger: g.logger(),
+	})
+	if err != nil && strings.Contains(err.Error(), "address already in use") { // it does not wrap
+		return fmt.Errorf("gossip address %s: %w", g.cfg.GossipAddr, ErrPortInUse)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: gossip address %s: %w", ErrConfig, g.cfg.GossipAddr, err)
+	}
+	return nil
+}
+
+// addr returns where this node listens.
+func (g *gossip) addr() string {
+	host, _, err := net.SplitHostPort(g.cfg.GossipAddr)
+	if err != nil {
+		return g.cfg.GossipAddr
+	}
+	return net.JoinHostPort(host, strconv.Itoa(g.transport.GetAutoBindPort()))
+}
+
+// Start implements [Membership].
+func (g *gossip) Start(ctx context.Context, self Member, seeds []string, changed func()) error {
+	g.mu.Lock()
+	g.self, g.changed = self, changed
+	g.mu.Unlock()
+	for _, s := range seeds {
+		if s != self.GossipAddr && s != "" && !slices.Contains(g.seeds, s) {
+			g.seeds = append(g.seeds, s)
+		}
+	}
+	cfg := memberlist.DefaultLANConfig()
+	cfg.Name = string(self.Name)
+	cfg.Transport = g.transport
+	cfg.AdvertisePort = g.transport.GetAutoBindPort()
+	cfg.BindPort = cfg.AdvertisePort
+	cfg.ProbeInterval, cfg.ProbeTimeout = 300*time.Millisecond, 100*time.Millisecond
+	cfg.SuspicionMult, cfg.SuspicionMaxTimeoutMult = 2, 3
+	cfg.GossipInterval = 50 * time.Millisecond
+	cfg.PushPullInterval = 15 * time.Second
+	cfg.TCPTimeout = 2 * time.Second
+	cfg.DeadNodeReclaimTime = time.Second // a restarted node may have another address
+	cfg.SecretKey = g.cfg.GossipKey
+	cfg.Delegate, cfg.Events, cfg.Merge, cfg.Alive, cfg.Conflict = g, g, g, g, g
+	cfg.Logger = g.logger()
+	list, err := memberlist.Create(cfg)
+	if err != nil {
+		return fmt.Errorf("start gossip on %s: %w", g.cfg.GossipAddr, err)
+	}
+	g.mu.Lock()
+	g.list = list
+	g.mu.Unlock()
+	if err := g.firstJoin(ctx); err != nil {
+		return err
+	}
+	g.wg.Go(g.keepJoined)
+	g.wg.Go(g.keepUpdated)
+	g.changed()
+	return nil
+}
+
+// firstJoin tries the seeds once.
+func (g *gossip) firstJoin(ctx context.Context) error {
+	if len(g.seeds) == 0 {
+		return nil
+	}
+	joined := make(chan error, 1)
+	g.wg.Go(func() {
+		count, err := g.list.Join(g.seeds)
+		if count == 0 && g.refused.Load() {
+			joined <- fmt.Errorf("this node's data and the nodes at %s do not belong together: %w: %w", strings.Join(g.seeds, ", "), ErrOtherCluster, err)
+			return
+		}
+		joined <- nil
+	})
+	timer := time.NewTimer(firstJoinPatience)
+	defer timer.Stop()
+	select {
+	case err := <-joined:
+		return err
+	case <-timer.C:
+		return nil // it goes on in keepJoined
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// keepJoined contacts whoever is known and not there, now and then: after a long
+// cut, nobody else would.
+func (g *gossip) keepJoined() {
+	for {
+		pause := rejoinPause
+		if g.list.NumMembers() == 1 {
+			pause = joinPause
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-g.ctx.Done():
+			timer.Stop()
+			return
+		}
+		missing := g.missing()
+		if len(missing) == 0 {
+			continue
+		}
+		g.refused.Store(false)
+		_, err := g.list.Join(missing)
+		switch {
+		case g.refused.Load():
+			g.log.Error("a node that this one knows belongs to another cluster", "addresses", missing)
+		case err != nil:
+			g.log.Debug("some nodes are not there", "addresses", missing, "error", err)
+		}
+	}
+}
+
+// missing returns the known addresses at which no member lives.
+func (g *gossip) missing() []string {
+	alive := make(map[string]bool)
+	for _, m := range g.Members() {
+		alive[m.GossipAddr] = true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var missing []string
+	for _, s := range g.seeds {
+		if !alive[s] {
+			missing = append(missing, s)
+		}
+	}
+	for s := range g.seen {
+		if !alive[s] && !slices.Contains(missing, s) {
+			missing = append(missing, s)
+		}
+	}
+	return missing
+}
+
+func (g *gossip) keepUpdated() {
+	for {
+		select {
+		case <-g.update:
+			if err := g.list.UpdateNode(updatePatience); err != nil {
+				g.log.Debug("the others may hear late of a change", "error", err)
+			}
+		case <-g.ctx.Done():
+			return
+		}
+	}
+}
+
+// Members implements [Membership].
+func (g *gossip) Members() []Member {
+	g.mu.Lock()
+	list := g.list
+	g.mu.Unlock()
+	if list == nil {
+		return nil // not started yet
+	}
+	var members []Member
+	for _, node := range list.Members() {
+		if string(node.Name) == g.cfg.Name {
+			g.mu.Lock()
+			members = append(members, g.self)
+			g.mu.Unlock()
+			continue
+		}
+		if m, ok := decodeMember(node); ok {
+			members = append(members, m)
+		}
+	}
+	return members
+}
+
+// Update implements [Membership].
+func (g *gossip) Update(self Member) {
+	g.mu.Lock()
+	same := g.self == self
+	g.self = self
+	g.mu.Unlock()
+	if same {
+		return
+	}
+	select {
+	case g.update <- struct{}{}:
+	default:
+	}
+}
+
+// Leave implements [Membership].
+func (g *gossip) Leave(ctx context.Context) error {
+	patience := leavePatience
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = max(min(patience, time.Until(deadline)), time.Millisecond)
+	}
+	if err := g.list.Leave(patience); err != nil {
+		return fmt.Errorf("leave: %w", err)
+	}
+	return nil
+}
+
+// Close implements [Membership].
+func (g *gossip) Close() error {
+	g.cancel()
+	g.mu.Lock()
+	list := g.list
+	g.mu.Unlock()
+	var err error
+	if list != nil {
+		err = list.Shutdown()
+	} else {
+		err = g.transport.Shutdown()
+	}
+	g.wg.Wait()
+	return err
+}
+
+// meta is what gossip carries of a [Member] besides its name and gossip address.
+type meta struct {
+	_msgpack    struct{} `msgpack:",as_array"`
+	Version     uint8
+	PeerAddr    string
+	APIAddr     string
+	Incarnation uint64
+	Cluster     string
+	Layout      uint64
+	Functions   uint64
+	Leaving     bool
+}
+
+const metaVersion = 1
+
+// NodeMeta implements [memberlist.Delegate].
+func (g *gossip) NodeMeta(limit int) []byte {
+	g.mu.Lock()
+	m := g.self
+	g.mu.Unlock()
+	b, err := msgpack.Marshal(&meta{
+		Version: metaVersion, PeerAddr: m.PeerAddr, APIAddr: m.APIAddr, Incarnation: m.Incarnation,
+		Cluster: m.Cluster, Layout: m.Layout, Functions: m.Functions, Leaving: m.Leaving,
+	})
+	if err != nil || len(b) > limit {
+		g.log.Error("what this node says of itself does not fit into gossip", "bytes", len(b), "limit", limit, "error", err)
+		return nil
+	}
+	return b
+}
+
+func decodeMember(node *memberlist.Node) (Member, bool) {
+	var x meta
+	if len(node.Meta) > maxMetaBytes || msgpack.Unmarshal(node.Meta, &x) != nil || x.Version != metaVersion {
+		return Member{}, false
+	}
+	ip := node.Addr.String()
+	return Member{
+		Name: peer.NodeID(node.Name), PeerAddr: reachable(x.PeerAddr, ip), APIAddr: reachable(x.APIAddr, ip),
+		GossipAddr: net.JoinHostPort(ip, strconv.Itoa(int(node.Port))), Incarnation: x.Incarnation,
+		Cluster: x.Cluster, Layout: x.Layout, Functions: x.Functions, Leaving: x.Leaving,
+	}, true
+}
+
+// reachable puts the address from which a node gossips in the place of "any".
+func reachable(addr, ip string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if any := net.ParseIP(host); host == "" || any != nil && any.IsUnspecified() {
+		return net.JoinHostPort(ip, port)
+	}
+	return addr
+}
+
+// foreign reports whether a node belongs to another cluster than this one.
+func (g *gossip) foreign(node *memberlist.Node) bool {
+	m, ok := decodeMember(node)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return ok && m.Cluster != "" && g.self.Cluster != "" && m.Cluster != g.self.Cluster
+}
+
+// NotifyMerge implements [memberlist.MergeDelegate]: two clusters do not mix.
+func (g *gossip) NotifyMerge(nodes []*memberlist.Node) error {
+	for _, node := range nodes {
+		if g.foreign(node) {
+			g.refused.Store(true)
+			return fmt.Errorf("node %s %w", node.Name, ErrOtherCluster)
+		}
+	}
+	return nil
+}
+
+// NotifyAlive implements [memberlist.AliveDelegate].
+func (g *gossip) NotifyAlive(node *memberlist.Node) error {
+	if g.foreign(node) {
+		return fmt.Errorf("node %s %w", node.Name, ErrOtherCluster)
+	}
+	return nil
+}
+
+// NotifyConflict implements [memberlist.ConflictDelegate].
+func (g *gossip) NotifyConflict(existing, other *memberlist.Node) {
+	g.log.Error("two nodes have one name", "name", existing.Name, "first", existing.Address(), "second", other.Address())
+}
+
+// NotifyJoin implements [memberlist.EventDelegate].
+func (g *gossip) NotifyJoin(node *memberlist.Node) {
+	if node.Name != g.cfg.Name {
+		g.mu.Lock()
+		g.seen[node.Address()] = true
+		g.mu.Unlock()
+	}
+	g.changed()
+}
+
+// NotifyLeave implements [memberlist.EventDelegate].
+func (g *gossip) NotifyLeave(*memberlist.Node) { g.changed() }
+
+// NotifyUpdate implements [memberlist.EventDelegate].
+func (g *gossip) NotifyUpdate(*memberlist.Node) { g.changed() }
+
+// NotifyMsg implements [memberlist.Delegate]; nothing is sent by that way.
+func (g *gossip) NotifyMsg([]byte) {}
+
+// GetBroadcasts implements [memberlist.Delegate].
+func (g *gossip) GetBroadcasts(int, int) [][]byte { return nil }
+
+// LocalState implements [memberlist.Delegate].
+func (g *gossip) LocalState(bool) []byte { return nil }
+
+// MergeRemoteState implements [memberlist.Delegate].
+func (g *gossip) MergeRemoteState([]byte, bool) {}
+
+// logger passes what memberlist says to the node's log: its warnings are seldom
+// about anything that the node does not say itself.
+func (g *gossip) logger() *log.Logger { return log.New(gossipLog{g.log}, "", 0) }
+
+type gossipLog struct{ log *slog.Logger }
+
+var _ io.Writer = gossipLog{}
+
+func (w gossipLog) Write(b []byte) (int, error) {
+	w.log.Debug("gossip", "message", strings.TrimSpace(string(b)))
+	return len(b), nil
+}

@@ -1,0 +1,206 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/reprise-run/reprise/internal/peer"
+	"github.com/reprise-run/reprise/partition/leader"
+	"github.com/reprise-run/reprise/raftlog"
+)
+
+// replica is this node's part of a group. The mutex of the node guards it.
+type replica struct {
+	group  *raftlog.Group
+	leader *leader.Leader // while this node leads the partition
+	epoch  uint64         // of leader
+	leads  bool           // this node leads the group
+}
+
+// The requests about replicas between nodes.
+const (
+	methodEnsure = peer.Method("cluster/ensure-replica")
+	methodDrop   = peer.Method("cluster/drop-replica")
+)
+
+type replicaRequest struct {
+	Cluster string
+	Group   uint32
+	Server  raftlog.ServerID // of drop: only this one
+}
+
+// startReplicas starts all replicas that are on the disk.
+func (n *Node) startReplicas() error {
+	for _, g := range n.host.Groups() {
+		if err := n.startReplica(g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Node) startReplica(g raftlog.GroupID) error {
+	n.starting.Lock()
+	defer n.starting.Unlock()
+	n.mu.Lock()
+	r, stopping := n.replicas[uint32(g)], n.stopping
+	n.mu.Unlock()
+	if r != nil || stopping {
+		return nil
+	}
+	group, err := n.host.Start(g, func(ctx context.Context, reign *raftlog.Reign) { n.lead(ctx, uint32(g), reign) })
+	if err != nil {
+		return fmt.Errorf("start replica of group %d: %w", g, err)
+	}
+	n.mu.Lock()
+	n.replicas[uint32(g)] = &replica{group: group}
+	n.mu.Unlock()
+	n.changed.fire()
+	return nil
+}
+
+// lead runs while this node leads a group.
+func (n *Node) lead(ctx context.Context, g uint32, reign *raftlog.Reign) {
+	r := n.awaitReplica(ctx, g)
+	if r == nil {
+		return
+	}
+	n.log.Info("leads", "group", g, "epoch", reign.Epoch())
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { n.reconcile(ctx, g, r.group) })
+	var err error
+	if g == systemGroup {
+		n.setLeads(r, true, nil, 0)
+		err = n.runSystem(ctx, reign)
+	} else {
+		l := leader.New(leader.Config{
+			Partition: g, Log: reign, Executor: n.episodes, Dispatcher: n.dispatcher,
+			Clock: n.cfg.Clock, Logger: n.log, Limits: n.cfg.Limits, Faults: n.cfg.Faults,
+		})
+		n.setLeads(r, true, l, reign.Epoch())
+		err = l.Run(ctx)
+	}
+	n.setLeads(r, false, nil, 0)
+	ended := ctx.Err() != nil
+	cancel()
+	wg.Wait()
+	n.dispatcher.forgetPartition(g)
+	n.episodes.ForgetReign(g, reign.Epoch())
+	if !ended && err != nil && !errors.Is(err, raftlog.ErrReignOver) {
+		n.log.Warn("reign ended", "group", g, "epoch", reign.Epoch(), "error", err)
+		return
+	}
+	n.log.Info("leads no more", "group", g, "epoch", reign.Epoch())
+}
+
+// awaitReplica returns the replica once startReplica has put it into the table,
+// or nil when ctx is done.
+func (n *Node) awaitReplica(ctx context.Context, g uint32) *replica {
+	for {
+		changed := n.changed.wait()
+		n.mu.Lock()
+		r := n.replicas[g]
+		n.mu.Unlock()
+		if r != nil {
+			return r
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (n *Node) setLeads(r *replica, leads bool, l *leader.Leader, epoch uint64) {
+	n.mu.Lock()
+	r.leads, r.leader, r.epoch = leads, l, epoch
+	n.mu.Unlock()
+	n.changed.fire()
+}
+
+// localLeader returns the leader of a partition if it is here.
+func (n *Node) localLeader(p uint32) (*leader.Leader, uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if r := n.replicas[p]; r != nil && r.leader != nil {
+		return r.leader, r.epoch
+	}
+	return nil, 0
+}
+
+// localLeaders returns all leaders on this node.
+func (n *Node) localLeaders() []*leader.Leader {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var all []*leader.Leader
+	for _, r := range n.replicas {
+		if r.leader != nil {
+			all = append(all, r.leader)
+		}
+	}
+	return all
+}
+
+// groupOf returns this node's replica of a group, or nil.
+func (n *Node) groupOf(g uint32) *raftlog.Group {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if r := n.replicas[g]; r != nil {
+		return r.group
+	}
+	return nil
+}
+
+// handleEnsure makes sure that this node has a replica of a group, and answers
+// with its identity.
+func (n *Node) handleEnsure(_ context.Context, _ peer.NodeID, body []byte) ([]byte, error) {
+	var req replicaRequest
+	if err := json.Unmarshal(body, &req); err != nil {
+		return nil, fmt.Errorf("decode request: %w", err)
+	}
+	id, err := n.ensureReplica(req.Cluster, req.Group)
+	return []byte(id), err
+}
+
+func (n *Node) ensureReplica(cluster string, g uint32) (raftlog.ServerID, error) {
+	switch mine := n.clusterID(); {
+	case mine == "":
+		return "", errNotReady
+	case mine != cluster:
+		return "", fmt.Errorf("node %s %w", n.self, ErrOtherCluster)
+	}
+	id, err := n.host.Create(raftlog.GroupID(g))
+	if err != nil {
+		return "", fmt.Errorf("create replica of group %d: %w", g, err)
+	}
+	return id, n.startReplica(raftlog.GroupID(g))
+}
+
+// handleDrop removes a replica that its group has removed.
+func (n *Node) handleDrop(_ context.Context, _ peer.NodeID, body []byte) ([]byte, error) {
+	var req replicaRequest
+	if err := json.Unmarshal(body, &req); err != nil {
+		return nil, fmt.Errorf("decode request: %w", err)
+	}
+	n.starting.Lock()
+	defer n.starting.Unlock()
+	cluster := n.clusterID()
+	n.mu.Lock()
+	r := n.replicas[req.Group]
+	if req.Cluster != cluster || r == nil || r.group.Server() != req.Server {
+		n.mu.Unlock()
+		return nil, nil
+	}
+	delete(n.replicas, req.Group)
+	n.mu.Unlock()
+	if err := n.host.Remove(raftlog.GroupID(req.Group)); err != nil {
+		return nil, fmt.Errorf("remove replica of group %d: %w", req.Group, err)
+	}
+	n.log.Info("replica removed", "group", req.Group)
+	return nil, nil
+}
