@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"fmt"
 	"runtime"
 	"slices"
@@ -15,7 +14,7 @@ import (
 // its end. The values that it yields carry nothing; a yield means "waiting".
 func (x *Execution) coroutine(yield func(struct{}) bool) {
 	x.yield = yield
-	x.goroutine = goroutineID()
+	x.goroutine.here()
 	returned := false
 	defer func() {
 		v := recover()
@@ -144,14 +143,4 @@ func frames(visit func(runtime.Frame) bool) {
 			return
 		}
 	}
-}
-
-// goroutineID returns the number of the calling goroutine. It only serves to
-// tell users that they wait on the wrong one.
-func goroutineID() uint64 {
-	var buf [40]byte
-	text := bytes.TrimPrefix(buf[:runtime.Stack(buf[:], false)], []byte("goroutine "))
-	digits, _, _ := bytes.Cut(text, []byte(" "))
-	id, _ := strconv.ParseUint(string(digits), 10, 64)
-	return id
 }

@@ -38,8 +38,8 @@ type Execution struct {
 	next  func() (struct{}, bool)
 	stop  func()
 	yield func(struct{}) bool
-	// goroutine is the ID of the coroutine's goroutine.
-	goroutine uint64
+	// goroutine is the coroutine's.
+	goroutine owner
 	// inside is true while the user's code has the word.
 	inside    bool
 	unwinding bool

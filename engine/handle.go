@@ -90,7 +90,7 @@ func (h *Handle) Wait(ready func() bool) {
 		if ready() {
 			return
 		}
-		if goroutineID() != x.goroutine {
+		if !x.goroutine.calling() {
 			panic("reprise: an orchestrator waited on another goroutine than its own; start activities and wait for them without the go statement")
 		}
 		x.block()
