@@ -11,7 +11,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/reprise-run/reprise"
+
 	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/internal/peer"
 	"github.com/reprise-run/reprise/raftlog"
@@ -54,6 +56,7 @@ type Node struct {
 	system   *system // while this node leads the system group
 	known    map[peer.NodeID]*known
 	hints    map[uint32]peer.NodeID // who is said to lead a group
+	retired  Work                   // of leaders that were here
 	stopping bool
 	failed   bool
 	addrs    addresses
@@ -215,6 +218,11 @@ func (n *Node) allLed(ctx context.Context) bool {
 // StaleRejected returns how many log entries of leaders that were none any more
 // this node has refused since its start.
 func (n *Node) StaleRejected() uint64 { return n.host.StaleRejected() }
+
+// State reads what this node's replicas have applied: the keys of partition p
+// begin with p in 4 bytes, big-endian. It is for checks of a whole store; it
+// must not be used after Stop.
+func (n *Node) State() pebble.Reader { return n.host.State() }
 
 // Fsyncs returns how many fsyncs the node has done since its start.
 func (n *Node) Fsyncs() uint64 { return n.host.Fsyncs() }

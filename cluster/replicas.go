@@ -118,6 +118,9 @@ func (n *Node) awaitReplica(ctx context.Context, g uint32) *replica {
 
 func (n *Node) setLeads(r *replica, leads bool, l *leader.Leader, epoch uint64) {
 	n.mu.Lock()
+	if r.leader != nil {
+		n.retired.add(r.leader.Stats())
+	}
 	r.leads, r.leader, r.epoch = leads, l, epoch
 	n.mu.Unlock()
 	n.changed.fire()

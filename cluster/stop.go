@@ -30,7 +30,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.stopping = true
 	n.mu.Unlock()
 	n.announce()
-	n.handOverAll(ctx)
+	n.HandOver(ctx)
 	drain, cancel := context.WithTimeout(ctx, drainPatience)
 	n.worker.drain(drain)
 	cancel()
@@ -44,8 +44,8 @@ func (n *Node) Stop(ctx context.Context) error {
 	return n.shutdown()
 }
 
-// handOverAll gives away the leadership of every group that this node leads.
-func (n *Node) handOverAll(ctx context.Context) {
+// HandOver gives away the leadership of every group that this node leads.
+func (n *Node) HandOver(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, handOverPatience)
 	defer cancel()
 	n.mu.Lock()

@@ -20,6 +20,7 @@ type worker struct {
 	running    int
 	partitions map[uint32]*workPartition
 	refused    map[peer.NodeID]bool // who was refused, and is to hear of room
+	stale      uint64               // attempts refused because their epoch was over
 	stopping   bool                 // takes no new work
 	stopped    bool                 // lets nothing out any more
 	idle       broadcast            // an attempt ended or was forgotten
@@ -79,6 +80,7 @@ func (w *worker) takeOne(from peer.NodeID, task leader.ActivityTask) verdict {
 	p := w.see(task.Attempt.Partition, task.Attempt.Fence.Epoch, from)
 	switch {
 	case p.epoch > task.Attempt.Fence.Epoch:
+		w.stale++
 		return verdictStale
 	case w.attempts[task.Attempt] != nil:
 		return verdictTaken // asked twice
@@ -97,6 +99,13 @@ func (w *worker) takeOne(from peer.NodeID, task leader.ActivityTask) verdict {
 		w.ended(a, w.node.code.Run(ctx, task))
 	})
 	return verdictTaken
+}
+
+// staleWork returns how many attempts were refused because their epoch was over.
+func (w *worker) staleWork() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stale
 }
 
 // see notes an epoch of a partition and who leads in it. Call with mu held.
