@@ -1,0 +1,188 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/partition/leader"
+)
+
+// notPrefix says in which way neither of two histories begins with the other.
+// Two reads of one execution may be compared in any order: reads that ran at the
+// same time end in any order.
+func notPrefix(a, b []history.Event) string {
+	n := min(len(a), len(b))
+	one, two := history.EncodeEvents(a[:n]), history.EncodeEvents(b[:n])
+	if bytes.Equal(one, two) {
+		return ""
+	}
+	for i := range n {
+		if !bytes.Equal(history.EncodeEvents(a[i:i+1]), history.EncodeEvents(b[i:i+1])) {
+			return fmt.Sprintf("event %d was %s and is now %s", i, history.Describe(a[i]), history.Describe(b[i]))
+		}
+	}
+	return "histories differ"
+}
+
+// healTime bounds how long everything acknowledged may take to end once the
+// faults have stopped.
+const healTime = 10 * time.Minute
+
+// checkEnds waits for everything that was acknowledged and compares its output
+// with what a cluster that never fails would have given (G1).
+func (l *workload) checkEnds() {
+	c := l.client(0, 0)
+	for _, a := range l.acked {
+		var got leader.Instance
+		deadline := time.Now().Add(healTime)
+		err := errors.New("never asked")
+		for err != nil && !errors.Is(err, leader.ErrNotFound) && time.Now().Before(deadline) {
+			err, _ = c.ask(func(ctx context.Context, node caller) (err error) {
+				got, err = node.Wait(ctx, leader.WaitRequest{Instance: a.ref, Ended: true, Payloads: true})
+				return err
+			})
+		}
+		if err != nil {
+			status := leader.Instance{}
+			_, _ = c.ask(func(ctx context.Context, node caller) (err error) {
+				status, err = node.Status(ctx, leader.StatusRequest{Instance: a.ref})
+				return err
+			})
+			l.complain("G1: acknowledged start of %s did not end within %v of peace: %v; status %v, parked %q, waits for %q",
+				a.ref.ID, healTime, err, status.Status, status.Parked, status.Waiting)
+			continue
+		}
+		var output uint64
+		if got.Status == history.Completed {
+			if err := json.Unmarshal(got.Output, &output); err != nil {
+				l.complain("G1: output of %s: %v", a.ref.ID, err)
+			}
+		}
+		if got.Execution != a.execution || got.Status != history.Completed || output != a.plan.expected() {
+			l.complain("G1: %s ended %v with output %s, want Completed with %d (failure %+v)", a.ref.ID, got.Status, got.Output, a.plan.expected(), got.Failure)
+		}
+	}
+}
+
+// checkHistories reads every history and looks at what it says.
+func (l *workload) checkHistories(book *ledger) {
+	c := l.client(0, 1)
+	for _, a := range l.acked {
+		var events []history.Event
+		for from := int64(0); ; {
+			var page leader.HistoryPage
+			err, _ := c.ask(func(ctx context.Context, node caller) (err error) {
+				page, err = node.History(ctx, leader.HistoryRequest{Instance: a.ref, Execution: a.execution, FromEpisode: from})
+				return err
+			})
+			if err != nil {
+				l.complain("G1: history of %s: %v", a.ref.ID, err)
+				break
+			}
+			events = append(events, page.Events...)
+			if from = page.NextEpisode; from == 0 {
+				break
+			}
+		}
+		if diff := notPrefix(a.seen, events); diff != "" || len(events) < len(a.seen) {
+			l.complain("G3: history of %s is no continuation of an earlier read: %s", a.ref.ID, diff)
+		}
+		for _, problem := range checkHistory(a, events, book) {
+			l.complain("%s: %s", a.ref.ID, problem)
+		}
+	}
+}
+
+// checkHistory returns what is wrong with the history of an orchestration that
+// has completed.
+func checkHistory(a *acked, events []history.Event, book *ledger) []string {
+	var wrong []string
+	complain := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	scheduled := map[int32]*history.TaskScheduled{}
+	settled := map[int32]int{}
+	timers := map[int32]time.Time{}
+	fired := map[int32]int{}
+	last := history.NoID
+	ends := 0
+	var clock time.Time
+	for i, e := range events {
+		if e.ID != history.NoID {
+			if e.ID <= last {
+				complain("G3: event %d: ID %d follows ID %d", i, e.ID, last)
+			}
+			last = e.ID
+		}
+		switch b := e.Body.(type) {
+		case history.OrchestratorStarted:
+			if e.Time.Before(clock) {
+				complain("G6: event %d: the partition's clock ran back from %v to %v", i, clock, e.Time)
+			}
+			clock = e.Time
+		case *history.TaskScheduled:
+			scheduled[e.ID] = b
+		case *history.TaskCompleted:
+			settled[b.TaskID]++
+			if scheduled[b.TaskID] == nil {
+				complain("G4: event %d: result of activity %d, which was never scheduled", i, b.TaskID)
+			}
+			key := fmt.Sprintf("%s/%s/%s/%d", a.ref.Hub, a.ref.ID, a.execution, b.TaskID)
+			if !book.did(key) {
+				complain("G4: event %d: activity %s is recorded as completed; the ledger knows no such effect", i, key)
+			}
+		case *history.TaskFailed:
+			settled[b.TaskID]++
+		case *history.TimerCreated:
+			timers[e.ID] = b.FireAt
+		case *history.TimerFired:
+			fired[b.TimerID]++
+			if due, ok := timers[b.TimerID]; !ok || clock.Before(due) {
+				complain("G6: event %d: timer %d, due %v, fired at %v", i, b.TimerID, due, clock)
+			}
+		case *history.ExecutionCompleted:
+			ends++
+			if i != len(events)-1 {
+				complain("G3: event %d ends the execution, but %d more follow", i, len(events)-1-i)
+			}
+		}
+	}
+	for id, n := range settled {
+		if n > 1 {
+			complain("G4: activity %d is recorded %d times", id, n)
+		}
+	}
+	for id, n := range fired {
+		if n > 1 {
+			complain("G6: timer %d fired %d times", id, n)
+		}
+	}
+	if ends != 1 {
+		complain("G3: the execution ended %d times", ends)
+	}
+	return wrong
+}
+
+// did reports whether an attempt of the activity went through.
+func (l *ledger) did(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.effects[key] {
+		if e.done {
+			return true
+		}
+	}
+	return false
+}
+
+// checkRegisters runs the linearizability checker (G2, G10).
+func (l *workload) checkRegisters() {
+	for id, r := range l.registers {
+		if text := r.check(); text != "" {
+			l.complain("G2/G10: operations on %s are not linearizable:\n%s", id, text)
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/reprise-run/reprise/internal/peer"
+)
+
+// nemesis hurts a world until ctx is done: one fault at a time or several, each
+// for a while, with quiet times between them.
+type nemesis struct {
+	*World
+	// lastLoss is when a disk was last lost: the next one waits until its replicas
+	// have surely been made anew, so that no partition loses a majority.
+	lastLoss time.Time
+	done     map[string]int // how often each fault was made
+}
+
+// reseedTime is ample for a node to get all its replicas back.
+const reseedTime = 3 * time.Minute
+
+// run makes faults. It is the goroutine that owns the world.
+func (m *nemesis) run(ctx context.Context) error {
+	for {
+		if !pause(ctx, m.between(500*time.Millisecond, 15*time.Second)) {
+			return nil
+		}
+		name, err := m.strike(ctx)
+		if err != nil {
+			return fmt.Errorf("nemesis: %s: %w", name, err)
+		}
+		m.done[name]++
+	}
+}
+
+// strike makes one fault and, where it lasts, ends it.
+func (m *nemesis) strike(ctx context.Context) (string, error) {
+	victim := m.nodes[m.rng.IntN(len(m.nodes))]
+	other := m.nodes[(m.index(victim)+1+m.rng.IntN(len(m.nodes)-1))%len(m.nodes)]
+	lasts := m.between(100*time.Millisecond, 8*time.Second)
+	switch m.rng.IntN(12) {
+	case 0, 1, 2:
+		m.crash(victim)
+		pause(ctx, lasts)
+		return "crash", m.start(victim)
+	case 3:
+		if time.Since(m.lastLoss) < reseedTime {
+			return "quiet", nil
+		}
+		m.lastLoss = time.Now()
+		m.crash(victim)
+		victim.disk = vfs.NewCrashableMem()
+		pause(ctx, lasts)
+		return "lost disk", m.start(victim)
+	case 4:
+		if err := m.stop(victim); err != nil {
+			return "stop", err
+		}
+		pause(ctx, lasts)
+		return "stop", m.start(victim)
+	case 5:
+		m.network.Pause(victim.name)
+		victim.paused = true
+		pause(ctx, lasts)
+		m.network.Resume(victim.name)
+		victim.paused = false
+		return "pause", nil
+	case 6:
+		for _, n := range m.nodes {
+			if n != victim {
+				m.cut(victim, n, true)
+				m.cut(n, victim, true)
+			}
+		}
+		pause(ctx, lasts)
+		for _, n := range m.nodes {
+			if n != victim {
+				m.cut(victim, n, false)
+				m.cut(n, victim, false)
+			}
+		}
+		return "isolate", nil
+	case 7:
+		m.cut(victim, other, true)
+		pause(ctx, lasts)
+		m.cut(victim, other, false)
+		return "one-way cut", nil
+	case 8:
+		m.network.SetUsual(peer.Fault{
+			Drop: m.rng.Float64() * 0.05, Duplicate: m.rng.Float64() * 0.1, Reorder: m.rng.Float64() * 0.2,
+			MinDelay: 100 * time.Microsecond, MaxDelay: m.between(time.Millisecond, 40*time.Millisecond),
+		})
+		pause(ctx, lasts)
+		m.network.SetUsual(peer.Fault{MinDelay: 100 * time.Microsecond, MaxDelay: time.Millisecond})
+		return "bad network", nil
+	case 9:
+		m.refusals.Store(uint64(m.rng.Float64() * 0.2 * (1 << 32)))
+		pause(ctx, lasts)
+		m.refusals.Store(0)
+		return "refused proposals", nil
+	case 10:
+		// Not more than the window of remembered answers forward: a partition whose
+		// clock is ahead by more refuses what callers with a right clock ask.
+		victim.offset.Store(int64(m.between(-time.Hour, 8*time.Minute)))
+		pause(ctx, lasts)
+		if m.rng.IntN(2) == 0 {
+			victim.offset.Store(0)
+		}
+		return "clock jump", nil
+	default:
+		handing, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		m.running(m.index(victim)).HandOver(handing)
+		return "transfer", nil
+	}
+}
+
+func (m *nemesis) index(n *node) int {
+	for i := range m.nodes {
+		if m.nodes[i] == n {
+			return i
+		}
+	}
+	panic("node of another world")
+}
+
+// between returns a random duration.
+func (m *nemesis) between(low, high time.Duration) time.Duration {
+	return low + time.Duration(m.rng.Int64N(int64(high-low)))
+}
+
+// pause waits in simulated time. It returns false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

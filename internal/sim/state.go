@@ -1,0 +1,118 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/reprise-run/reprise/cluster"
+	"github.com/reprise-run/reprise/partition"
+)
+
+// reader lets package partition read a state store.
+type reader struct{ pebble.Reader }
+
+// Get implements partition.Reader.
+func (r reader) Get(key []byte) ([]byte, error) {
+	value, closer, err := r.Reader.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer closer.Close()
+	return bytes.Clone(value), nil
+}
+
+// Scan implements partition.Reader.
+func (r reader) Scan(from, to []byte, fn func(key, value []byte) bool) error {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+	if err != nil {
+		return err
+	}
+	for it.First(); it.Valid(); it.Next() {
+		if !fn(it.Key(), it.Value()) {
+			break
+		}
+	}
+	return errors.Join(it.Error(), it.Close())
+}
+
+// checkReplicas waits until the replicas of each partition have applied the
+// same, and compares them byte by byte (G3). One of them is then looked at by
+// the checker of invariants.
+func (l *workload) checkReplicas() {
+	for p := uint32(1); p <= simPartitions; p++ {
+		if problem := l.equalReplicas(p); problem != "" {
+			l.complain("G3: partition %d: %s", p, problem)
+			continue
+		}
+		violations, err := partition.Check(reader{l.world.running(0).State()}, p)
+		if err != nil {
+			l.complain("check partition %d: %v", p, err)
+		}
+		for _, v := range violations {
+			l.complain("invariant of partition %d: %s", p, v)
+		}
+	}
+}
+
+func (l *workload) equalReplicas(p uint32) string {
+	problem := "never compared"
+	for deadline := time.Now().Add(healTime); time.Now().Before(deadline); time.Sleep(time.Second) {
+		var first []byte
+		problem = ""
+		for i := range l.world.nodes {
+			state, err := dump(l.world.running(i), p)
+			if err != nil {
+				return err.Error()
+			}
+			if i == 0 {
+				first = state
+			} else if !bytes.Equal(first, state) {
+				problem = fmt.Sprintf("replica %s differs from %s: %s", l.world.nodes[i].name, l.world.nodes[0].name, l.describe(p))
+			}
+		}
+		if problem == "" {
+			return ""
+		}
+	}
+	return problem
+}
+
+// dump returns all keys and values of a partition on a node.
+func dump(n *cluster.Node, p uint32) ([]byte, error) {
+	from := binary.BigEndian.AppendUint32(nil, p)
+	to := binary.BigEndian.AppendUint32(nil, p+1)
+	var all []byte
+	err := reader{n.State()}.Scan(from, to, func(key, value []byte) bool {
+		all = binary.AppendUvarint(all, uint64(len(key)))
+		all = append(all, key...)
+		all = binary.AppendUvarint(all, uint64(len(value)))
+		all = append(all, value...)
+		return true
+	})
+	return all, err
+}
+
+// describe says how the replicas of a partition are, for people.
+func (l *workload) describe(p uint32) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	d, err := l.world.running(0).Describe(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	for _, x := range d.Partitions {
+		if x.ID == p {
+			return fmt.Sprintf("%+v", x)
+		}
+	}
+	return "partition is not in the description"
+}

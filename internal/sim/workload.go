@@ -1,0 +1,242 @@
+package sim
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/partition/leader"
+)
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+// simPartitions is how many partitions a simulated cluster has: enough to have
+// several leaders, few enough for an hour to pass quickly.
+const simPartitions = 3
+
+// acked is a start that was acknowledged.
+type acked struct {
+	ref       leader.InstanceRef
+	execution history.ExecutionID
+	plan      plan
+	// seen is the longest history of the execution that was read so far.
+	seen []history.Event
+}
+
+// workload is the clients of a world and what they know.
+type workload struct {
+	world *World
+	began time.Time
+
+	mu        sync.Mutex // guards all below
+	acked     []*acked
+	registers map[history.InstanceID]*register
+	unknown   int // starts of unknown outcome
+	wrong     []string
+}
+
+func newWorkload(w *World) *workload {
+	return &workload{world: w, began: time.Now(), registers: map[history.InstanceID]*register{}}
+}
+
+// complain notes a broken promise.
+func (l *workload) complain(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wrong = append(l.wrong, fmt.Sprintf(format, args...))
+}
+
+// client is one caller. It asks a random node, as a client with several
+// addresses does.
+type client struct {
+	*workload
+	number int
+	rng    *rand.Rand
+	serial int
+}
+
+func (l *workload) client(number int, seed uint64) *client {
+	return &client{workload: l, number: number, rng: rand.New(rand.NewPCG(seed, 100+uint64(number)))}
+}
+
+// run makes requests until ctx is done, and then finishes the one under way.
+func (c *client) run(ctx context.Context) {
+	for pause(ctx, time.Duration(c.rng.IntN(2000))*time.Millisecond) {
+		switch n := c.rng.IntN(10); {
+		case n < 6:
+			c.startMixed()
+		case n < 8:
+			c.touchRegister()
+		default:
+			c.readBack()
+		}
+	}
+}
+
+// patience is how long a caller goes on with one request.
+const patience = 20 * time.Second
+
+// ask tries a request on random nodes until an answer comes that settles it.
+// The same request identity goes with every try. known is false if the outcome
+// is not known.
+func (c *client) ask(try func(ctx context.Context, node caller) error) (err error, known bool) {
+	deadline := time.Now().Add(patience)
+	maybe := false // a try may have been executed
+	for time.Now().Before(deadline) {
+		node := c.world.running(c.rng.IntN(len(c.world.nodes)))
+		if node == nil {
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		ctx, cancel := context.WithDeadline(context.Background(), deadline)
+		err := try(ctx, node)
+		cancel()
+		switch {
+		case err == nil, errors.Is(err, leader.ErrNotFound), errors.Is(err, leader.ErrExists):
+			return err, true
+		case errors.Is(err, leader.ErrRequestExpired):
+			return err, !maybe
+		case errors.Is(err, leader.ErrOverloaded):
+		default:
+			maybe = true
+		}
+		time.Sleep(time.Duration(20+c.rng.IntN(100)) * time.Millisecond)
+	}
+	return context.DeadlineExceeded, !maybe
+}
+
+// caller is what clients use of a node.
+type caller interface {
+	StartInstance(context.Context, leader.StartRequest) (leader.StartAnswer, error)
+	Terminate(context.Context, leader.TerminateRequest) error
+	Status(context.Context, leader.StatusRequest) (leader.Instance, error)
+	Wait(context.Context, leader.WaitRequest) (leader.Instance, error)
+	History(context.Context, leader.HistoryRequest) (leader.HistoryPage, error)
+}
+
+func (c *client) newExecution() history.ExecutionID {
+	var b [16]byte
+	for i := range b {
+		b[i] = byte(c.rng.Uint32())
+	}
+	return history.ExecutionID(hex.EncodeToString(b[:]))
+}
+
+func (c *client) identity() leader.RequestIdentity {
+	c.serial++
+	return leader.RequestIdentity{ID: fmt.Sprintf("c%d-%d", c.number, c.serial), Sent: time.Now()}
+}
+
+func (c *client) startMixed() {
+	p := plan{Seed: c.rng.Uint64() >> 12, Steps: 1 + c.rng.IntN(6)}
+	input, err := json.Marshal(p)
+	if err != nil {
+		panic(err)
+	}
+	identity := c.identity()
+	req := leader.StartRequest{
+		Instance:  leader.InstanceRef{Hub: "sim", ID: history.InstanceID(identity.ID)},
+		Execution: c.newExecution(), Name: mixed.Name(), Input: input, Identity: identity,
+	}
+	var answer leader.StartAnswer
+	err, known := c.ask(func(ctx context.Context, node caller) (err error) {
+		answer, err = node.StartInstance(ctx, req)
+		return err
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case err == nil:
+		if answer.Execution != req.Execution || !answer.Started {
+			c.wrong = append(c.wrong, fmt.Sprintf("G2: start of %s was answered with another execution: %+v", req.Instance.ID, answer))
+		}
+		c.acked = append(c.acked, &acked{ref: req.Instance, execution: req.Execution, plan: p})
+	case !known:
+		c.unknown++
+	case errors.Is(err, leader.ErrExists):
+		c.wrong = append(c.wrong, fmt.Sprintf("G2: start of %s, which nobody else starts, was refused: %v", req.Instance.ID, err))
+	}
+}
+
+// touchRegister makes an operation on an ID that several clients share.
+func (c *client) touchRegister() {
+	// A new set of IDs every few minutes, so that each gets few operations.
+	id := history.InstanceID(fmt.Sprintf("reg-%d-%d", int(time.Since(c.began)/(2*time.Minute)), c.rng.IntN(3)))
+	c.mu.Lock()
+	r := c.registers[id]
+	if r == nil {
+		r = &register{begin: c.began}
+		c.registers[id] = r
+	}
+	c.mu.Unlock()
+	ref := leader.InstanceRef{Hub: "sim", ID: id}
+	in := asked{action: []action{actStart, actTerminate, actStatus}[c.rng.IntN(3)], execution: c.newExecution()}
+	end := r.call(c.number, in)
+	if end == nil {
+		return
+	}
+	identity := c.identity()
+	var out answered
+	err, known := c.ask(func(ctx context.Context, node caller) error {
+		switch in.action {
+		case actStart:
+			_, err := node.StartInstance(ctx, leader.StartRequest{Instance: ref, Execution: in.execution, Name: hold.Name(), Identity: identity})
+			return err
+		case actTerminate:
+			return node.Terminate(ctx, leader.TerminateRequest{Instance: ref, Identity: identity})
+		default:
+			got, err := node.Status(ctx, leader.StatusRequest{Instance: ref})
+			out.execution, out.ended = got.Execution, got.Status.Ended()
+			return err
+		}
+	})
+	switch {
+	case err == nil:
+	case known && errors.Is(err, leader.ErrExists):
+		out = answered{refused: true}
+	case known && errors.Is(err, leader.ErrNotFound):
+		out = answered{missing: true}
+	default:
+		out = answered{unknown: true}
+	}
+	end(out)
+}
+
+// readBack reads the history of an acknowledged start: it is there, and it is a
+// continuation of what was read before (G1, G3).
+func (c *client) readBack() {
+	c.mu.Lock()
+	if len(c.acked) == 0 {
+		c.mu.Unlock()
+		return
+	}
+	a := c.acked[max(0, len(c.acked)-1-c.rng.IntN(min(len(c.acked), 100)))]
+	c.mu.Unlock()
+	var page leader.HistoryPage
+	err, _ := c.ask(func(ctx context.Context, node caller) (err error) {
+		page, err = node.History(ctx, leader.HistoryRequest{Instance: a.ref, Execution: a.execution})
+		return err
+	})
+	if errors.Is(err, leader.ErrNotFound) {
+		c.complain("G1: the acknowledged start of %s is not there", a.ref.ID)
+	}
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if diff := notPrefix(a.seen, page.Events); diff != "" {
+		c.wrong = append(c.wrong, fmt.Sprintf("G3: history of %s: %s", a.ref.ID, diff))
+	}
+	if len(page.Events) > len(a.seen) {
+		a.seen = page.Events
+	}
+}

@@ -1,0 +1,252 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	reprise "github.com/reprise-run/reprise"
+	"github.com/reprise-run/reprise/cluster"
+	"github.com/reprise-run/reprise/internal/peer"
+	"github.com/reprise-run/reprise/partition/leader"
+	"github.com/reprise-run/reprise/raftlog"
+)
+
+// Bugs are planted in every node of a world.
+type Bugs struct {
+	Log    raftlog.Faults
+	Leader leader.Faults
+}
+
+// World is a simulated cluster: processes, disks, clocks and the network
+// between them. It lives in a synctest bubble; its methods are called by one
+// goroutine, the nemesis's, except where they say otherwise.
+type World struct {
+	rng      *rand.Rand
+	logger   *slog.Logger
+	registry func(node peer.NodeID) *reprise.Registry
+	bugs     Bugs
+	refusals atomic.Uint64 // a proposal is refused with probability refusals / 2^32
+	reigns   reigns
+
+	network *peer.Memory
+	gossip  *gossip
+	nodes   []*node
+	ended   sync.WaitGroup // processes that are being put away
+
+	mu     sync.Mutex // guards fatal and the processes of nodes
+	fatal  []string   // ends that no fault explains
+	stales uint64     // of processes that have ended
+}
+
+// reigns counts the reigns in which something was proposed.
+type reigns struct {
+	mu   sync.Mutex // guards seen
+	seen map[reign]bool
+}
+
+type reign struct {
+	group raftlog.GroupID
+	epoch uint64
+}
+
+func (r *reigns) note(g raftlog.GroupID, epoch uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seen == nil {
+		r.seen = map[reign]bool{}
+	}
+	r.seen[reign{g, epoch}] = true
+}
+
+func (r *reigns) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.seen)
+}
+
+// node is a machine: its name, its disk and its clock stay when its process
+// ends.
+type node struct {
+	name    peer.NodeID
+	disk    *vfs.MemFS
+	offset  atomic.Int64 // of its wall clock, in nanoseconds
+	process *cluster.Node
+	paused  bool
+}
+
+func newWorld(seed uint64, nodes int, registry func(peer.NodeID) *reprise.Registry, bugs Bugs, logger *slog.Logger) *World {
+	w := &World{
+		rng:      rand.New(rand.NewPCG(seed, 1)),
+		logger:   logger,
+		registry: registry,
+		bugs:     bugs,
+		network:  peer.NewMemory(seed),
+		gossip:   newGossip(),
+	}
+	refuse := rand.New(rand.NewPCG(seed, 2))
+	var mu sync.Mutex // guards refuse
+	w.bugs.Log.RefuseProposal = func(g raftlog.GroupID, epoch, _ uint64) bool {
+		w.reigns.note(g, epoch)
+		limit := w.refusals.Load()
+		if limit == 0 {
+			return false
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		return uint64(refuse.Uint32()) < limit
+	}
+	for i := range nodes {
+		w.nodes = append(w.nodes, &node{
+			name: peer.NodeID(fmt.Sprintf("n%d", i+1)),
+			disk: vfs.NewCrashableMem(),
+		})
+	}
+	return w
+}
+
+// start starts a node's process on its disk. It returns an error only where the
+// node cannot be configured.
+func (w *World) start(n *node) error {
+	process, err := cluster.Start(context.Background(), cluster.Config{
+		Name:            string(n.name),
+		DataDir:         "/data",
+		BootstrapExpect: len(w.nodes),
+		Partitions:      simPartitions,
+		FS:              n.disk,
+		Clock:           func() time.Time { return time.Now().Add(time.Duration(n.offset.Load())) },
+		Network:         w.network.Node(n.name),
+		Members:         w.gossip.node(),
+		Logger:          w.logger.With("node", n.name),
+		OnFatal:         func(err error) { w.died(n, err) },
+		Faults:          &w.bugs.Leader,
+		RaftFaults:      &w.bugs.Log,
+	}, w.registry(n.name))
+	if err != nil {
+		return fmt.Errorf("start %s: %w", n.name, err)
+	}
+	w.mu.Lock()
+	n.process = process
+	w.mu.Unlock()
+	return nil
+}
+
+// died notes that a node ended itself.
+func (w *World) died(n *node, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fatal = append(w.fatal, fmt.Sprintf("%s: %v", n.name, err))
+}
+
+// crash ends a node's process like kill -9 and power loss together: of what was
+// not synced, a random part is lost.
+func (w *World) crash(n *node) {
+	w.mu.Lock()
+	process := n.process
+	n.process = nil
+	w.mu.Unlock()
+	if process == nil {
+		return
+	}
+	w.network.Crash(n.name)
+	w.gossip.crashed(n.name)
+	n.paused = false
+	n.disk = n.disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: w.rng.IntN(101), RNG: w.rng})
+	w.putAway(process)
+}
+
+// putAway ends a process that nobody hears any more.
+func (w *World) putAway(process *cluster.Node) {
+	w.mu.Lock()
+	w.stales += process.StaleRejected()
+	w.mu.Unlock()
+	w.ended.Go(func() {
+		now, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = process.Stop(now) // its disk is not the node's any more
+	})
+}
+
+// stop ends a node's process in good order.
+func (w *World) stop(n *node) error {
+	w.mu.Lock()
+	process := n.process
+	n.process = nil
+	w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	err := process.Stop(ctx)
+	w.mu.Lock()
+	w.stales += process.StaleRejected()
+	w.mu.Unlock()
+	return err
+}
+
+// running returns the process of a node, or nil. Any goroutine may call it.
+func (w *World) running(i int) *cluster.Node {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.nodes[i].process
+}
+
+// cut cuts or mends one direction between two nodes.
+func (w *World) cut(from, to *node, on bool) {
+	w.network.Cut(from.name, to.name, on)
+	w.gossip.cut(from.name, to.name, on)
+}
+
+// calm ends all faults: everything is mended and every node runs, with a clock
+// that is right.
+func (w *World) calm() error {
+	w.refusals.Store(0)
+	w.network.SetUsual(peer.Fault{MinDelay: 100 * time.Microsecond, MaxDelay: time.Millisecond})
+	w.network.Heal()
+	for _, a := range w.nodes {
+		for _, b := range w.nodes {
+			w.gossip.cut(a.name, b.name, false)
+		}
+		if a.paused {
+			w.network.Resume(a.name)
+			a.paused = false
+		}
+		a.offset.Store(0)
+	}
+	for i, n := range w.nodes {
+		if w.running(i) == nil {
+			if err := w.start(n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// staleRejected returns how many entries were refused at apply, by all processes.
+func (w *World) staleRejected() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	sum := w.stales
+	for _, n := range w.nodes {
+		if n.process != nil {
+			sum += n.process.StaleRejected()
+		}
+	}
+	return sum
+}
+
+// close ends all processes.
+func (w *World) close() {
+	for i, n := range w.nodes {
+		if p := w.running(i); p != nil {
+			w.network.Crash(n.name)
+			w.putAway(p)
+		}
+	}
+	w.ended.Wait()
+}
