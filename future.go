@@ -63,6 +63,9 @@ type future struct {
 }
 
 func (f *future) settle(result history.Payload, err error) {
+	if f.done {
+		return
+	}
 	f.o.settled++
 	f.done, f.order, f.result, f.err = true, f.o.settled, result, err
 	f.cancel = nil

@@ -109,7 +109,7 @@ func (c *activityCall) ended(p *engine.Promise) {
 	err := ErrorOf(c.o.codec, p.Failure)
 	if c.handler != nil && !p.Failure.NonRetriable {
 		wait, again := c.handler(RetryContext{Attempt: c.attempt, Err: err, Elapsed: c.o.Now().Sub(c.first)})
-		if again {
+		if again && !c.future.done {
 			c.current = c.o.h.CreateTimer(c.o.Now().Add(max(wait, 0)), func(*engine.Promise) { c.schedule() })
 			return
 		}
