@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reprise-run/reprise/client"
+)
+
+func (p *program) clusterCommand() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "cluster",
+		Short: "Show nodes, partitions, replicas, leaders and applied indexes",
+		Args:  cobra.NoArgs,
+	}
+	t.flags(cmd)
+	cmd.RunE = t.asks(func(ctx context.Context, c *client.Client, _ []string) error {
+		d, err := c.Cluster(ctx)
+		if err != nil {
+			return err
+		}
+		if t.output == "json" {
+			return p.printJSON(toClusterJSON(d))
+		}
+		return p.printCluster(d)
+	})
+	return cmd
+}
+
+type (
+	clusterJSON struct {
+		ClusterID  string          `json:"clusterId"`
+		AnsweredBy string          `json:"answeredBy"`
+		Layout     uint64          `json:"layout"`
+		Nodes      []nodeJSON      `json:"nodes"`
+		Partitions []partitionJSON `json:"partitions"`
+	}
+	nodeJSON struct {
+		Name           string            `json:"name"`
+		State          string            `json:"state"`
+		APIAddress     string            `json:"apiAddress"`
+		PeerAddress    string            `json:"peerAddress"`
+		GossipAddress  string            `json:"gossipAddress"`
+		Labels         map[string]string `json:"labels,omitempty"`
+		Orchestrations []string          `json:"orchestrations"`
+		Activities     []string          `json:"activities"`
+		Running        int64             `json:"running"`
+	}
+	partitionJSON struct {
+		ID        uint32        `json:"id"`
+		Slots     []slotsJSON   `json:"slots"`
+		Leader    string        `json:"leader"`
+		Preferred string        `json:"preferred"`
+		Epoch     uint64        `json:"epoch"`
+		Replicas  []replicaJSON `json:"replicas"`
+	}
+	slotsJSON struct {
+		First uint32 `json:"first"`
+		Last  uint32 `json:"last"`
+	}
+	replicaJSON struct {
+		Node      string `json:"node"`
+		ServerID  string `json:"serverId"`
+		Voter     bool   `json:"voter"`
+		Applied   uint64 `json:"appliedIndex"`
+		Reachable bool   `json:"reachable"`
+	}
+)
+
+func toClusterJSON(d client.Cluster) clusterJSON {
+	out := clusterJSON{ClusterID: d.ID, AnsweredBy: d.Self, Layout: d.Layout, Nodes: []nodeJSON{}, Partitions: []partitionJSON{}}
+	for _, n := range d.Nodes {
+		out.Nodes = append(out.Nodes, nodeJSON{n.Name, n.State, n.APIAddress, n.PeerAddress, n.GossipAddress, n.Labels, n.Orchestrations, n.Activities, n.Running})
+	}
+	for _, p := range d.Partitions {
+		part := partitionJSON{ID: p.ID, Slots: []slotsJSON{}, Leader: p.Leader, Preferred: p.Preferred, Epoch: p.Epoch, Replicas: []replicaJSON{}}
+		for _, s := range p.Slots {
+			part.Slots = append(part.Slots, slotsJSON(s))
+		}
+		for _, r := range p.Replicas {
+			part.Replicas = append(part.Replicas, replicaJSON(r))
+		}
+		out.Partitions = append(out.Partitions, part)
+	}
+	return out
+}
+
+func (p *program) printCluster(d client.Cluster) error {
+	fmt.Fprintf(p.stdout, "Cluster %s, as %s sees it\n\n", d.ID, d.Self)
+	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NODE\tSTATE\tAPI\tPEERS\tGOSSIP\tLEADS\tRUNNING")
+	leads := map[string]int{}
+	for _, part := range d.Partitions {
+		if len(part.Slots) > 0 {
+			leads[part.Leader]++
+		}
+	}
+	for _, n := range d.Nodes {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\n", n.Name, n.State, n.APIAddress, n.PeerAddress, n.GossipAddress, leads[n.Name], n.Running)
+	}
+	fmt.Fprintln(w)
+	fmt.Fprintln(w, "PARTITION\tSLOTS\tLEADER\tEPOCH\tREPLICAS (APPLIED INDEX)")
+	for _, part := range d.Partitions {
+		name, leader := strconv.FormatUint(uint64(part.ID), 10), part.Leader
+		if len(part.Slots) == 0 {
+			name = "system"
+		}
+		if leader == "" {
+			leader = "none"
+		}
+		var slots, replicas []string
+		for _, s := range part.Slots {
+			slots = append(slots, fmt.Sprintf("%d-%d", s.First, s.Last))
+		}
+		for _, r := range part.Replicas {
+			text := fmt.Sprintf("%s (%d)", r.Node, r.Applied)
+			if !r.Reachable {
+				text = r.Node + " (no answer)"
+			}
+			if !r.Voter {
+				text += " catching up"
+			}
+			replicas = append(replicas, text)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", name, orDash(strings.Join(slots, ",")), leader, part.Epoch, strings.Join(replicas, ", "))
+	}
+	return w.Flush()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reprise-run/reprise/client"
+	"github.com/reprise-run/reprise/history"
+)
+
+// target is how a command reaches a cluster.
+type target struct {
+	addresses []string
+	hub       string
+	tls       tlsFiles
+	output    string
+	timeout   time.Duration
+}
+
+// flags adds the flags that all commands have that ask a cluster.
+func (t *target) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringSliceVar(&t.addresses, "address", []string{client.DefaultAddress}, "API `addresses` of nodes, comma-separated")
+	f.StringVar(&t.hub, "task-hub", string(history.DefaultTaskHub), "task hub")
+	f.StringVarP(&t.output, "output", "o", "table", "how to print: `json|table`")
+	f.DurationVar(&t.timeout, "timeout", 0, "give up after this time (exit code 6); 0: never")
+	t.tls.flags(cmd)
+}
+
+// asks is the RunE of a command that asks a cluster.
+func (t *target) asks(do func(ctx context.Context, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := fromEnvironment(cmd.Flags()); err != nil {
+			return err
+		}
+		if t.output != "table" && t.output != "json" {
+			return usage("--output %q: json and table are possible", t.output)
+		}
+		if t.timeout < 0 {
+			return usage("--timeout %v is negative", t.timeout)
+		}
+		options := []client.Option{client.WithTaskHub(history.TaskHub(t.hub))}
+		config, err := t.tls.load()
+		if err != nil {
+			return err
+		}
+		if config != nil {
+			options = append(options, client.WithTLS(config))
+		}
+		c, err := client.Dial(t.addresses, options...)
+		if err != nil {
+			return usage("%w", err)
+		}
+		ctx := cmd.Context()
+		if t.timeout > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, t.timeout)
+			defer cancel()
+		}
+		err = do(ctx, c, args)
+		_ = c.Close() // nothing is under way any more
+		return err
+	}
+}
+
+// oneID checks the argument of a command about one instance.
+func oneID(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("want one instance ID, got %d arguments", len(args))
+	}
+	return history.ValidateOrchestrationID(history.InstanceID(args[0]))
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		// An fsync holds one of Go's processors: with few, everything waits for disks.
+		runtime.GOMAXPROCS(max(runtime.NumCPU(), 8))
+	}
+	// The first signal stops in good order; those that follow are ignored, because a
+	// terminal and a parent process may both send one. Every stop has a time limit.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the whole program but for the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := p.command()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	code := exitCode(err)
+	if !p.began { // it did not come to run a command: cobra found the command line wrong
+		code = exitUsage
+	}
+	fmt.Fprintln(stderr, "reprise:", err)
+	if code == exitUsage && !p.began {
+		fmt.Fprintln(stderr, `Run "reprise help" for the commands, "reprise help COMMAND" for one.`)
+	}
+	return code
+}
+
+// program is what all commands share.
+type program struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	// began is set when the command line was found right and a command runs.
+	began bool
+}
+
+func (p *program) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "reprise",
+		Short:         "Durable orchestrations on a cluster of equal nodes",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		PersistentPreRun: func(*cobra.Command, []string) {
+			p.began = true
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.AddCommand(
+		p.serverCommand(), p.upCommand(), p.demoCommand(),
+		p.startCommand(), p.waitCommand(), p.statusCommand(), p.historyCommand(), p.terminateCommand(), p.clusterCommand(),
+	)
+	return root
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reprise-run/reprise/client"
+	"github.com/reprise-run/reprise/history"
+)
+
+func (p *program) startCommand() *cobra.Command {
+	var t target
+	var id, input, version string
+	var wait bool
+	cmd := &cobra.Command{
+		Use:   "start NAME",
+		Short: "Start an orchestration; print its ID or, with --wait, its output",
+		Long: `Start the orchestration NAME and print the ID of its instance. With --wait, wait
+for the end and print the output as JSON, and nothing else.
+
+An ID may be used again once its instance has ended. A name that no node knows is
+accepted: the instance waits until a node that has it joins.`,
+		Args: cobra.ExactArgs(1),
+	}
+	t.flags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&id, "id", "", "`ID` of the instance; a random one if not given")
+	f.StringVar(&input, "input", "", "input as `JSON`, @file, or - for standard input")
+	f.StringVar(&version, "version", "", "version that the orchestrator is told")
+	f.BoolVar(&wait, "wait", false, "wait for the end and print the output")
+	cmd.RunE = t.asks(func(ctx context.Context, c *client.Client, args []string) error {
+		payload, err := readInput(input, f.Changed("input"), p.stdin)
+		if err != nil {
+			return err
+		}
+		if args[0] == "" {
+			return usage("the name of the orchestration is empty")
+		}
+		options := []client.StartOption{client.WithVersion(version)}
+		if f.Changed("id") {
+			if err := history.ValidateOrchestrationID(history.InstanceID(id)); err != nil {
+				return err
+			}
+			options = append(options, client.WithID(history.InstanceID(id)))
+		}
+		started, err := c.Start(ctx, args[0], payload, options...)
+		if err != nil {
+			return err
+		}
+		if !wait {
+			_, err := fmt.Fprintln(p.stdout, started)
+			return err
+		}
+		return p.printOutcome(ctx, c, started)
+	})
+	return cmd
+}
+
+// printOutcome waits for the end and prints the output; an end other than
+// completion is an error.
+func (p *program) printOutcome(ctx context.Context, c *client.Client, id history.InstanceID) error {
+	in, err := c.Wait(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := c.Outcome(in); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s\n", asJSON(in.Output))
+	return err
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reprise-run/reprise/client"
+	"github.com/reprise-run/reprise/history"
+)
+
+func (p *program) statusCommand() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "status ID",
+		Short: "Show an instance and what it waits for",
+		Args:  oneID,
+	}
+	t.flags(cmd)
+	cmd.RunE = t.asks(func(ctx context.Context, c *client.Client, args []string) error {
+		in, err := c.Status(ctx, history.InstanceID(args[0]))
+		if err != nil {
+			return err
+		}
+		if t.output == "json" {
+			return p.printJSON(statusJSON(in))
+		}
+		return p.printStatus(in)
+	})
+	return cmd
+}
+
+// instanceJSON has the field names of Durable Functions' status where that has
+// one.
+type instanceJSON struct {
+	Name               string            `json:"name"`
+	InstanceID         string            `json:"instanceId"`
+	ExecutionID        string            `json:"executionId"`
+	Version            string            `json:"version,omitempty"`
+	RuntimeStatus      string            `json:"runtimeStatus"`
+	Input              json.RawMessage   `json:"input"`
+	CustomStatus       json.RawMessage   `json:"customStatus"`
+	Output             json.RawMessage   `json:"output"`
+	Failure            *failureJSON      `json:"failure,omitempty"`
+	CreatedTime        time.Time         `json:"createdTime"`
+	LastUpdatedTime    time.Time         `json:"lastUpdatedTime"`
+	CompletedTime      *time.Time        `json:"completedTime,omitempty"`
+	ScheduledStartTime *time.Time        `json:"scheduledStartTime,omitempty"`
+	Tags               map[string]string `json:"tags,omitempty"`
+	HistoryEvents      int64             `json:"historyEvents"`
+	Waiting            []string          `json:"waiting,omitempty"`
+	Parked             string            `json:"parked,omitempty"`
+}
+
+type failureJSON struct {
+	Type    string         `json:"type,omitempty"`
+	Code    string         `json:"code,omitempty"`
+	Message string         `json:"message"`
+	Stack   string         `json:"stack,omitempty"`
+	Inner   []*failureJSON `json:"inner,omitempty"`
+}
+
+func statusJSON(in client.Instance) instanceJSON {
+	return instanceJSON{
+		Name: in.Name, InstanceID: string(in.ID), ExecutionID: string(in.Execution), Version: in.Version,
+		RuntimeStatus: in.Status.String(),
+		Input:         asJSON(in.Input), CustomStatus: asJSON(in.CustomStatus), Output: asJSON(in.Output),
+		Failure:     toFailureJSON(in.Failure),
+		CreatedTime: in.Created, LastUpdatedTime: in.Updated,
+		CompletedTime: timeJSON(in.Completed), ScheduledStartTime: timeJSON(in.ScheduledStart),
+		Tags: in.Tags, HistoryEvents: in.HistoryEvents, Waiting: in.Waiting, Parked: in.Parked,
+	}
+}
+
+func timeJSON(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func toFailureJSON(f *history.Failure) *failureJSON {
+	if f == nil {
+		return nil
+	}
+	out := &failureJSON{Type: f.Type, Code: f.Code, Message: f.Message, Stack: f.Stack}
+	for _, inner := range f.Inner {
+		out.Inner = append(out.Inner, toFailureJSON(inner))
+	}
+	return out
+}
+
+// shownBytes is how much of a payload a table shows.
+const shownBytes = 200
+
+func shown(p history.Payload) string {
+	if len(p) == 0 {
+		return "-"
+	}
+	text := strings.Join(strings.Fields(strings.ToValidUTF8(string(p), "\ufffd")), " ")
+	if len(text) > shownBytes {
+		return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(text[:shownBytes], ""), len(p))
+	}
+	return text
+}
+
+func shownTime(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format("2006-01-02 15:04:05.000")
+}
+
+func (p *program) printStatus(in client.Instance) error {
+	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
+	row("ID", "%s", in.ID)
+	row("Name", "%s", in.Name)
+	if in.Version != "" {
+		row("Version", "%s", in.Version)
+	}
+	row("Status", "%v", in.Status)
+	row("Execution", "%s", in.Execution)
+	row("Created", "%s", shownTime(in.Created))
+	row("Updated", "%s", shownTime(in.Updated))
+	if !in.ScheduledStart.IsZero() {
+		row("Starts", "%s", shownTime(in.ScheduledStart))
+	}
+	if !in.Completed.IsZero() {
+		row("Completed", "%s", shownTime(in.Completed))
+	}
+	row("Events", "%d", in.HistoryEvents)
+	row("Input", "%s", shown(in.Input))
+	if in.CustomStatus != nil {
+		row("Custom status", "%s", shown(in.CustomStatus))
+	}
+	if in.Output != nil {
+		row("Output", "%s", shown(in.Output))
+	}
+	if in.Failure != nil {
+		row("Failure", "%s", in.Failure.Message)
+	}
+	for _, tag := range slices.Sorted(maps.Keys(in.Tags)) {
+		row("Tag", "%s=%s", tag, in.Tags[tag])
+	}
+	if in.Parked != "" {
+		row("Parked", "%s", in.Parked)
+	}
+	for _, waiting := range in.Waiting {
+		row("Waits for", "%s", waiting)
+	}
+	return w.Flush()
+}
+
+func (p *program) printJSON(v any) error {
+	encoder := json.NewEncoder(p.stdout)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
