@@ -1,0 +1,152 @@
+package reprise_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/reprise-run/reprise"
+	"github.com/reprise-run/reprise/engine"
+	"github.com/reprise-run/reprise/history"
+)
+
+var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// run plays a cluster for one orchestration: it runs activities at once, one
+// after the other, lets timers fire in virtual time, and rebuilds the execution
+// from its history before every episode where rebuild is set.
+type run struct {
+	registry *reprise.Registry
+	rebuild  bool
+	// hold keeps activities of these names from running.
+	hold map[string]bool
+
+	recorded []history.Event
+	status   history.Payload
+	end      *history.ExecutionCompleted
+}
+
+func (r *run) start(t testing.TB, name string, input string) *history.ExecutionCompleted {
+	t.Helper()
+	program, ok := r.registry.Orchestrator(name)
+	if err := r.registry.Err(); err != nil || !ok {
+		t.Fatalf("%s: bound %v, %v", name, ok, err)
+	}
+	load := func() *engine.Execution {
+		return engine.New(program, engine.Identity{Hub: "default", Instance: "instance"})
+	}
+	x := load()
+	defer func() { unload(x) }()
+	now := began
+	var ready []history.Event
+	timers := map[int32]time.Time{}
+	arrived := []history.Body{&history.ExecutionStarted{Name: name, ExecutionID: "00ff", Input: history.Payload(input)}}
+	for r.end == nil {
+		events := []history.Event{{ID: history.NoID, Time: now, Body: history.OrchestratorStarted{}}}
+		for _, b := range arrived {
+			events = append(events, history.Event{ID: history.NoID, Time: now, Body: b})
+		}
+		if r.rebuild {
+			unload(x)
+			x = load()
+			if err := x.Replay(r.recorded); err != nil {
+				t.Fatal(err)
+			}
+		}
+		episode, err := x.Run(events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.recorded = append(append(r.recorded, events...), episode.Decided...)
+		r.status, r.end = episode.CustomStatus, episode.Completion()
+		for _, e := range episode.Decided {
+			switch b := e.Body.(type) {
+			case *history.TaskScheduled:
+				if !r.hold[b.Name] {
+					ready = append(ready, e)
+				}
+			case *history.TimerCreated:
+				timers[e.ID] = b.FireAt
+			case *history.TimerCanceled:
+				delete(timers, b.TimerID)
+			}
+		}
+		switch {
+		case r.end != nil:
+		case len(ready) > 0:
+			arrived = []history.Body{r.attempt(t, ready[0])}
+			ready = ready[1:]
+		case len(timers) > 0:
+			first := int32(-1)
+			for id, at := range timers {
+				if first < 0 || at.Before(timers[first]) || at.Equal(timers[first]) && id < first {
+					first = id
+				}
+			}
+			now = timers[first]
+			delete(timers, first)
+			arrived = []history.Body{&history.TimerFired{TimerID: first, FireAt: now}}
+		default:
+			t.Fatalf("%s waits for nothing; its history:\n%s", name, r.history())
+		}
+	}
+	return r.end
+}
+
+func (r *run) attempt(t testing.TB, e history.Event) history.Body {
+	task := e.Body.(*history.TaskScheduled)
+	fn, ok := r.registry.Activity(task.Name)
+	if !ok {
+		t.Fatalf("activity %s is not bound", task.Name)
+	}
+	attempts := 1
+	if task.Retry != nil {
+		attempts = task.Retry.MaxAttempts
+	}
+	for n := 1; ; n++ {
+		ctx := reprise.ContextWithAttempt(context.Background(), reprise.AttemptInfo{Key: fmt.Sprint("key ", e.ID), Fence: reprise.Fence{Epoch: 1, N: uint64(n)}, Number: n})
+		result, failure := fn(ctx, task.Input)
+		switch {
+		case failure == nil:
+			return &history.TaskCompleted{TaskID: e.ID, Result: result}
+		case n == attempts || failure.NonRetriable:
+			return &history.TaskFailed{TaskID: e.ID, Failure: failure}
+		}
+	}
+}
+
+func (r *run) history() (text string) {
+	for _, e := range r.recorded {
+		text += fmt.Sprintf("%v %s\n", e.Time.Sub(began), history.Describe(e))
+	}
+	return text
+}
+
+// unload closes the execution on a goroutine that may end by it.
+func unload(x *engine.Execution) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		x.Close()
+	}()
+	<-done
+}
+
+// both runs the orchestration kept and rebuilt before every episode; the
+// histories must be the same.
+func both(t *testing.T, registry func() *reprise.Registry, name, input string, hold ...string) *run {
+	t.Helper()
+	held := map[string]bool{}
+	for _, h := range hold {
+		held[h] = true
+	}
+	kept := &run{registry: registry(), hold: held}
+	kept.start(t, name, input)
+	rebuilt := &run{registry: registry(), hold: held, rebuild: true}
+	rebuilt.start(t, name, input)
+	if kept.history() != rebuilt.history() {
+		t.Errorf("kept:\n%s\nrebuilt:\n%s", kept.history(), rebuilt.history())
+	}
+	return rebuilt
+}
