@@ -13,6 +13,20 @@ import (
 
 var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// failer is what the player needs of a test.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// exampleFailure fails an example.
+type exampleFailure struct{}
+
+func (exampleFailure) Helper()                           {}
+func (exampleFailure) Fatal(args ...any)                 { panic(fmt.Sprint(args...)) }
+func (exampleFailure) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
 // run plays a cluster for one orchestration: it runs activities at once, one
 // after the other, lets timers fire in virtual time, and rebuilds the execution
 // from its history before every episode where rebuild is set.
@@ -27,7 +41,7 @@ type run struct {
 	end      *history.ExecutionCompleted
 }
 
-func (r *run) start(t testing.TB, name string, input string) *history.ExecutionCompleted {
+func (r *run) start(t failer, name string, input string) *history.ExecutionCompleted {
 	t.Helper()
 	program, ok := r.registry.Orchestrator(name)
 	if err := r.registry.Err(); err != nil || !ok {
@@ -94,7 +108,7 @@ func (r *run) start(t testing.TB, name string, input string) *history.ExecutionC
 	return r.end
 }
 
-func (r *run) attempt(t testing.TB, e history.Event) history.Body {
+func (r *run) attempt(t failer, e history.Event) history.Body {
 	task := e.Body.(*history.TaskScheduled)
 	fn, ok := r.registry.Activity(task.Name)
 	if !ok {
