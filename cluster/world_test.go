@@ -1,0 +1,285 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/reprise-run/reprise"
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/internal/peer"
+	"github.com/reprise-run/reprise/partition/leader"
+)
+
+var (
+	work  = reprise.NewActivity[int, string]("work")
+	fan   = reprise.NewOrchestration[int, []string]("fan")
+	chain = reprise.NewOrchestration[int, int]("chain")
+	rare  = reprise.NewOrchestration[int, int]("rare")
+)
+
+// testWorld is a cluster in one process and one bubble.
+type testWorld struct {
+	t       *testing.T
+	network *peer.Memory
+	members *testMembers
+	disks   map[string]*vfs.MemFS
+	nodes   map[string]*Node
+	fatal   map[string]error
+
+	mu   sync.Mutex // guards runs
+	runs map[string]int
+}
+
+// bubble runs a test with a world.
+func bubble(t *testing.T, f func(t *testing.T, w *testWorld)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &testWorld{
+			t: t, network: peer.NewMemory(1), members: &testMembers{views: make(map[peer.NodeID]*testView)},
+			disks: make(map[string]*vfs.MemFS), nodes: make(map[string]*Node),
+			fatal: make(map[string]error), runs: make(map[string]int),
+		}
+		defer func() {
+			for name := range w.nodes {
+				w.crash(name)
+			}
+		}()
+		f(t, w)
+	})
+}
+
+// registry binds the functions that all nodes have; extra ones are bound by name.
+func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
+	r := reprise.NewRegistry(reprise.WithLogger(slog.New(slog.DiscardHandler)))
+	reprise.Bind(r, work, func(ctx context.Context, n int) (string, error) {
+		w.mu.Lock()
+		w.runs[node]++
+		w.mu.Unlock()
+		select {
+		case <-time.After(time.Duration(n) * time.Millisecond):
+			return node, nil
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	})
+	reprise.Bind(r, fan, func(o *reprise.Orchestration, n int) ([]string, error) {
+		var futures []reprise.Future[string]
+		for range n {
+			futures = append(futures, work.Start(o, 100))
+		}
+		var nodes []string
+		for _, f := range futures {
+			node, err := f.Await(o)
+			if err != nil {
+				return nil, err
+			}
+			nodes = append(nodes, node)
+		}
+		return nodes, nil
+	})
+	reprise.Bind(r, chain, func(o *reprise.Orchestration, n int) (int, error) {
+		for range n {
+			if _, err := work.Call(o, 1); err != nil {
+				return 0, err
+			}
+		}
+		return n, nil
+	})
+	if slices.Contains(extra, "rare") {
+		reprise.Bind(r, rare, func(o *reprise.Orchestration, n int) (int, error) {
+			_, err := work.Call(o, 1)
+			return n + 1, err
+		})
+	}
+	return r
+}
+
+// start starts a node on its disk, which is made if it has none.
+func (w *testWorld) start(name string, expect int, extra ...string) *Node {
+	w.t.Helper()
+	n, err := w.tryStart(name, expect, extra...)
+	if err != nil {
+		w.t.Fatalf("start %s: %v", name, err)
+	}
+	return n
+}
+
+func (w *testWorld) tryStart(name string, expect int, extra ...string) (*Node, error) {
+	if w.disks[name] == nil {
+		w.disks[name] = vfs.NewMem()
+	}
+	logger := slog.New(slog.DiscardHandler)
+	if os.Getenv("CLUSTER_LOG") != "" {
+		logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	n, err := Start(w.t.Context(), Config{
+		Name: name, DataDir: "/data", APIAddr: name + ":1", BootstrapExpect: expect, Partitions: 4,
+		FS: w.disks[name], Network: w.network.Node(peer.NodeID(name)), Members: w.members.node(), Logger: logger,
+		OnFatal: func(err error) { w.fatal[name] = err },
+	}, w.registry(name, extra...))
+	if err == nil {
+		w.nodes[name] = n
+	}
+	return n, err
+}
+
+// crash ends a node without a word. Its disk keeps what was written.
+func (w *testWorld) crash(name string) {
+	n := w.nodes[name]
+	delete(w.nodes, name)
+	w.network.Crash(peer.NodeID(name))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := n.Stop(ctx); err != nil {
+		w.t.Errorf("crash %s: %v", name, err)
+	}
+}
+
+// ready waits until all partitions have leaders.
+func (w *testWorld) ready() {
+	w.t.Helper()
+	for name, n := range w.nodes {
+		if err := n.Ready(w.within(time.Minute)); err != nil {
+			w.t.Fatalf("%s is not ready: %v", name, err)
+		}
+	}
+}
+
+// within is a context that ends after d of the bubble's time.
+func (w *testWorld) within(d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(w.t.Context(), d)
+	w.t.Cleanup(cancel)
+	return ctx
+}
+
+// eventually waits until ok is true of the cluster as a node describes it.
+func (w *testWorld) eventually(n *Node, what string, ok func(Description) bool) Description {
+	w.t.Helper()
+	var d Description
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		var err error
+		if d, err = n.Describe(w.t.Context()); err == nil && ok(d) {
+			return d
+		}
+	}
+	w.t.Fatalf("%s does not become true: %s", what, mustJSON(d))
+	return d
+}
+
+func startOf(name, id string, input any) leader.StartRequest {
+	b, err := json.Marshal(input)
+	if err != nil {
+		panic(err)
+	}
+	return leader.StartRequest{
+		Instance: leader.InstanceRef{Hub: "default", ID: history.InstanceID(id)}, Execution: history.ExecutionID(fmt.Sprintf("%032x", id)[:32]),
+		Name: name, Input: b, Identity: leader.RequestIdentity{ID: "start " + id, Sent: time.Now()},
+	}
+}
+
+// run starts an orchestration by way of one node and waits by way of another.
+func (w *testWorld) run(by, wait *Node, req leader.StartRequest) leader.Instance {
+	w.t.Helper()
+	if _, err := by.StartInstance(w.within(time.Minute), req); err != nil {
+		w.t.Fatalf("start %s: %v", req.Instance.ID, err)
+	}
+	i, err := wait.Wait(w.within(5*time.Minute), leader.WaitRequest{Instance: req.Instance, Ended: true, Payloads: true})
+	if err != nil {
+		w.t.Fatalf("wait for %s: %v", req.Instance.ID, err)
+	}
+	if i.Status != history.Completed {
+		w.t.Fatalf("%s is %v: %+v", req.Instance.ID, i.Status, i.Failure)
+	}
+	return i
+}
+
+// testMembers is a membership that knows everything at once, except deaths.
+type testMembers struct {
+	mu    sync.Mutex
+	views map[peer.NodeID]*testView
+}
+
+type testView struct {
+	hub     *testMembers
+	self    Member
+	changed func()
+}
+
+const testDeathDelay = 1400 * time.Millisecond
+
+func (m *testMembers) node() *testView { return &testView{hub: m} }
+
+func (v *testView) Start(_ context.Context, self Member, _ []string, changed func()) error {
+	v.hub.mu.Lock()
+	defer v.hub.mu.Unlock()
+	for _, other := range v.hub.views {
+		if self.Cluster != "" && other.self.Cluster != "" && self.Cluster != other.self.Cluster {
+			return ErrOtherCluster
+		}
+	}
+	v.self, v.changed = self, changed
+	v.hub.views[self.Name] = v
+	v.hub.tell()
+	return nil
+}
+
+// tell wakes everybody. Call with mu held.
+func (m *testMembers) tell() {
+	for _, v := range m.views {
+		v.changed()
+	}
+}
+
+func (v *testView) Members() []Member {
+	v.hub.mu.Lock()
+	defer v.hub.mu.Unlock()
+	var all []Member
+	for _, other := range v.hub.views {
+		all = append(all, other.self)
+	}
+	return all
+}
+
+func (v *testView) Update(self Member) {
+	v.hub.mu.Lock()
+	defer v.hub.mu.Unlock()
+	if v.hub.views[self.Name] != v || v.self == self {
+		return
+	}
+	v.self = self
+	v.hub.tell()
+}
+
+func (v *testView) Leave(context.Context) error {
+	v.hub.mu.Lock()
+	defer v.hub.mu.Unlock()
+	v.leave()
+	return nil
+}
+
+func (v *testView) leave() {
+	if v.hub.views[v.self.Name] == v {
+		delete(v.hub.views, v.self.Name)
+		v.hub.tell()
+	}
+}
+
+// Close is a death: the others notice it late.
+func (v *testView) Close() error {
+	time.AfterFunc(testDeathDelay, func() {
+		v.hub.mu.Lock()
+		defer v.hub.mu.Unlock()
+		v.leave()
+	})
+	return nil
+}
