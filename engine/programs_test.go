@@ -158,6 +158,12 @@ var programs = map[string]func(c code) (string, *history.Failure){
 		}()
 		return c.call("a"), nil
 	},
+	"compensates": func(c code) (string, *history.Failure) { // a durable wait while it panics
+		defer c.say("outer deferred")
+		defer func() { c.say("undone: %s", c.call("undo")) }()
+		c.call("a")
+		panic("boom")
+	},
 	"defer-panics": func(c code) (string, *history.Failure) {
 		defer c.say("outer deferred")
 		defer func() { panic("in a deferred function") }()
