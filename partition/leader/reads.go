@@ -59,8 +59,11 @@ func (c *core) confirm(ctx context.Context) error {
 	stop := context.AfterFunc(c.ctx, cancel)
 	defer stop()
 	err := c.cfg.Log.Confirm(ctx)
-	if c.ctx.Err() != nil {
+	switch {
+	case c.ctx.Err() != nil:
 		return ErrNotLeading
+	case err != nil && ctx.Err() == nil:
+		return fmt.Errorf("%w: %w", ErrNotLeading, err)
 	}
 	return err
 }
