@@ -20,7 +20,7 @@ type fakeLog struct {
 	db       *pebble.DB
 	epoch    uint64
 	advanced chan struct{}
-	note     func(format string, args ...any)
+	note     func(format string, args ...any) // nil: nobody listens
 
 	mu       sync.Mutex
 	entries  [][]byte // proposed and not applied
@@ -34,9 +34,9 @@ type fakeLog struct {
 	left int
 }
 
-func openState(t *testing.T) *pebble.DB {
+func openState(t testing.TB) *pebble.DB {
 	t.Helper()
-	db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem(), FormatMajorVersion: pebble.FormatNewest, DisableWAL: true, Logger: quiet{}})
+	db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem(), DisableWAL: true, Logger: quiet{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func (quiet) Errorf(string, ...any)        {}
 func (quiet) Fatalf(f string, args ...any) { panic(fmt.Sprintf(f, args...)) }
 
 func newFakeLog(db *pebble.DB, epoch uint64) *fakeLog {
-	return &fakeLog{db: db, epoch: epoch, advanced: make(chan struct{}, 1), left: -1, note: func(string, ...any) {}}
+	return &fakeLog{db: db, epoch: epoch, advanced: make(chan struct{}, 1), left: -1}
 }
 
 func (l *fakeLog) Epoch() uint64             { return l.epoch }
@@ -77,7 +77,9 @@ func (l *fakeLog) Propose(batch []byte) (uint64, error) {
 	}
 	l.proposed++
 	l.entries = append(l.entries, batch)
-	l.note("entry %d.%d%s", l.epoch, l.proposed, describeBatch(batch))
+	if l.note != nil {
+		l.note("entry %d.%d%s", l.epoch, l.proposed, describeBatch(batch))
+	}
 	if !l.held {
 		l.applyLocked(len(l.entries))
 	}
@@ -112,7 +114,9 @@ func (l *fakeLog) applyLocked(n int) {
 		}
 		l.entries = l.entries[1:]
 		l.applied++
-		l.note("applied %d.%d", l.epoch, l.applied)
+		if l.note != nil {
+			l.note("applied %d.%d", l.epoch, l.applied)
+		}
 	}
 	if l.left == 0 {
 		l.held = true

@@ -87,9 +87,6 @@ func (s *story) note(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	text := fmt.Sprintf(format, args...)
-	if s.short && (strings.HasPrefix(text, "entry ") || strings.HasPrefix(text, "applied ")) {
-		return
-	}
 	if strings.HasPrefix(text, "episode ") {
 		s.ran = append(s.ran, text)
 		return
@@ -121,7 +118,9 @@ func (s *story) take() string {
 func (s *story) lead() {
 	s.epoch++
 	s.log = newFakeLog(s.db, s.epoch)
-	s.log.note = s.note
+	if !s.short {
+		s.log.note = s.note
+	}
 	s.leader = New(Config{
 		Partition: 7, Log: s.log, Executor: s.executor, Dispatcher: s.nodes,
 		Clock: func() time.Time { return time.Now().Add(s.skew) }, Limits: s.limits,

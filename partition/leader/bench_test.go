@@ -1,0 +1,82 @@
+package leader
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/reprise-run/reprise/history"
+)
+
+// instantExecutor runs "seq:5" without a replay.
+type instantExecutor struct{}
+
+func (instantExecutor) Forget(ExecutionKey)        {}
+func (instantExecutor) ForgetReign(uint32, uint64) {}
+func (instantExecutor) Episode(_ context.Context, req EpisodeRequest) (history.Episode, error) {
+	var body history.Body = &history.TaskScheduled{Name: "step", Input: history.Payload(`{"some":"input of about a hundred bytes, as the workloads have it, in JSON as always"}`)}
+	if req.Episodes == 5 {
+		body = &history.ExecutionCompleted{Status: history.Completed, Result: history.Payload("done")}
+	}
+	return history.Episode{Decided: []history.Event{{ID: int32(req.Episodes), Body: body}}}, nil
+}
+
+// instantNodes complete every activity at once.
+type instantNodes struct{ leader *Leader }
+
+func (n *instantNodes) Dispatch(task ActivityTask) bool {
+	n.leader.Complete(ActivityResult{Attempt: task.Attempt, Result: history.Payload(`{"some":"result of about a hundred bytes, as the workloads have it"}`)}, func(error) {})
+	return true
+}
+func (n *instantNodes) Cancel(AttemptID) {}
+func (n *instantNodes) Survey(context.Context, uint32, uint64) []AttemptID {
+	return nil
+}
+
+// BenchmarkTurns runs orchestrations of five activities in sequence (six turns)
+// through a leader whose log commits at once.
+func BenchmarkTurns(b *testing.B) {
+	log := newFakeLog(openState(b), 1)
+	nodes := &instantNodes{}
+	l := New(Config{Partition: 7, Log: log, Executor: instantExecutor{}, Dispatcher: nodes})
+	nodes.leader = l
+	ctx, cancel := context.WithCancel(b.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(ctx) }()
+	var next atomic.Int64
+	var callers sync.WaitGroup
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range 64 {
+		callers.Go(func() {
+			for {
+				n := next.Add(1)
+				if n > int64(b.N) {
+					return
+				}
+				at := ref(fmt.Sprint("instance-", n))
+				if _, err := l.Start(ctx, StartRequest{Instance: at, Name: "seq", Execution: "0123456789abcdef0123456789abcdef"}); err != nil {
+					b.Error(err)
+					return
+				}
+				if _, err := l.Wait(ctx, WaitRequest{Instance: at, Ended: true, Payloads: true}); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	callers.Wait()
+	b.StopTimer()
+	s := l.Stats()
+	b.ReportMetric(float64(s.Turns)/b.Elapsed().Seconds(), "turns/s")
+	b.ReportMetric(float64(s.Turns)/float64(s.Entries), "turns/entry")
+	b.ReportMetric(float64(s.EntryBytes)/float64(b.N), "bytes/op")
+	cancel()
+	<-ended
+	if err := log.db.Close(); err != nil {
+		b.Error(err)
+	}
+}

@@ -1,0 +1,217 @@
+package partition
+
+import (
+	"bytes"
+	"encoding/hex"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/reprise-run/reprise/history"
+)
+
+// at is a time some seconds after the beginning of 2026.
+func at(seconds float64) time.Time {
+	return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(seconds * float64(time.Second)))
+}
+
+var (
+	anAddress = NewAddress(7, "default", "order-1")
+	policy    = &history.RetryPolicy{MaxAttempts: 4, First: time.Second, Backoff: 2, MaxInterval: 3 * time.Second, Total: time.Minute, NonRetryable: []string{"fatal"}}
+)
+
+// stored are rows of every table, for the golden file.
+func stored() map[string][2][]byte {
+	record := &Record{
+		Execution: "0123456789abcdef0123456789abcdef", Name: "order.fulfil", Version: "2", Status: history.Running,
+		Created: at(0), Updated: at(5), Completed: at(9), ScheduledStart: at(-1), Episodes: 3, Events: 9, LastID: 4,
+		Activities: 2, Timers: 1, Stored: 1, NextMail: 300, Ready: true, StartArmed: true,
+		Parked:       Parked{Why: Nondeterministic, Name: "order.fulfil", Version: "2", Reason: "a diff"},
+		CustomStatus: math.MaxUint64, Tags: map[string]string{"b": "2", "a": "1"}, TraceParent: "00-1-2-01",
+	}
+	activity := &Activity{Execution: record.Execution, Name: "card.charge", Version: "1", Episode: 2, Attempt: 3,
+		First: at(1), NextAttempt: at(4), LastFailure: "error: no", Retry: policy, FailedEpoch: 70000, FailedN: 12}
+	s := newMapStore()
+	SetAnswer(s, anAddress, "request-1", at(3), Answer{Code: 1, Execution: record.Execution, Started: true})
+	var answerKey, answer []byte
+	for k, v := range s.rows {
+		answerKey, answer = []byte(k), v
+	}
+	timer := Timer{Due: at(4), Address: anAddress, Kind: RetryTimer, ID: 3}
+	return map[string][2][]byte{
+		"meta":       {MetaKey(7), Meta{Clock: at(1.5)}.Encode()},
+		"record":     {anAddress.RecordKey(), record.Encode()},
+		"activity":   {anAddress.ActivityKey(3), activity.Encode()},
+		"history":    {pieceKey(anAddress.historyKey(record.Execution, 258), 1), pieceValue(2, []byte("data"))},
+		"inbox":      {pieceKey(anAddress.inboxKey(259), 0), pieceValue(1, []byte("data"))},
+		"timer-of":   {anAddress.timerOfKey(3), encodeDue(at(4))},
+		"timer":      {timer.Key(), timerValue},
+		"ready":      {anAddress.readyKey(), readyValue},
+		"parked":     {anAddress.parkedKey(record.Parked), readyValue},
+		"answer":     {answerKey, answer},
+		"custom":     {pieceKey(anAddress.customStatusKey(), 0), pieceValue(1, []byte(`"busy"`))},
+		"unfinished": {unfinishedKey(7, anAddress.inboxKey(259)), []byte{1, 0}},
+	}
+}
+
+// TestGolden pins the stored form of every row: yesterday's disk opens tomorrow.
+func TestGolden(t *testing.T) {
+	rows := stored()
+	told := map[string]bool{}
+	datadriven.RunTest(t, "testdata/golden.txt", func(t *testing.T, d *datadriven.TestData) string {
+		row, ok := rows[d.CmdArgs[0].Key]
+		if !ok {
+			d.Fatalf(t, "no row %q", d.CmdArgs[0].Key)
+		}
+		told[d.CmdArgs[0].Key] = true
+		value := row[1]
+		if name := d.CmdArgs[0].Key; name == "history" || name == "inbox" {
+			value = nil // its data are not events here
+		}
+		return hex.EncodeToString(row[0]) + "\n" + hex.EncodeToString(row[1]) + "\n" + Describe(row[0], value) + "\n"
+	})
+	for name := range rows {
+		if !told[name] {
+			t.Errorf("testdata/golden.txt lacks %s", name)
+		}
+	}
+}
+
+func TestKeysReadBack(t *testing.T) {
+	for _, timer := range []Timer{
+		{at(4), anAddress, RetryTimer, 3},
+		{at(0), NewAddress(1<<31, "h", "ü"), UserTimer, 0},
+		{fromNanos(-5), anAddress, StartTimer, 1 << 30},
+	} {
+		if got, err := ParseTimer(timer.Key()); err != nil || got != timer {
+			t.Errorf("%+v reads back as %+v, %v", timer, got, err)
+		}
+	}
+	p := Parked{Why: Unbound, Name: "a name", Version: "3"}
+	if a, got, err := ParseParkedKey(anAddress.parkedKey(p)); err != nil || a != anAddress || got != p {
+		t.Errorf("parked key reads back as %v %v %v", a, got, err)
+	}
+	if a, id, err := ParseActivityKey(anAddress.ActivityKey(9)); err != nil || a != anAddress || id != 9 {
+		t.Errorf("activity key reads back as %v %d %v", a, id, err)
+	}
+}
+
+func TestTimersSortByTime(t *testing.T) {
+	times := []time.Time{time.Unix(-100, 0), time.Unix(-1, 0), time.Unix(0, 1), at(0), at(0.000000001), at(1e9), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}
+	var last []byte
+	for _, due := range times {
+		key := Timer{Due: due, Address: anAddress, Kind: UserTimer}.Key()
+		if bytes.Compare(last, key) >= 0 {
+			t.Errorf("the key of %s does not sort behind the one before", due)
+		}
+		last = key
+	}
+}
+
+func TestClock(t *testing.T) {
+	c := NewClock(at(100))
+	steps := []struct {
+		wall    float64
+		elapsed time.Duration
+		want    float64
+	}{
+		{90, time.Second, 100.5},     // behind: half speed
+		{91, time.Second, 101},       // still
+		{91, -time.Second, 101},      // never backward
+		{50, 0, 101},                 // a jump back
+		{101, time.Second, 101},      // met
+		{102, time.Second, 102},      // goes with the wall clock
+		{3702, time.Second, 3702},    // a jump ahead
+		{102, 2 * time.Second, 3703}, // and back
+	}
+	for i, s := range steps {
+		if got := c.Advance(at(s.wall), s.elapsed); !got.Equal(at(s.want)) {
+			t.Errorf("step %d: wall %v makes %s, want %s", i, s.wall, got, at(s.want))
+		}
+	}
+}
+
+func TestFailed(t *testing.T) {
+	plain := &history.Failure{Message: "no"}
+	tests := []struct {
+		what    string
+		policy  *history.RetryPolicy
+		attempt int
+		now     float64
+		failure *history.Failure
+		wait    float64 // negative: for good
+	}{
+		{"no policy", nil, 1, 1, plain, -1},
+		{"first", policy, 1, 1, plain, 1},
+		{"second", policy, 2, 1, plain, 2},
+		{"longest interval", policy, 3, 1, plain, 3},
+		{"no attempt left", policy, 4, 1, plain, -1},
+		{"code", policy, 1, 1, &history.Failure{Code: "fatal"}, -1},
+		{"other code", policy, 1, 1, &history.Failure{Code: "x"}, 1},
+		{"says so", policy, 1, 1, &history.Failure{NonRetriable: true}, -1},
+		{"no code is no code", &history.RetryPolicy{MaxAttempts: 2, First: time.Second, NonRetryable: []string{""}}, 1, 1, plain, 1},
+		{"total", policy, 1, 59.5, plain, -1},
+		{"just within the total", policy, 1, 59, plain, 1},
+		{"huge backoff", &history.RetryPolicy{MaxAttempts: 999, First: time.Second, Backoff: 1e300}, 99, 1, plain, float64(math.MaxInt64/4) / 1e9},
+		{"backoff below one", &history.RetryPolicy{MaxAttempts: 9, First: time.Second, Backoff: 0.1}, 5, 1, plain, 1},
+	}
+	for _, test := range tests {
+		a := &Activity{Attempt: test.attempt, First: at(0), Retry: test.policy}
+		next, again := a.Failed(at(test.now), test.failure)
+		if again != (test.wait >= 0) {
+			t.Errorf("%s: again is %t", test.what, again)
+		} else if got := next.Sub(at(test.now)).Seconds(); again && math.Abs(got-test.wait) > 1 {
+			t.Errorf("%s: waits %v s, want %v", test.what, got, test.wait)
+		} else if again && test.wait < 1000 && got != test.wait {
+			t.Errorf("%s: waits %v s, want %v", test.what, got, test.wait)
+		}
+	}
+}
+
+func TestBriefIsShortAndValid(t *testing.T) {
+	text := Brief(&history.Failure{Type: "T", Message: strings.Repeat("ü", 500)})
+	if len(text) > 210 || !strings.HasSuffix(text, "ü…") {
+		t.Errorf("%d bytes: %s", len(text), text)
+	}
+}
+
+func FuzzRecord(f *testing.F) {
+	for _, row := range stored() {
+		f.Add(row[1])
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if r, err := DecodeRecord(data); err == nil {
+			again, err := DecodeRecord(r.Encode())
+			if err != nil || !reflect.DeepEqual(r, again) {
+				t.Errorf("%+v reads back as %+v, %v", r, again, err)
+			}
+		}
+		if a, err := DecodeActivity(data); err == nil {
+			again, err := DecodeActivity(a.Encode())
+			if err != nil || !sameActivity(a, again) {
+				t.Errorf("%+v reads back as %+v, %v", a, again, err)
+			}
+		}
+	})
+}
+
+// sameActivity compares by stored form: a NaN is not equal to itself.
+func sameActivity(a, b *Activity) bool { return bytes.Equal(a.Encode(), b.Encode()) }
+
+func FuzzKeys(f *testing.F) {
+	for _, row := range stored() {
+		f.Add(row[0])
+	}
+	f.Fuzz(func(t *testing.T, key []byte) {
+		_ = Describe(key, nil) // says so, and does not panic
+		if timer, err := ParseTimer(key); err == nil {
+			if again, err := ParseTimer(timer.Key()); err != nil || again != timer {
+				t.Errorf("%+v reads back as %+v, %v", timer, again, err)
+			}
+		}
+	})
+}
