@@ -355,3 +355,19 @@ func elsewhere(fn func()) {
 	}()
 	panic(<-panicked)
 }
+
+// A retry handler may give up the future that it decides about.
+func TestRetryWithCancels(t *testing.T) {
+	r := both(t, with(func(o *reprise.Orchestration, _ int) (any, error) {
+		var f reprise.Future[reprise.None]
+		f = fails.Start(o, "gone", reprise.RetryWith(func(reprise.RetryContext) (time.Duration, bool) {
+			f.Cancel(o)
+			return time.Minute, false
+		}))
+		_, err := f.Await(o)
+		return errors.Is(err, reprise.ErrCanceled), nil
+	}), "test", "1")
+	if got := output(t, r); got != "true" {
+		t.Errorf("%s\n%s", got, r.history())
+	}
+}

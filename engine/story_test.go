@@ -248,3 +248,37 @@ func TestReplayEndedByServer(t *testing.T) {
 	}
 	unload(x)
 }
+
+// Whatever deferred functions decide while they unwind leaves no trace in the
+// execution either.
+func TestUnwindingDecidesNothing(t *testing.T) {
+	s := &story{}
+	x := s.load("defers", s.print)
+	first, err := x.Run([]history.Event{
+		{ID: history.NoID, Time: began, Body: history.OrchestratorStarted{}},
+		{ID: history.NoID, Time: began, Body: &history.ExecutionStarted{Name: "defers"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	unload(x)
+	if len(x.decided) != len(first.Decided) || len(x.pending) != 1 || x.status != nil {
+		t.Errorf("decided %v, %d pending, status %q", x.decided, len(x.pending), x.status)
+	}
+}
+
+// The ID of a decision is a part of it.
+func TestOtherID(t *testing.T) {
+	s := &story{}
+	x := s.load("a", s.print)
+	defer unload(x)
+	err := x.Replay([]history.Event{
+		{ID: history.NoID, Time: began, Body: history.OrchestratorStarted{}},
+		{ID: history.NoID, Time: began, Body: &history.ExecutionStarted{Name: "a"}},
+		{ID: 5, Time: began, Body: &history.TaskScheduled{Name: "a"}},
+	})
+	var nondeterminism *history.NondeterminismError
+	if !errors.As(err, &nondeterminism) {
+		t.Errorf("replay: %v", err)
+	}
+}

@@ -290,3 +290,34 @@ func TestEpisodeErrors(t *testing.T) {
 		}
 	})
 }
+
+// What is forgotten while it runs is not kept afterwards.
+func TestForgetBusy(t *testing.T) {
+	for name, forget := range map[string]func(*Orchestrators, leader.ExecutionKey){
+		"one":   func(e *Orchestrators, key leader.ExecutionKey) { e.Forget(key) },
+		"reign": func(e *Orchestrators, key leader.ExecutionKey) { e.ForgetReign(key.Partition, key.Epoch) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				unwound, gate := 0, make(chan struct{})
+				e := NewOrchestrators(registry(&unwound, gate), quiet(Options{TurnLimit: time.Hour}))
+				i := newInstance("a", "blocked")
+				ended := make(chan error, 1)
+				go func() {
+					_, err := e.Episode(t.Context(), i.request(&history.ExecutionStarted{Name: "blocked", ExecutionID: "e", Input: history.Payload("3")}))
+					ended <- err
+				}()
+				synctest.Wait()
+				forget(e, i.key)
+				close(gate)
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+				synctest.Wait()
+				if n, _ := e.Kept(); n != 0 {
+					t.Errorf("%d kept", n)
+				}
+			})
+		})
+	}
+}
