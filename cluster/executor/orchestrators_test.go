@@ -321,3 +321,33 @@ func TestForgetBusy(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkSequence runs 100 activities in sequence through the executor.
+func BenchmarkSequence(b *testing.B) {
+	for name, kept := range map[string]int{"kept": 1, "replayed": -1} {
+		b.Run(name, func(b *testing.B) {
+			unwound := 0
+			e := NewOrchestrators(registry(&unwound, nil), quiet(Options{KeptExecutions: kept}))
+			for b.Loop() {
+				i := newInstance("a", "count")
+				body := history.Body(&history.ExecutionStarted{Name: "count", ExecutionID: "e", Input: history.Payload("100")})
+				for id := int32(0); ; id++ {
+					req := i.request(body)
+					episode, err := e.Episode(b.Context(), req)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if episode.Completion() != nil {
+						break
+					}
+					i.recorded = append(append(i.recorded, req.Arrived...), episode.Decided...)
+					i.episodes++
+					body = completed(id)
+				}
+			}
+			if err := e.Close(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
