@@ -18,7 +18,8 @@ type dispatcher struct {
 	mu       sync.Mutex // guards all below
 	targets  map[peer.NodeID]*target
 	attempts map[leader.AttemptID]*dispatched
-	starved  bool // somebody was told that there is no room
+	starved  bool                 // somebody was told that there is no room
+	audits   map[peer.NodeID]bool // those that run; true: once more
 }
 
 // target is a node that runs activities.
@@ -48,7 +49,7 @@ const fullPause = time.Second
 var _ leader.Dispatcher = (*dispatcher)(nil)
 
 func newDispatcher(n *Node) *dispatcher {
-	return &dispatcher{node: n, targets: make(map[peer.NodeID]*target), attempts: make(map[leader.AttemptID]*dispatched)}
+	return &dispatcher{node: n, targets: make(map[peer.NodeID]*target), attempts: make(map[leader.AttemptID]*dispatched), audits: make(map[peer.NodeID]bool)}
 }
 
 // Dispatch implements [leader.Dispatcher].

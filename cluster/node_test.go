@@ -45,7 +45,7 @@ func TestThreeNodesFoundACluster(t *testing.T) {
 		if _, err := a.StartInstance(w.within(time.Minute), req); err != nil {
 			t.Fatal(err)
 		}
-		req.Identity.ID = "another"
+		req.Identity.ID, req.Execution = "another", "00000000000000000000000000000001"
 		if _, err := b.StartInstance(w.within(time.Minute), req); !errors.Is(err, leader.ErrExists) {
 			t.Errorf("second start: %v", err)
 		}

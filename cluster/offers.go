@@ -31,6 +31,7 @@ const (
 	// until what it runs is given up.
 	lostPatience = 5 * time.Second
 	workRetry    = 50 * time.Millisecond
+	auditPause   = 100 * time.Millisecond
 )
 
 // runAnswer says what became of attempts, and how busy the node is.
@@ -151,8 +152,41 @@ func (n *Node) insist(to peer.NodeID, call func(context.Context) error) error {
 }
 
 // audit asks a node whose connection was lost, or that has a new process, which
-// attempts it still has; the others are lost.
+// attempts it still has; the others are lost. One audit of a node runs at a
+// time; a loss that is told meanwhile makes it run once more.
 func (d *dispatcher) audit(node peer.NodeID) {
+	if node == d.node.self {
+		return
+	}
+	d.mu.Lock()
+	if _, runs := d.audits[node]; runs {
+		d.audits[node] = true
+		d.mu.Unlock()
+		return
+	}
+	d.audits[node] = false
+	d.mu.Unlock()
+	for {
+		d.auditOnce(node)
+		timer := time.NewTimer(auditPause)
+		select {
+		case <-timer.C:
+		case <-d.node.ctx.Done():
+			timer.Stop()
+		}
+		d.mu.Lock()
+		again := d.audits[node] && d.node.ctx.Err() == nil
+		if !again {
+			delete(d.audits, node)
+			d.mu.Unlock()
+			return
+		}
+		d.audits[node] = false
+		d.mu.Unlock()
+	}
+}
+
+func (d *dispatcher) auditOnce(node peer.NodeID) {
 	d.mu.Lock()
 	var ids []leader.AttemptID
 	for id, a := range d.attempts {
@@ -161,7 +195,7 @@ func (d *dispatcher) audit(node peer.NodeID) {
 		}
 	}
 	d.mu.Unlock()
-	if len(ids) == 0 || node == d.node.self {
+	if len(ids) == 0 {
 		return
 	}
 	var gone []leader.AttemptID
