@@ -3,18 +3,20 @@ package raftlog
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"testing"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/reprise-run/reprise/internal/peer"
 )
+
+type nodeID = peer.NodeID
 
 // testCluster is a few hosts in one synctest bubble, on crashable disks and a
 // network in memory.
@@ -196,6 +198,19 @@ func (c *testCluster) eventually(what string, ok func() bool) {
 	c.t.Fatalf("not within two minutes: %s", what)
 }
 
+// eventuallyOr waits for a condition, or until a channel is closed.
+func (c *testCluster) eventuallyOr(stop <-chan struct{}, what string, ok func() bool) {
+	c.t.Helper()
+	c.eventually(what, func() bool {
+		select {
+		case <-stop:
+			return true
+		default:
+			return ok()
+		}
+	})
+}
+
 // put proposes writes until they are applied in one reign, and returns the leader.
 func (c *testCluster) put(g GroupID, keysAndValues ...string) *testNode {
 	c.t.Helper()
@@ -260,16 +275,16 @@ func (n *testNode) read(g GroupID, key string) string {
 	return string(v)
 }
 
-// contents prints all of a group's state, the record included.
-func (n *testNode) contents(g GroupID) string {
+// contents is a digest of all of a group's state, the record included.
+func (n *testNode) contents(g GroupID) uint64 {
 	it, err := n.host.state.NewIter(&pebble.IterOptions{LowerBound: groupStart(g), UpperBound: groupEnd(g)})
 	if err != nil {
 		n.c.t.Fatal(err)
 	}
 	defer it.Close()
-	s := ""
+	var b []byte
 	for ok := it.First(); ok; ok = it.Next() {
-		s += fmt.Sprintf("%q=%q\n", it.Key(), it.Value())
+		b = appendBytes(appendBytes(b, it.Key()), it.Value())
 	}
-	return s
+	return xxhash.Sum64(b)
 }

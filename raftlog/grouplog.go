@@ -34,9 +34,12 @@ type groupLog struct {
 	// main loop reads neither.
 	pendingVote uint64
 	snapshot    *raft.SnapshotMeta // nil: none
-	installing  uint64             // index of an install that began and was not finished
-	cache       logCache
-	sizes       logSizes
+	// ingested is up to where the content of the newest snapshot reaches. It may
+	// be newer than the snapshot's index, so the state may be ahead of the log by
+	// so much.
+	ingested uint64
+	cache    logCache
+	sizes    logSizes
 }
 
 var (
@@ -94,14 +97,14 @@ func (l *groupLog) load() error {
 			return err
 		}
 	}
-	if value, err = l.store.get(rowKey(l.group, rowInstalling)); err != nil {
+	if value, err = l.store.get(rowKey(l.group, rowIngested)); err != nil {
 		return err
 	}
 	if value != nil {
 		d := decoder{b: value}
-		_, l.installing = d.uint8(), d.uint64()
+		_, l.ingested = d.uint8(), d.uint64()
 		if err := d.end(); err != nil {
-			return fmt.Errorf("install marker: %w", err)
+			return fmt.Errorf("ingest mark: %w", err)
 		}
 	}
 	return l.loadBounds()

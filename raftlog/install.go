@@ -160,7 +160,7 @@ func (g *Group) replace(o offer, files []string, applied uint64) (verdict, error
 	if err != nil {
 		return v, err
 	}
-	if err := g.log.markInstalling(o.index); err != nil {
+	if err := g.log.markIngest(applied); err != nil {
 		return v, err
 	}
 	if applied > g.machine.record().applied {
@@ -200,12 +200,13 @@ func (h *Host) ingest(g GroupID, files []string) error {
 	return nil
 }
 
-// markInstalling notes durably that the state may be ahead of the log.
-func (l *groupLog) markInstalling(index uint64) error {
+// markIngest notes durably that the state may reach an index that the log does
+// not have yet. Otherwise such a state means that the log was shortened.
+func (l *groupLog) markIngest(applied uint64) error {
 	b := l.store.db.NewBatch()
 	defer b.Close()
-	row := binary.BigEndian.AppendUint64([]byte{rowVersion}, index)
-	if err := b.Set(rowKey(l.group, rowInstalling), row, nil); err != nil {
+	row := binary.BigEndian.AppendUint64([]byte{rowVersion}, applied)
+	if err := b.Set(rowKey(l.group, rowIngested), row, nil); err != nil {
 		return err
 	}
 	return l.store.commit(b)
@@ -219,7 +220,6 @@ func (l *groupLog) reset(m *raft.SnapshotMeta) error {
 	err := errors.Join(
 		b.DeleteRange(rowKey(l.group, rowEntry), rowKey(l.group, rowEntry+1), nil),
 		b.Set(rowKey(l.group, rowSnapshot), encodeSnapshotRow(m), nil),
-		b.Delete(rowKey(l.group, rowInstalling), nil),
 	)
 	if err != nil {
 		return err

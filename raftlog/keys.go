@@ -34,12 +34,12 @@ func ownKey(g GroupID, key []byte) bool {
 type logRow byte
 
 const (
-	rowIdentity   logRow = 1    // version, server ID
-	rowTerm       logRow = 2    // current term
-	rowVote       logRow = 3    // term of the vote and candidate
-	rowSnapshot   logRow = 4    // newest snapshot's metadata
-	rowInstalling logRow = 5    // index of a snapshot whose install has begun
-	rowEntry      logRow = 0x10 // an entry of the log
+	rowIdentity logRow = 1    // version, server ID
+	rowTerm     logRow = 2    // current term
+	rowVote     logRow = 3    // term of the vote and candidate
+	rowSnapshot logRow = 4    // newest snapshot's metadata
+	rowIngested logRow = 5    // applied index of the newest snapshot's content
+	rowEntry    logRow = 0x10 // an entry of the log
 )
 
 func rowKey(g GroupID, row logRow) []byte {

@@ -234,7 +234,7 @@ func damage(log *groupLog, rec record, k mark) string {
 		return fmt.Sprintf("log begins at %d, its snapshot ends at %d", log.first, snapshot)
 	case rec.applied < snapshot:
 		return fmt.Sprintf("state ends at %d, its snapshot at %d", rec.applied, snapshot)
-	case rec.applied > held && rec.applied > 0 && log.installing == 0:
+	case rec.applied > max(held, log.ingested):
 		return fmt.Sprintf("state ends at %d, log at %d", rec.applied, held)
 	}
 	return ""
