@@ -47,6 +47,9 @@ func describeMeta(value []byte) (string, error) {
 }
 
 func describeAnswer(key, value []byte) (string, error) {
+	if len(key) < tableHeader+8 {
+		return "", fmt.Errorf("key is too short")
+	}
 	a, rest, err := parseAddress(binary.BigEndian.Uint32(key), key[tableHeader+8:])
 	if err != nil {
 		return "", err
@@ -68,21 +71,19 @@ func describeInstanceRow(t Table, key, value []byte) (string, error) {
 		return "", err
 	}
 	text := fmt.Sprintf("%s %s", t, a)
-	tail := func(n int) uint64 { // the number before the last n bytes
-		return binary.BigEndian.Uint64(rest[len(rest)-n-8:])
-	}
 	switch t {
 	case TableHistory:
-		execution, _, err := cut(rest)
+		execution, number, err := cut(rest)
 		if err != nil {
 			return "", err
 		}
-		text += fmt.Sprintf(" %s %d%s", execution, tail(2), piece(rest))
-		return describeRow(text, rest, value)
+		return describeRow(text+" "+execution, number, value)
 	case TableInbox:
-		text += fmt.Sprintf(" %d%s", tail(2), piece(rest))
 		return describeRow(text, rest, value)
 	case TableActivities, TableTimersOf:
+		if len(rest) != 4 {
+			return "", fmt.Errorf("key has %d bytes behind the instance", len(rest))
+		}
 		text += fmt.Sprintf(" #%d", int32(binary.BigEndian.Uint32(rest)))
 	}
 	if value == nil {
@@ -111,20 +112,21 @@ func describeInstanceRow(t Table, key, value []byte) (string, error) {
 		}
 		text += ": " + clock(due)
 	case TableCustomStatus:
-		text += fmt.Sprintf(": %s", value[rowHeader:])
+		text += fmt.Sprintf(": %s", value[min(rowHeader, len(value)):])
 	}
 	return text, nil
 }
 
-func piece(rest []byte) string {
-	if n := binary.BigEndian.Uint16(rest[len(rest)-2:]); n > 0 {
-		return fmt.Sprintf(" piece %d", n)
+// describeRow tells a row of history or of the inbox: its number, and the events
+// of one that is not split.
+func describeRow(text string, number, value []byte) (string, error) {
+	if len(number) != 10 {
+		return "", fmt.Errorf("key ends with %d bytes, not 10", len(number))
 	}
-	return ""
-}
-
-// describeRow tells the events of a row that is not split.
-func describeRow(text string, rest, value []byte) (string, error) {
+	text += fmt.Sprintf(" %d", binary.BigEndian.Uint64(number))
+	if n := binary.BigEndian.Uint16(number[8:]); n > 0 {
+		text += fmt.Sprintf(" piece %d", n)
+	}
 	if len(value) < rowHeader {
 		return text, nil
 	}

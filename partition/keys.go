@@ -167,15 +167,17 @@ func ParseParkedKey(key []byte) (a Address, p Parked, err error) {
 // nanos is a time as it is stored: nanoseconds since 1970; 0 is the zero time.
 // Times out of its range become the nearest that fit.
 func nanos(t time.Time) int64 {
-	switch {
-	case t.IsZero():
+	if t.IsZero() {
 		return 0
-	case t.Year() > 2261:
-		return math.MaxInt64
-	case t.Year() < 1678:
-		return math.MinInt64
 	}
-	return t.UnixNano()
+	n := t.UnixNano()
+	if !time.Unix(0, n).Equal(t) {
+		if t.Unix() < 0 {
+			return math.MinInt64
+		}
+		return math.MaxInt64
+	}
+	return n
 }
 
 func fromNanos(n int64) time.Time {
