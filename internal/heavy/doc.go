@@ -6,7 +6,7 @@
 // on two cores two of them make each other's clocks meaningless. Such a package
 // has
 //
-//	func TestMain(m *testing.M) { heavy.Main(m) }
+//	func TestMain(m *testing.M) { os.Exit(heavy.Run(m)) }
 //
 // and then at most one of them runs at a time, on a machine, for a user.
 package heavy

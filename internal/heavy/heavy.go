@@ -7,17 +7,16 @@ import (
 	"testing"
 )
 
-// Main runs the tests of a heavy package once no other heavy package runs, and
-// exits. A lock that cannot be had for any other reason than that it is held is
-// told and ignored: the tests still mean something.
-func Main(m *testing.M) {
+// Run runs the tests of a heavy package once no other heavy package runs, and
+// returns the code to exit with. A lock that cannot be had for any other reason
+// than that it is held is told and ignored: the tests still mean something.
+func Run(m *testing.M) int {
 	name := filepath.Join(os.TempDir(), fmt.Sprintf("reprise-heavy-tests-%d.lock", os.Getuid()))
 	release, err := lock(name)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "heavy: running without the lock that keeps heavy packages apart: %v\n", err)
-		release = func() {}
+	} else {
+		defer release()
 	}
-	code := m.Run()
-	release()
-	os.Exit(code)
+	return m.Run()
 }

@@ -62,7 +62,7 @@ var floors = []floor{
 
 	// wiring, measuring, proving
 	{packages: []string{"internal/samples/..."}, imports: []string{".", "internal/samples/..."}},
-	{packages: []string{"internal/testcluster"}},
+	{packages: []string{"internal/testcluster"}, imports: []string{".", "cluster", "cluster/server"}},
 	{packages: []string{"internal/sim/..."}, imports: []string{"...", "!bench/...", "!e2e/...", "!cmd/..."}},
 	{packages: []string{"bench/..."}, imports: []string{"...", "!internal/sim/...", "!e2e/...", "!cmd/..."}},
 	{packages: []string{"e2e/..."}, imports: []string{"...", "!internal/sim/...", "!bench/...", "!cmd/..."}},

@@ -8,7 +8,7 @@
 //
 //	func TestMain(m *testing.M) {
 //		testcluster.Main(map[string]func(){"node": runNode})
-//		heavy.Main(m)
+//		os.Exit(heavy.Run(m))
 //	}
 //
 // The parent's side is [Start], which gives a [Cluster] of [Node]s that can be

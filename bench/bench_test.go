@@ -1,0 +1,357 @@
+package bench
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/reprise-run/reprise/client"
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/internal/heavy"
+	"github.com/reprise-run/reprise/internal/testcluster"
+)
+
+var (
+	durationFlag    = flag.Duration("duration", 10*time.Second, "length of each run; with -short 2s")
+	concurrencyFlag = flag.String("concurrency", "", "orchestrations at a time, comma-separated, instead of each workload's own")
+	nodesFlag       = flag.Int("nodes", 3, "node processes")
+	dirFlag         = flag.String("dir", "", "where data goes, a real disk; default: the temporary directory, or .reprise in the repository if that one is in memory")
+	turnBytesFlag   = flag.Int("turnbytes", 700, "bytes of one turn in W0; what a workload writes is told as bytes/turn")
+	fanFlag         = flag.Int("fan", 1000, "activities of W2")
+	stepsFlag       = flag.Int("steps", 2000, "activities of W6")
+	takeoversFlag   = flag.Int("takeovers", 0, "takeovers that BenchmarkFailover measures at least; 0 skips it")
+	profileFlag     = flag.String("nodeprofile", "", "directory for CPU profiles of the nodes; the client's: -cpuprofile")
+	keepFlag        = flag.Bool("keep", false, "keep the data and the logs, and say where")
+)
+
+// The roles of node processes.
+var roles = map[string]func(){
+	roleNode: func() { testcluster.RunNode(bind) },
+	roleRaw:  runRaw,
+}
+
+var results []result // of all benchmarks, in order
+
+func TestMain(m *testing.M) {
+	testcluster.Main(roles)
+	code := heavy.Run(m)
+	if len(results) > 0 {
+		fmt.Println()
+		if err := writeTable(os.Stdout, results, measuredLimit); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// length returns how long each run takes.
+func length() time.Duration {
+	if testing.Short() {
+		return 2 * time.Second
+	}
+	return max(*durationFlag, time.Second) // less, and the testing package would run it again
+}
+
+// concurrencies returns those of the flag, or the workload's own.
+func concurrencies(b *testing.B, own ...int) []int {
+	if *concurrencyFlag == "" {
+		return own
+	}
+	var chosen []int
+	for _, text := range strings.Split(*concurrencyFlag, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			b.Fatalf("-concurrency: %q is no number of orchestrations", text)
+		}
+		chosen = append(chosen, n)
+	}
+	return chosen
+}
+
+// dataDir returns a new directory on a disk, removed when the benchmark ends.
+func dataDir(b *testing.B) string {
+	parent := *dirFlag
+	if parent == "" && !testcluster.OnDisk(os.TempDir()) {
+		parent = "../.reprise"
+		if err := os.MkdirAll(parent, 0o755); err != nil {
+			b.Fatal(err)
+		}
+	}
+	dir, err := os.MkdirTemp(parent, "bench-")
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	if !testcluster.OnDisk(dir) {
+		b.Fatalf("%s is in memory; name a directory on a disk with -dir", dir)
+	}
+	b.Cleanup(func() {
+		if *keepFlag {
+			b.Logf("kept %s", dir)
+			return
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			b.Error(err)
+		}
+	})
+	return dir
+}
+
+// startCluster starts a cluster of whole nodes, with its leaders spread.
+func startCluster(b *testing.B) (*testcluster.Cluster, *client.Client) {
+	ctx, cancel := context.WithTimeout(b.Context(), 2*time.Minute)
+	defer cancel()
+	c, err := testcluster.Start(ctx, testcluster.Config{Dir: dataDir(b), Nodes: *nodesFlag, Role: roleNode})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(c.Close)
+	if err := c.Balanced(ctx); err != nil {
+		b.Fatal(err)
+	}
+	api, err := client.Dial(c.APIAddrs())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { api.Close() })
+	return c, api
+}
+
+var (
+	limitOnce     sync.Once
+	measuredLimit *limits // nil until limit was called
+)
+
+// limit measures W0, once for all benchmarks of this process.
+func limit(b *testing.B) *limits {
+	limitOnce.Do(func() {
+		ctx, cancel := context.WithTimeout(b.Context(), 2*time.Minute+3*length())
+		defer cancel()
+		l, err := measureLimits(ctx, dataDir(b), *nodesFlag, *turnBytesFlag, length())
+		if err != nil {
+			b.Fatal(err)
+		}
+		measuredLimit = &l
+	})
+	if measuredLimit == nil {
+		b.Fatal("W0 could not be measured; see the first failure")
+	}
+	return measuredLimit
+}
+
+// measure runs a workload and keeps its result.
+func measure(b *testing.B, c *testcluster.Cluster, api *client.Client, w workload, concurrency int) result {
+	for _, n := range c.Nodes {
+		_ = n.ResetPeak() // known on Linux only; elsewhere the peak is not told either
+	}
+	before, err := read(b.Context(), c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	profiled := profileNodes(b, c, fmt.Sprintf("%s-%d", w.name, concurrency))
+	ctx, cancel := context.WithTimeout(b.Context(), length())
+	defer cancel()
+	all, elapsed, err := w.closedLoop(ctx, api, concurrency)
+	if err != nil {
+		b.Fatal(err)
+	}
+	profiled()
+	after, err := read(b.Context(), c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return result{
+		name: w.name, concurrency: concurrency,
+		orchestrations: len(all), steps: len(all) * w.steps, elapsed: elapsed,
+		p50: all.percentile(0.5), p99: all.percentile(0.99), before: before, after: after,
+	}
+}
+
+// keep adds a result to the table and to what the testing package prints.
+func keep(b *testing.B, r result) {
+	results = append(results, r)
+	b.ReportMetric(0, "ns/op") // means nothing here
+	for _, m := range r.metrics(limit(b)) {
+		b.ReportMetric(m.value, m.unit)
+	}
+	if r.note != "" {
+		b.Log(r.note)
+	}
+}
+
+// profileNodes records CPU profiles of all nodes for one run, if they are wanted.
+// The function that it returns waits for them.
+func profileNodes(b *testing.B, c *testcluster.Cluster, run string) func() {
+	if *profileFlag == "" {
+		return func() {}
+	}
+	if err := os.MkdirAll(*profileFlag, 0o755); err != nil {
+		b.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for _, n := range c.Nodes {
+		wg.Go(func() {
+			file := filepath.Join(*profileFlag, fmt.Sprintf("%s-%s.pprof", run, n.Name()))
+			if err := n.Profile(b.Context(), length(), file); err != nil {
+				b.Error(err)
+			}
+		})
+	}
+	return wg.Wait
+}
+
+// warm runs small orchestrations until connections are open and leaders known.
+func warm(b *testing.B, api *client.Client) {
+	ctx, cancel := context.WithTimeout(b.Context(), time.Second)
+	defer cancel()
+	if _, _, err := hello5.closedLoop(ctx, api, 64); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// hello5 is W1: five activities one after the other.
+var hello5 = workload{"W1", sequence, newValue(5), 5}
+
+func loops(b *testing.B, w workload, note func(*testing.B, *client.Client, *result), own ...int) {
+	limit(b)
+	c, api := startCluster(b)
+	warm(b, api)
+	for _, n := range concurrencies(b, own...) {
+		b.Run(fmt.Sprintf("at=%d", n), func(b *testing.B) {
+			r := measure(b, c, api, w, n)
+			if note != nil {
+				note(b, api, &r)
+			}
+			keep(b, r)
+		})
+	}
+}
+
+func BenchmarkW0(b *testing.B) {
+	l := limit(b)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(l.batched, "turns/s")
+	b.ReportMetric(l.oneByOne, "turns/s-one-an-entry")
+	b.ReportMetric(milliseconds(l.commit), "commit-p50-ms")
+	b.ReportMetric(milliseconds(l.commit99), "commit-p99-ms")
+	b.ReportMetric(float64(l.turnBytes), "bytes/turn")
+}
+
+func BenchmarkW1(b *testing.B) { loops(b, hello5, nil, 1, 64, 512) }
+
+func BenchmarkW2(b *testing.B) {
+	loops(b, workload{"W2", fanOut, newValue(*fanFlag), *fanFlag}, nil, 1)
+}
+
+func BenchmarkW3(b *testing.B) {
+	loops(b, workload{"W3", empty, newValue(0), 0}, nil, 1, 64, 512)
+}
+
+func BenchmarkW6(b *testing.B) {
+	loops(b, workload{"W6", sequence, newValue(*stepsFlag), *stepsFlag}, growth, 1)
+}
+
+// growth compares the time a step takes at the beginning and at the end of a long
+// history, by the times of its events.
+func growth(b *testing.B, api *client.Client, r *result) {
+	id := history.InstanceID(fmt.Sprintf("growth-%d", time.Now().UnixNano()))
+	long := workload{"W6", sequence, newValue(*stepsFlag), *stepsFlag}
+	if err := long.run(b.Context(), api, client.WithID(id)); err != nil {
+		b.Fatal(err)
+	}
+	var completed []time.Time
+	for e, err := range api.History(b.Context(), id, "") {
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, ok := e.Body.(*history.TaskCompleted); ok {
+			completed = append(completed, e.Time)
+		}
+	}
+	n := len(completed)
+	tenth := n / 10
+	if tenth == 0 {
+		return
+	}
+	first, last := completed[tenth].Sub(completed[0]), completed[n-1].Sub(completed[n-1-tenth])
+	r.note = fmt.Sprintf("a step takes %.2f ms in the first tenth of %d and %.2f ms in the last", milliseconds(first)/float64(tenth), n, milliseconds(last)/float64(tenth))
+}
+
+func BenchmarkW12(b *testing.B) {
+	limit(b)
+	c, api := startCluster(b)
+	warm(b, api)
+	ctx, cancel := context.WithTimeout(b.Context(), max(3*time.Second, length()/3))
+	capacity, elapsed, err := hello5.closedLoop(ctx, api, 64)
+	cancel()
+	if err != nil {
+		b.Fatal(err)
+	}
+	rate := float64(len(capacity)) / elapsed.Seconds() / 2
+	for _, n := range c.Nodes {
+		_ = n.ResetPeak() // known on Linux only; elsewhere the peak is not told either
+	}
+	rec, err := recover12(b.Context(), c, api, hello5, rate, max(12*time.Second, 3*length()), "w12")
+	if err != nil {
+		b.Fatal(err)
+	}
+	if rec.lost > 0 || rec.doubled > 0 {
+		b.Errorf("acknowledged work was lost or recorded twice: %v", rec)
+	}
+	// What the killed process had used is not known, so the table gets no usage.
+	keep(b, result{
+		name: "W12", concurrency: 64, orchestrations: len(rec.all), steps: len(rec.all) * hello5.steps,
+		elapsed: rec.elapsed, p50: rec.all.percentile(0.5), p99: rec.all.percentile(0.99),
+		note: fmt.Sprintf("%.0f starts a second; %v", rate, rec),
+	})
+}
+
+func BenchmarkFailover(b *testing.B) {
+	if *takeoversFlag == 0 {
+		b.Skip("-takeovers is 0")
+	}
+	c, _ := startCluster(b)
+	dial := func() (*client.Client, error) { return client.Dial(c.APIAddrs()) }
+	all, err := takeovers(b.Context(), c, dial, *takeoversFlag, b.Logf)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(len(all)), "takeovers")
+	b.ReportMetric(milliseconds(all.percentile(0.5)), "p50-ms")
+	b.ReportMetric(milliseconds(all.percentile(0.99)), "p99-ms")
+	b.ReportMetric(milliseconds(all.max()), "max-ms")
+}
+
+func BenchmarkIdle(b *testing.B) {
+	c, _ := startCluster(b)
+	if err := wait(b.Context(), 3*time.Second); err != nil { // what starting left behind
+		b.Fatal(err)
+	}
+	usage := func() (cpu time.Duration) {
+		for _, n := range c.Nodes {
+			u, err := n.Usage()
+			if err != nil {
+				b.Skip(err)
+			}
+			cpu += u.CPU
+		}
+		return cpu
+	}
+	before, began := usage(), time.Now()
+	if err := wait(b.Context(), max(5*time.Second, length())); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(100*(usage()-before).Seconds()/time.Since(began).Seconds(), "%-of-a-core")
+}
