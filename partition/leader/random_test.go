@@ -162,7 +162,7 @@ func (g *gambler) step() {
 	case 9:
 		time.Sleep(time.Duration(g.rng.IntN(3000)) * time.Millisecond)
 	case 10:
-		g.s.skew += time.Duration(g.rng.IntN(7200)-3600) * time.Second / 60
+		g.s.skew.Add(int64(time.Duration(g.rng.IntN(7200)-3600) * time.Second / 60))
 	case 11:
 		g.s.code([]string{"bind", "unbind", "break", "mend", "fail", "mend"}[g.rng.IntN(6)], g.name())
 		g.s.leader.BindingsChanged()
@@ -211,7 +211,7 @@ func (g *gambler) start() {
 		req.Input = make(history.Payload, 300_000)
 	}
 	if g.rng.IntN(5) == 0 {
-		req.ScheduledStart = time.Now().Add(g.s.skew + time.Duration(g.rng.IntN(3000))*time.Millisecond)
+		req.ScheduledStart = time.Now().Add(time.Duration(g.s.skew.Load()) + time.Duration(g.rng.IntN(3000))*time.Millisecond)
 	}
 	if g.rng.IntN(3) == 0 {
 		req.Reuse = ReusePolicy{}
@@ -220,7 +220,7 @@ func (g *gambler) start() {
 		}
 	}
 	if g.rng.IntN(2) == 0 {
-		req.Identity = RequestIdentity{fmt.Sprint("r", g.n), time.Now().Add(g.s.skew)}
+		req.Identity = RequestIdentity{fmt.Sprint("r", g.n), time.Now().Add(time.Duration(g.s.skew.Load()))}
 	}
 	l := g.s.leader
 	g.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,7 +55,7 @@ type story struct {
 	ended    chan struct{}
 	epoch    uint64
 	begin    time.Time
-	skew     time.Duration
+	skew     atomic.Int64 // of the wall clock, in nanoseconds
 	limits   Limits
 	short    bool // entries are not told
 
@@ -123,7 +124,7 @@ func (s *story) lead() {
 	}
 	s.leader = New(Config{
 		Partition: 7, Log: s.log, Executor: s.executor, Dispatcher: s.nodes,
-		Clock: func() time.Time { return time.Now().Add(s.skew) }, Limits: s.limits,
+		Clock: func() time.Time { return time.Now().Add(time.Duration(s.skew.Load())) }, Limits: s.limits,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop, s.ended = cancel, make(chan struct{})
@@ -255,7 +256,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	case "advance":
 		time.Sleep(duration(t, arg(0)))
 	case "clock":
-		s.skew += duration(t, arg(0))
+		s.skew.Add(int64(duration(t, arg(0))))
 	case "hold":
 		s.log.hold(true)
 	case "release":
@@ -297,7 +298,7 @@ func (s *story) identity(t *testing.T, opt func(string) string) RequestIdentity 
 	if id.ID != "" {
 		id.Sent = s.begin
 		if age := opt("age"); age != "" {
-			id.Sent = time.Now().Add(s.skew).Add(-duration(t, age))
+			id.Sent = time.Now().Add(time.Duration(s.skew.Load())).Add(-duration(t, age))
 		}
 	}
 	return id
@@ -315,7 +316,7 @@ func (s *story) start(t *testing.T, id, name string, opt func(string) string) {
 		req.Input = make(history.Payload, n)
 	}
 	if after := opt("after"); after != "" {
-		req.ScheduledStart = time.Now().Add(s.skew).Add(duration(t, after))
+		req.ScheduledStart = time.Now().Add(time.Duration(s.skew.Load())).Add(duration(t, after))
 	}
 	switch opt("reuse") {
 	case "replace":
