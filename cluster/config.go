@@ -98,8 +98,6 @@ func (c Config) withDefaults() (Config, error) {
 		return invalid("bootstrap-expect is %d; it cannot be negative", c.BootstrapExpect)
 	case c.Partitions < 0 || c.Partitions > MaxPartitions:
 		return invalid("%d partitions; 1 to %d are possible", c.Partitions, MaxPartitions)
-	case c.BootstrapExpect > 1 && len(c.Join) == 0 && c.Members == nil:
-		return invalid("bootstrap-expect is %d, but there is nobody to join; name the gossip addresses of the other nodes", c.BootstrapExpect)
 	}
 	if c.Partitions == 0 {
 		c.Partitions = DefaultPartitions

@@ -100,6 +100,9 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 		return nil, err
 	}
 	record := n.data.get()
+	if cfg.BootstrapExpect > 1 && record.Cluster == "" && cfg.Members == nil && len(n.seeds(record)) == 0 {
+		return nil, fmt.Errorf("%w: bootstrap-expect is %d, but there is nobody to join; name the gossip addresses of the other nodes", ErrConfig, cfg.BootstrapExpect)
+	}
 	if err := errors.Join(n.openNetwork(), n.openMembership()); err != nil {
 		return nil, err
 	}
