@@ -294,7 +294,6 @@ func (g *gossip) Close() error {
 
 // meta is what gossip carries of a [Member] besides its name and gossip address.
 type meta struct {
-	_msgpack    struct{} `msgpack:",as_array"`
 	Version     uint8
 	PeerAddr    string
 	APIAddr     string

@@ -149,16 +149,6 @@ func (n *Node) localLeaders() []*leader.Leader {
 	return all
 }
 
-// groupOf returns this node's replica of a group, or nil.
-func (n *Node) groupOf(g uint32) *raftlog.Group {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if r := n.replicas[g]; r != nil {
-		return r.group
-	}
-	return nil
-}
-
 // handleEnsure makes sure that this node has a replica of a group, and answers
 // with its identity.
 func (n *Node) handleEnsure(_ context.Context, _ peer.NodeID, body []byte) ([]byte, error) {

@@ -144,14 +144,6 @@ func (w *worker) ended(a *attempt, result leader.ActivityResult) {
 	}
 }
 
-// forget drops an attempt whose result is recorded or not wanted.
-func (w *worker) forget(id leader.AttemptID) {
-	w.mu.Lock()
-	delete(w.attempts, id)
-	w.mu.Unlock()
-	w.idle.fire()
-}
-
 // cancelAttempt tells a running attempt that its result is not wanted.
 func (w *worker) cancelAttempt(id leader.AttemptID) {
 	w.mu.Lock()
