@@ -113,19 +113,30 @@ func Run(o Options) Report {
 		load.complain("%v", err)
 	}
 	clients.Wait()
+	o.Logger.Info("the faults have ended", "acked", len(load.acked), "unknown", load.unknown, "reigns", world.reigns.count(), "problems", len(load.wrong))
 
 	if err := world.calm(); err != nil {
 		load.complain("%v", err)
 		return report()
 	}
-	load.checkEnds()
-	load.checkHistories(book)
-	load.checkRegisters()
-	load.checkReplicas()
+	for _, check := range []struct {
+		what string
+		run  func()
+	}{
+		{"ends", load.checkEnds},
+		{"histories", func() { load.checkHistories(book) }},
+		{"registers", load.checkRegisters},
+		{"replicas", load.checkReplicas},
+	} {
+		check.run()
+		o.Logger.Info("checked", "what", check.what, "problems", len(load.wrong))
+	}
 	for _, end := range world.fatal {
 		load.complain("a node ended itself: %s", end)
 	}
 	r := report()
 	world.close()
+	time.Sleep(time.Minute) // what is under way arrives nowhere
+
 	return r
 }
