@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -70,17 +71,22 @@ func runNode(spec Spec, bind func(*reprise.Registry)) error {
 	return node.Stop(patience)
 }
 
-// Reports asks every running node; a node that does not answer has nil.
+// Reports asks every running node at once; a node that does not answer within
+// two seconds has nil.
 func (c *Cluster) Reports(ctx context.Context) []*NodeReport {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	reports := make([]*NodeReport, len(c.Nodes))
+	var wg sync.WaitGroup
 	for i, n := range c.Nodes {
-		var r NodeReport
-		if n.Running() && n.Report(ctx, &r) == nil {
-			reports[i] = &r
-		}
+		wg.Go(func() {
+			var r NodeReport
+			if n.Running() && n.Report(ctx, &r) == nil {
+				reports[i] = &r
+			}
+		})
 	}
+	wg.Wait()
 	return reports
 }
 

@@ -1,0 +1,15 @@
+// Package e2e hurts a cluster of real node processes and judges from outside
+// what became of the work.
+//
+// The activities of its orchestrations write to a ledger in the test process,
+// which no node can touch otherwise. After the storm every start that was
+// acknowledged must have ended with the right result, recorded exactly once in
+// its history, and the ledger must know of every recorded effect. A start without
+// an answer may or may not have happened; if it did, the same holds for it.
+//
+//	go test ./e2e                               about a minute
+//	go test ./e2e -timeout 60m -args -storm 20m -kills 300
+//
+// The seed of the storm is printed first; it fixes who is killed and when, not
+// how the processes interleave.
+package e2e
