@@ -1,4 +1,4 @@
-// Reprise runs a node of a cluster, a local cluster, or asks a cluster.
+// Command reprise runs a node of a cluster, a local cluster, or asks a cluster.
 //
 // Exit codes: 0 completed, 1 the orchestration failed, was cancelled or
 // terminated, 2 usage, 3 not found, 4 cluster not reachable, 5 refused, 6
