@@ -88,7 +88,7 @@ func (n *Node) propose(ctx context.Context) (bool, error) {
 		if err := json.Unmarshal(answer, &theirs); err != nil {
 			return false, fmt.Errorf("decode candidates of %s: %w", other.Name, err)
 		}
-		if !slices.Equal(theirs, nodes) {
+		if !slices.EqualFunc(theirs, nodes, func(a, b layoutNode) bool { return a.Name == b.Name }) {
 			return false, nil // gossip has not settled
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -81,13 +80,13 @@ func (g *gossip) listen() error {
 	return nil
 }
 
-// addr returns where this node listens.
-func (g *gossip) addr() string {
-	host, _, err := net.SplitHostPort(g.cfg.GossipAddr)
+// advertised returns the IP address and the port that others see.
+func (g *gossip) advertised() (ip string, port int, err error) {
+	addr, port, err := g.transport.FinalAdvertiseAddr("", g.transport.GetAutoBindPort())
 	if err != nil {
-		return g.cfg.GossipAddr
+		return "", 0, fmt.Errorf("%w: gossip address %s: %w", ErrConfig, g.cfg.GossipAddr, err)
 	}
-	return net.JoinHostPort(host, strconv.Itoa(g.transport.GetAutoBindPort()))
+	return addr.String(), port, nil
 }
 
 // Start implements [Membership].

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"syscall"
 
 	"github.com/reprise-run/reprise/internal/peer"
@@ -63,8 +64,15 @@ func (n *Node) openMembership() error {
 	if err := g.listen(); err != nil {
 		return err
 	}
-	n.addrs.gossip = g.addr()
 	n.members = g
+	ip, port, err := g.advertised()
+	if err != nil {
+		return err
+	}
+	// What this node says of itself must be what the others see.
+	n.addrs = addresses{
+		api: reachable(n.addrs.api, ip), peer: reachable(n.addrs.peer, ip), gossip: net.JoinHostPort(ip, strconv.Itoa(port)),
+	}
 	return nil
 }
 

@@ -51,6 +51,14 @@ func TestRealNetwork(t *testing.T) {
 			stopNode(ctx, name)
 		}
 	}()
+	// One of them listens by name: what it says of itself is what others see.
+	named := configs["b"]
+	_, port, err := net.SplitHostPort(named.GossipAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named.GossipAddr = "localhost:" + port
+	configs["b"] = named
 	for name := range configs {
 		startNode(name)
 	}
@@ -115,6 +123,11 @@ func TestRealNetwork(t *testing.T) {
 	stopNode(done, "b")
 	complete(nodes["c"], "without b")
 	join = nil
+	for _, node := range nodes["c"].currentLayout().Nodes {
+		if own := nodes[string(node.Name)]; own != nil && own.asLayoutNode() != node {
+			t.Errorf("layout has %+v, and the node says %+v", node, own.asLayoutNode())
+		}
+	}
 	startNode("b")
 	complete(nodes["b"], "with b")
 	if err := nodes["b"].Ready(ctx); err != nil {
