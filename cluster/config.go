@@ -81,6 +81,9 @@ type Config struct {
 	// Faults and RaftFaults plant bugs, for tests of the tests.
 	Faults     *leader.Faults
 	RaftFaults *raftlog.Faults
+	// TuneRaft changes the sizes and timings of the log, so that a test sees in a
+	// minute what a node does in a day. Nil: what raftlog takes by itself.
+	TuneRaft func(*raftlog.Config)
 }
 
 // withDefaults checks the configuration and fills what was left out.

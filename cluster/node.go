@@ -108,9 +108,13 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 	}
 	n.worker, n.dispatcher, n.episodes = newWorker(n), newDispatcher(n), &episodes{n}
 	n.rpc = newRPC(n.ctx, n.net, &n.wg)
-	n.host, err = raftlog.Open(raftlog.Config{
+	log := raftlog.Config{
 		Self: n.self, Dir: n.data.raft(), FS: cfg.FS, Network: n.net, Logger: n.log, OnFatal: n.fatal, Faults: cfg.RaftFaults,
-	})
+	}
+	if cfg.TuneRaft != nil {
+		cfg.TuneRaft(&log)
+	}
+	n.host, err = raftlog.Open(log)
 	if err != nil {
 		return nil, startError(err)
 	}

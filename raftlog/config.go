@@ -73,6 +73,8 @@ type Config struct {
 type Faults struct {
 	// SkipEpochCheck applies every entry, whatever its epoch and sequence number.
 	SkipEpochCheck bool
+	// SkipSequenceCheck applies every entry of the epoch, also behind a gap.
+	SkipSequenceCheck bool
 	// AppliedOutsideBatch writes the applied record in a batch of its own, after
 	// the state, and seldom.
 	AppliedOutsideBatch bool

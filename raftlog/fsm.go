@@ -159,7 +159,7 @@ func (m *machine) applyCommand(a *applying, l *raft.Log) error {
 		a.opens = append(a.opens, openApplied{e.nonce, opening{epoch: l.Index, term: l.Term}})
 		return nil
 	}
-	accepted := e.epoch == a.rec.epoch && e.sequence == a.rec.sequence+1 || m.group.host.cfg.Faults.SkipEpochCheck
+	accepted := m.accepts(a.rec, e)
 	a.fates = append(a.fates, fate{e.epoch, e.sequence, accepted})
 	if !accepted {
 		return nil
@@ -177,6 +177,13 @@ func (m *machine) applyCommand(a *applying, l *raft.Log) error {
 	}
 	a.rec.sequence = e.sequence
 	return nil
+}
+
+// accepts is the rule of epochs and sequence numbers, unless a bug is planted.
+func (m *machine) accepts(rec record, e entry) bool {
+	faults := m.group.host.cfg.Faults
+	return (e.epoch == rec.epoch || faults.SkipEpochCheck) &&
+		(e.sequence == rec.sequence+1 || faults.SkipEpochCheck || faults.SkipSequenceCheck)
 }
 
 func (m *machine) commit(a *applying) error {

@@ -39,10 +39,14 @@ func (m *nemesis) run(ctx context.Context) error {
 
 // strike makes one fault and, where it lasts, ends it.
 func (m *nemesis) strike(ctx context.Context) (string, error) {
+	select {
+	case m.strikes <- struct{}{}:
+	default:
+	}
 	victim := m.nodes[m.rng.IntN(len(m.nodes))]
 	other := m.nodes[(m.index(victim)+1+m.rng.IntN(len(m.nodes)-1))%len(m.nodes)]
 	lasts := m.between(100*time.Millisecond, 8*time.Second)
-	switch m.rng.IntN(12) {
+	switch m.rng.IntN(15) {
 	case 0, 1, 2:
 		m.crash(victim)
 		pause(ctx, lasts)
@@ -70,19 +74,9 @@ func (m *nemesis) strike(ctx context.Context) (string, error) {
 		victim.paused = false
 		return "pause", nil
 	case 6:
-		for _, n := range m.nodes {
-			if n != victim {
-				m.cut(victim, n, true)
-				m.cut(n, victim, true)
-			}
-		}
+		m.isolate(victim, true)
 		pause(ctx, lasts)
-		for _, n := range m.nodes {
-			if n != victim {
-				m.cut(victim, n, false)
-				m.cut(n, victim, false)
-			}
-		}
+		m.isolate(victim, false)
 		return "isolate", nil
 	case 7:
 		m.cut(victim, other, true)
@@ -111,11 +105,59 @@ func (m *nemesis) strike(ctx context.Context) (string, error) {
 			victim.offset.Store(0)
 		}
 		return "clock jump", nil
+	case 11:
+		for _, n := range m.nodes {
+			m.crash(n)
+		}
+		pause(ctx, lasts/4)
+		for _, n := range m.nodes {
+			if err := m.start(n); err != nil {
+				return "power cut", err
+			}
+		}
+		return "power cut", nil
+	case 12, 13:
+		return "relay", m.relay(ctx, victim, other)
 	default:
 		handing, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 		m.running(m.index(victim)).HandOver(handing)
 		return "transfer", nil
+	}
+}
+
+// relay hurts the second node at the moment when the first, which was away and
+// has missed something, comes back, and keeps a third away: who is together then
+// was never together before.
+func (m *nemesis) relay(ctx context.Context, first, second *node) error {
+	third := second
+	for _, n := range m.nodes {
+		if n != first && n != second {
+			third = n
+		}
+	}
+	m.isolate(first, true)
+	pause(ctx, m.between(200*time.Millisecond, 3*time.Second))
+	m.isolate(third, true)
+	m.isolate(first, false)
+	m.crash(second)
+	if time.Since(m.lastLoss) >= reseedTime && m.rng.IntN(2) == 0 {
+		m.lastLoss = time.Now()
+		second.disk = vfs.NewCrashableMem()
+	}
+	err := m.start(second)
+	pause(ctx, m.between(time.Second, 8*time.Second))
+	m.isolate(third, false)
+	return err
+}
+
+// isolate cuts a node off from all others, or mends that.
+func (m *nemesis) isolate(n *node, on bool) {
+	for _, other := range m.nodes {
+		if other != n {
+			m.cut(n, other, on)
+			m.cut(other, n, on)
+		}
 	}
 }
 

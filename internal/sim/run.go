@@ -109,6 +109,7 @@ func Run(o Options) Report {
 	for i := range o.Clients {
 		clients.Go(func() { load.client(i+1, o.Seed).run(ctx) })
 	}
+	clients.Go(func() { load.watch(ctx, o.Seed) })
 	if err := hurt.run(ctx); err != nil {
 		load.complain("%v", err)
 	}

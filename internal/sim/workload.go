@@ -87,7 +87,7 @@ const patience = 20 * time.Second
 // ask tries a request on random nodes until an answer comes that settles it.
 // The same request identity goes with every try. known is false if the outcome
 // is not known.
-func (c *client) ask(try func(ctx context.Context, node caller) error) (err error, known bool) {
+func (c *client) ask(patience time.Duration, try func(ctx context.Context, node caller) error) (err error, known bool) {
 	deadline := time.Now().Add(patience)
 	maybe := false // a try may have been executed
 	for time.Now().Before(deadline) {
@@ -147,7 +147,7 @@ func (c *client) startMixed() {
 		Execution: c.newExecution(), Name: mixed.Name(), Input: input, Identity: identity,
 	}
 	var answer leader.StartAnswer
-	err, known := c.ask(func(ctx context.Context, node caller) (err error) {
+	err, known := c.ask(patience, func(ctx context.Context, node caller) (err error) {
 		answer, err = node.StartInstance(ctx, req)
 		return err
 	})
@@ -166,10 +166,45 @@ func (c *client) startMixed() {
 	}
 }
 
-// touchRegister makes an operation on an ID that several clients share.
+// touchRegister makes an operation on an ID that several clients share; each gets
+// few operations, for the checker's sake.
 func (c *client) touchRegister() {
-	// A new set of IDs every few minutes, so that each gets few operations.
-	id := history.InstanceID(fmt.Sprintf("reg-%d-%d", int(time.Since(c.began)/(2*time.Minute)), c.rng.IntN(3)))
+	c.touch(fmt.Sprintf("reg-%d-%d", int(time.Since(c.began)/(2*time.Minute)), c.rng.IntN(3)), patience)
+}
+
+// watch works on some IDs without a pause whenever a fault begins: a stale read
+// or a lost answer shows only in the moments in which leadership moves.
+func (l *workload) watch(ctx context.Context, seed uint64) {
+	for burst := 0; ; burst++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.world.strikes:
+		}
+		var callers sync.WaitGroup
+		for i := range watchers {
+			callers.Go(func() {
+				c := l.client(1000*(burst+1)+i, seed)
+				for range watcherOperations {
+					c.touch(fmt.Sprintf("watch-%d-%d", burst, c.rng.IntN(watched)), time.Second)
+					pause(ctx, time.Duration(c.rng.IntN(40))*time.Millisecond)
+				}
+			})
+		}
+		callers.Wait()
+	}
+}
+
+// The size of a burst of operations: about 17 on each ID.
+const (
+	watchers          = 4
+	watched           = 12
+	watcherOperations = 50
+)
+
+// touch makes an operation on an ID.
+func (c *client) touch(name string, patience time.Duration) {
+	id := history.InstanceID(name)
 	c.mu.Lock()
 	r := c.registers[id]
 	if r == nil {
@@ -185,7 +220,7 @@ func (c *client) touchRegister() {
 	}
 	identity := c.identity()
 	var out answered
-	err, known := c.ask(func(ctx context.Context, node caller) error {
+	err, known := c.ask(patience, func(ctx context.Context, node caller) error {
 		switch in.action {
 		case actStart:
 			_, err := node.StartInstance(ctx, leader.StartRequest{Instance: ref, Execution: in.execution, Name: hold.Name(), Identity: identity})
@@ -221,7 +256,7 @@ func (c *client) readBack() {
 	a := c.acked[max(0, len(c.acked)-1-c.rng.IntN(min(len(c.acked), 100)))]
 	c.mu.Unlock()
 	var page leader.HistoryPage
-	err, _ := c.ask(func(ctx context.Context, node caller) (err error) {
+	err, _ := c.ask(patience, func(ctx context.Context, node caller) (err error) {
 		page, err = node.History(ctx, leader.HistoryRequest{Instance: a.ref, Execution: a.execution})
 		return err
 	})

@@ -35,6 +35,9 @@ type World struct {
 	refusals atomic.Uint64 // a proposal is refused with probability refusals / 2^32
 	reigns   reigns
 
+	// strikes tells the watchers that a fault begins.
+	strikes chan struct{}
+
 	network *peer.Memory
 	gossip  *gossip
 	nodes   []*node
@@ -87,6 +90,7 @@ func newWorld(seed uint64, nodes int, registry func(peer.NodeID) *reprise.Regist
 		logger:   logger,
 		registry: registry,
 		bugs:     bugs,
+		strikes:  make(chan struct{}, 1),
 		network:  peer.NewMemory(seed),
 		gossip:   newGossip(),
 	}
@@ -111,6 +115,15 @@ func newWorld(seed uint64, nodes int, registry func(peer.NodeID) *reprise.Regist
 	return w
 }
 
+// smallLogs makes snapshots and truncations as frequent in minutes as they are
+// in days.
+func smallLogs(c *raftlog.Config) {
+	c.SnapshotLogBytes = 128 << 10
+	c.TrailingLogBytes = 32 << 10
+	c.TruncateEntries = 20
+	c.HashInterval = 64
+}
+
 // start starts a node's process on its disk. It returns an error only where the
 // node cannot be configured.
 func (w *World) start(n *node) error {
@@ -127,6 +140,7 @@ func (w *World) start(n *node) error {
 		OnFatal:         func(err error) { w.died(n, err) },
 		Faults:          &w.bugs.Leader,
 		RaftFaults:      &w.bugs.Log,
+		TuneRaft:        smallLogs,
 	}, w.registry(n.name))
 	if err != nil {
 		return fmt.Errorf("start %s: %w", n.name, err)
