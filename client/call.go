@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -38,6 +39,14 @@ type call struct {
 	long bool
 }
 
+// failed says what was being done, unless the node's own words begin with that.
+func (c call) failed(err error) error {
+	if strings.HasPrefix(err.Error(), c.what+": ") {
+		return err
+	}
+	return fmt.Errorf("%s: %w", c.what, err)
+}
+
 // do makes attempts until one succeeds, see the package's comment.
 func (c *Client) do(ctx context.Context, what call, try attempt) error {
 	if err := ctx.Err(); err != nil {
@@ -50,6 +59,7 @@ func (c *Client) do(ctx context.Context, what call, try attempt) error {
 	}
 	ctx = metadata.NewOutgoingContext(ctx, md)
 	since := c.config.now() // since when nobody could answer
+	met := false             // a node was reached
 	var candidates []string
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		if len(candidates) == 0 {
@@ -62,8 +72,12 @@ func (c *Client) do(ctx context.Context, what call, try attempt) error {
 		if err == nil {
 			return nil
 		}
+		met = met || reached
+		if ctx.Err() != nil && !met {
+			return fmt.Errorf("%s: %w: %s: %w", what.what, ErrUnavailable, address, err)
+		}
 		if !again {
-			return fmt.Errorf("%s: %w", what.what, err)
+			return what.failed(err)
 		}
 		c.nodes.failed(address, what.slot)
 		now := c.config.now()
@@ -78,7 +92,10 @@ func (c *Client) do(ctx context.Context, what call, try attempt) error {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return fmt.Errorf("%s: %w; before that, %s said: %w", what.what, context.Cause(ctx), address, err)
+			if !met {
+				return fmt.Errorf("%s: %w: %w; last, %s said: %w", what.what, ErrUnavailable, context.Cause(ctx), address, err)
+			}
+			return fmt.Errorf("%s: %w; before that, %s said: %v", what.what, context.Cause(ctx), address, err)
 		}
 	}
 }

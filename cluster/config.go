@@ -86,6 +86,13 @@ type Config struct {
 	TuneRaft func(*raftlog.Config)
 }
 
+// Validate says what is wrong with the configuration, as [Start] would, without
+// touching anything. Error: ErrConfig.
+func (c Config) Validate() error {
+	_, err := c.withDefaults()
+	return err
+}
+
 // withDefaults checks the configuration and fills what was left out.
 func (c Config) withDefaults() (Config, error) {
 	invalid := func(format string, args ...any) (Config, error) {
@@ -153,7 +160,7 @@ func (c Config) withDefaults() (Config, error) {
 		}
 		secure := c.TLSCert != "" && len(c.GossipKey) > 0
 		if !isLoopback(host) && !secure && !c.Insecure && c.Network == nil {
-			return invalid("%s %s is not loopback: anybody who reaches it could read and change everything; give TLS files and a gossip key, or say that it shall be insecure", a.what, a.addr)
+			return invalid("%s %s is not loopback: anybody who reaches it could read and change everything; give TLS files and a gossip key, or --insecure where the network keeps others out", a.what, a.addr)
 		}
 	}
 	return c, nil

@@ -55,21 +55,25 @@ type dataDir struct {
 // ErrLocked, ErrNotWritable, ErrNewerFormat, ErrCorrupt, ErrOtherNode.
 func openDataDir(fsys vfs.FS, path string, name peer.NodeID) (*dataDir, error) {
 	if err := fsys.MkdirAll(path, 0o755); err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", path, ErrNotWritable, err)
+		return nil, notWritable(path, err)
 	}
 	d := &dataDir{fs: fsys, path: path}
 	lock, err := fsys.Lock(fsys.PathJoin(path, lockFile))
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("%s: %w: %w", path, ErrNotWritable, err)
+		return nil, notWritable(path, err)
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w: %w", path, ErrLocked, err)
+		return nil, fmt.Errorf("%s: %w (%w); stop that process, or give this node a directory of its own", path, ErrLocked, err)
 	}
 	d.lock = lock
 	if err := d.load(name); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return d, nil
+}
+
+func notWritable(path string, err error) error {
+	return fmt.Errorf("%s: %w (%w); give this node a directory that its user may read and write, on a disk with space", path, ErrNotWritable, err)
 }
 
 func (d *dataDir) load(name peer.NodeID) error {
@@ -82,7 +86,7 @@ func (d *dataDir) load(name peer.NodeID) error {
 		return d.update(func(r *nodeRecord) { *r = nodeRecord{Format: dataFormat, Name: name} })
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w: %w", path, ErrNotWritable, err)
+		return notWritable(path, err)
 	}
 	b, err := io.ReadAll(f)
 	if err := errors.Join(err, f.Close()); err != nil {
@@ -92,7 +96,7 @@ func (d *dataDir) load(name peer.NodeID) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if d.record.Name != name {
-		return fmt.Errorf("%s: %w: it is %s's, and this node is %s", d.path, ErrOtherNode, d.record.Name, name)
+		return fmt.Errorf("%s: %w: it is %s's, and this node is %s; start it under its old name, or give it another directory", d.path, ErrOtherNode, d.record.Name, name)
 	}
 	// A full or read-only disk shows now and not at the first request.
 	return d.update(func(*nodeRecord) {})
@@ -112,7 +116,7 @@ func (d *dataDir) update(change func(*nodeRecord)) error {
 	next := d.record
 	change(&next)
 	if err := d.write(next.encode()); err != nil {
-		return fmt.Errorf("%s: %w: %w", d.path, ErrNotWritable, err)
+		return notWritable(d.path, err)
 	}
 	d.record = next
 	return nil
@@ -162,19 +166,25 @@ func decodeNodeRecord(b []byte) (nodeRecord, error) {
 	var sum uint32
 	line, rest, found := bytes.Cut(b, []byte("\n"))
 	if n, _ := fmt.Sscanf(string(line)+"\n", nodeFileHeader, &format, &sum); n != 2 || !found {
-		return nodeRecord{}, fmt.Errorf("%w: no file of a node", ErrCorrupt)
+		return nodeRecord{}, damagedRecord("it does not begin like one")
 	}
 	if format > dataFormat {
-		return nodeRecord{}, fmt.Errorf("%w: format %d, and this program knows up to %d", ErrNewerFormat, format, dataFormat)
+		return nodeRecord{}, fmt.Errorf("%w: format %d, and this program knows up to %d; run the program that wrote it, or a newer one", ErrNewerFormat, format, dataFormat)
 	}
 	if crc32.Checksum(rest, crc32.MakeTable(crc32.Castagnoli)) != sum {
-		return nodeRecord{}, fmt.Errorf("%w: wrong checksum", ErrCorrupt)
+		return nodeRecord{}, damagedRecord("wrong checksum")
 	}
 	var r nodeRecord
 	if err := json.Unmarshal(rest, &r); err != nil {
-		return nodeRecord{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return nodeRecord{}, damagedRecord(err.Error())
 	}
 	return r, nil
+}
+
+// damagedRecord says that a node's file cannot be believed, and what a person can
+// do.
+func damagedRecord(why string) error {
+	return fmt.Errorf("%w: %s. Do not edit the file. If other nodes hold replicas, move the data directory away and start this node again: it joins as a new one. If this is the only node, restore a backup", ErrCorrupt, why)
 }
 
 // founding is a proposal of a new cluster, and later the record of how it was

@@ -162,7 +162,7 @@ func peerTLS(cfg Config) (*tls.Config, error) {
 // listenError says what is wrong with an address.
 func listenError(what, addr string, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s %s: %w", what, addr, ErrPortInUse)
+		return fmt.Errorf("%s %s: %w: another program, or another node, listens there; choose another address", what, addr, ErrPortInUse)
 	}
 	return fmt.Errorf("%w: %s %s: %w", ErrConfig, what, addr, err)
 }

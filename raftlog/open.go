@@ -126,7 +126,7 @@ func (h *Host) storeOptions() *pebble.Options {
 func storeError(store string, err error) error {
 	switch {
 	case strings.Contains(err.Error(), "unknown format major version"):
-		return fmt.Errorf("%s: %w: %w", store, ErrNewerFormat, err)
+		return fmt.Errorf("%s: %w: %w; run the program that wrote it, or a newer one", store, ErrNewerFormat, err)
 	case pebble.IsCorruptionError(err):
 		return corrupt(store, err)
 	default:

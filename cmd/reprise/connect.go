@@ -57,7 +57,7 @@ func (t *target) asks(do func(ctx context.Context, c *client.Client, args []stri
 		ctx := cmd.Context()
 		if t.timeout > 0 {
 			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, t.timeout)
+			ctx, cancel = context.WithTimeoutCause(ctx, t.timeout, &timeoutError{t.timeout})
 			defer cancel()
 		}
 		err = do(ctx, c, args)
@@ -65,6 +65,15 @@ func (t *target) asks(do func(ctx context.Context, c *client.Client, args []stri
 		return err
 	}
 }
+
+// timeoutError says that --timeout passed. It is a [context.DeadlineExceeded].
+type timeoutError struct{ after time.Duration }
+
+func (e *timeoutError) Error() string {
+	return fmt.Sprintf("no answer within %v (--timeout); what was asked for may still happen", e.after)
+}
+
+func (e *timeoutError) Unwrap() error { return context.DeadlineExceeded }
 
 // oneID checks the argument of a command about one instance.
 func oneID(_ *cobra.Command, args []string) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"go/build"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -246,7 +247,7 @@ func (d *demo) killLeader(ctx context.Context) (*takeover, error) {
 	if err := t.node.kill(); err != nil {
 		return nil, err
 	}
-	d.bar.say("killed node %s (kill -9), which leads the orchestration, at %d of %d batches (%d %%)", t.node.name, t.atKill, t.of, t.percent())
+	d.bar.say("killed node %s (kill -9), which led the orchestration, at %d of %d batches (%d %%)", t.node.name, t.atKill, t.of, t.percent())
 	progress, _, err := d.progress(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("after the kill: %w", err)
@@ -353,8 +354,12 @@ func describeTop(out samples.WordCountOutput) string {
 	return strings.Join(words, ", ")
 }
 
-// freeAddresses finds ports on loopback that nobody listens on: for gossip, both
-// TCP and UDP. All are held until all are found, so they differ.
+// The demo's ports are below the range from which systems give out ports for
+// outgoing connections: the node that was killed must find its own free.
+const demoFirstPort, demoLastPort = 15000, 30000
+
+// freeAddresses finds ports on loopback that nobody listens on, neither TCP nor
+// UDP. All are held until all are found, so they differ.
 func freeAddresses(nodes int) ([]nodeAddresses, error) {
 	var held []io.Closer
 	defer func() {
@@ -363,19 +368,22 @@ func freeAddresses(nodes int) ([]nodeAddresses, error) {
 		}
 	}()
 	free := func() (string, error) {
-		for {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				return "", fmt.Errorf("find a free port: %w", err)
+		var err error
+		for range 1000 {
+			port := demoFirstPort + rand.IntN(demoLastPort-demoFirstPort)
+			var l net.Listener
+			if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err != nil {
+				continue
 			}
 			held = append(held, l)
-			u, err := net.ListenPacket("udp", l.Addr().String())
-			if err != nil {
-				continue // taken for UDP: the next one
+			var u net.PacketConn
+			if u, err = net.ListenPacket("udp", l.Addr().String()); err != nil {
+				continue
 			}
 			held = append(held, u)
 			return l.Addr().String(), nil
 		}
+		return "", fmt.Errorf("find a free port: %w", err)
 	}
 	all := make([]nodeAddresses, nodes)
 	for i := range all {

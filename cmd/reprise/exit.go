@@ -20,6 +20,7 @@ const (
 	exitRefused     = 5
 	exitTimeout     = 6
 	exitStore       = 7
+	exitInterrupted = 130 // by a signal, before there was an answer
 )
 
 // usageError is a mistake on the command line.
@@ -34,17 +35,22 @@ func usage(format string, args ...any) error { return &usageError{fmt.Errorf(for
 func exitCode(err error) int {
 	var wrong *usageError
 	var badID *history.InvalidIDError
+	var ended *client.EndedError
 	if errors.As(err, &wrong) || errors.As(err, &badID) {
 		return exitUsage
+	}
+	if errors.As(err, &ended) { // it may wrap any error of the orchestrator
+		return exitEnded
 	}
 	for _, c := range []struct {
 		err  error
 		code int
 	}{
-		{context.DeadlineExceeded, exitTimeout},
+		{context.Canceled, exitInterrupted},
 		{client.ErrNotFound, exitNotFound},
 		{client.ErrRefused, exitRefused},
-		{client.ErrUnavailable, exitUnreachable},
+		{client.ErrUnavailable, exitUnreachable}, // whatever the time that it took
+		{context.DeadlineExceeded, exitTimeout},
 		{cluster.ErrConfig, exitUsage},
 		{cluster.ErrPortInUse, exitUsage},
 		{cluster.ErrLocked, exitStore},

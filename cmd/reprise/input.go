@@ -2,10 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"strings"
 
+	"github.com/reprise-run/reprise/client"
 	"github.com/reprise-run/reprise/history"
 )
 
@@ -22,16 +24,31 @@ func readInput(text string, given bool, stdin io.Reader) (history.Payload, error
 		data, err = io.ReadAll(io.LimitReader(stdin, history.MaxPayloadBytes+1))
 		from = "standard input"
 	case strings.HasPrefix(text, "@"):
-		data, err = os.ReadFile(text[1:])
 		from = text[1:]
+		data, err = readFile(from)
 	}
 	if err != nil {
 		return nil, usage("read the input: %w", err)
 	}
-	if !json.Valid(data) && len(data) <= history.MaxPayloadBytes {
+	if len(data) > history.MaxPayloadBytes {
+		return nil, fmt.Errorf("%s: %w: input has more than %d bytes; put it where the activities can read it, and pass its name",
+			from, client.ErrTooLarge, history.MaxPayloadBytes)
+	}
+	if !json.Valid(data) {
 		return nil, usage("%s is not JSON: %v", from, json.Unmarshal(data, new(any)))
 	}
 	return data, nil
+}
+
+// readFile reads a file, and no more of a large one than shows that it is too
+// large.
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, history.MaxPayloadBytes+1))
 }
 
 // asJSON returns a payload as JSON: absent and empty are null, and what is not

@@ -143,7 +143,7 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "wait terminated", code: 1, stderr: "enough"},
 
 		{args: "frobnicate", code: 2, stderr: "unknown command"},
-		{args: "start", code: 2, stderr: "accepts 1 arg"},
+		{args: "start", code: 2, stderr: "want the name of one orchestration"},
 		{args: "start o --frobnicate", code: 2, stderr: "unknown flag"},
 		{args: "start o --timeout soon", code: 2, stderr: "soon"},
 		{args: "start o --timeout -1s", code: 2, stderr: "negative"},
@@ -168,7 +168,7 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "terminate none", code: 3},
 		{args: "start o --id taken", code: 5, stderr: "orchestration instance already exists"},
 		{args: "wait endless --timeout 50ms", code: 6},
-		{args: "status i --address 127.0.0.1:1 --timeout 100ms", code: 6},
+		{args: "status i --address 127.0.0.1:1 --timeout 100ms", code: 4, stderr: "cluster not reachable"},
 	} {
 		t.Run(c.args[:min(len(c.args), 40)], func(t *testing.T) {
 			got := try(t, c.stdin, strings.Fields(c.args)...)
@@ -275,7 +275,7 @@ func TestServerRefusesBadSettings(t *testing.T) {
 		stderr string
 	}{
 		"no name":       {[]string{"--data-dir", dir, "--api-addr", free}, 2, "name"},
-		"no directory":  {[]string{"--name", "n1", "--api-addr", free}, 2, "data directory"},
+		"no directory":  {[]string{"--name", "n1", "--api-addr", free}, 2, "--data-dir"},
 		"port in use":   {[]string{"--name", "n1", "--data-dir", dir, "--api-addr", taken.Addr().String()}, 2, "already in use"},
 		"not loopback":  {[]string{"--name", "n1", "--data-dir", dir, "--api-addr", free, "--peer-addr", "0.0.0.0:0"}, 2, "not loopback"},
 		"unknown key":   {[]string{"--config", config("nmae: n1\n")}, 2, `line 1: there is no setting "nmae"`},

@@ -96,6 +96,9 @@ func (p *program) serve(ctx context.Context, s serverSettings) (err error) {
 		return err
 	}
 	registry := reprise.NewRegistry(reprise.WithLogger(config.Logger))
+	if err := config.Validate(); err != nil { // before anything listens
+		return err
+	}
 	if s.samples {
 		samples.Bind(registry, samples.Config{Node: config.Name, Pace: s.pace})
 	}
@@ -110,7 +113,7 @@ func (p *program) serve(ctx context.Context, s serverSettings) (err error) {
 	listener, err := net.Listen("tcp", config.APIAddr)
 	if err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("API address %s: %w: another program, or another node, listens there; choose --api-addr", config.APIAddr, cluster.ErrPortInUse)
+			return fmt.Errorf("API address %s: %w: another program, or another node, listens there; choose another --api-addr", config.APIAddr, cluster.ErrPortInUse)
 		}
 		return usage("API address %s: %w", config.APIAddr, err)
 	}
@@ -143,6 +146,9 @@ func (p *program) serve(ctx context.Context, s serverSettings) (err error) {
 
 // nodeConfig checks the settings and completes the node's configuration.
 func (p *program) nodeConfig(s serverSettings) (config cluster.Config, _ *tls.Config, err error) {
+	if s.node.Name == "" || s.node.DataDir == "" {
+		return config, nil, usage("a node needs --name and --data-dir")
+	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
 		return config, nil, usage("--log-level %q: debug, info, warn and error are possible", s.logLevel)

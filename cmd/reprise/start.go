@@ -22,7 +22,12 @@ for the end and print the output as JSON, and nothing else.
 
 An ID may be used again once its instance has ended. A name that no node knows is
 accepted: the instance waits until a node that has it joins.`,
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("want the name of one orchestration, got %d arguments", len(args))
+			}
+			return nil
+		},
 	}
 	t.flags(cmd)
 	f := cmd.Flags()

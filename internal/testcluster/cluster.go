@@ -41,7 +41,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		}
 		for _, addr := range []*string{&n.spec.APIAddr, &n.spec.PeerAddr, &n.spec.GossipAddr, &n.spec.ControlAddr} {
 			var err error
-			if *addr, err = freeAddr(); err != nil {
+			if *addr, err = FreeAddr(); err != nil {
 				return nil, err
 			}
 		}

@@ -21,8 +21,9 @@ var (
 	given   = map[int]bool{} // by this process; guarded by portsMu
 )
 
-// freeAddr returns a loopback address whose port nobody has, for TCP and UDP.
-func freeAddr() (string, error) {
+// FreeAddr returns a loopback address whose port nobody has, for TCP and UDP, and that
+// it has not returned before.
+func FreeAddr() (string, error) {
 	portsMu.Lock()
 	defer portsMu.Unlock()
 	for range 1000 {
