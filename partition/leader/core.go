@@ -31,6 +31,7 @@ type core struct {
 	ctx    context.Context // of the reign; set before running is closed
 	stats  Stats           // the counters
 	broken error           // met where it could not be returned; ends the reign
+	taken  []message       // from the mailbox, and not handled yet
 
 	// The state, and what is on its way to it.
 	view     view
@@ -52,9 +53,9 @@ type core struct {
 
 	// Episodes.
 	work     chan *run
-	runs     []*run // in the order in which they began
+	runs     []*run // in the order in which they began; the slow ones apart
+	slow     []*run // that have been running for long
 	episodes int    // that run
-	slow     int    // of them, those that run for long
 	workers  int
 
 	// Activities.
@@ -64,27 +65,30 @@ type core struct {
 	queues      map[string]*taskQueue
 	inputs      inputs
 	surveyed    bool
-	early       []*result // came before the survey was over
-	tasksFrom   []byte    // where the next page of pending activities begins; nil: none
+	early       []*result          // came before the survey was over
+	lostEarly   map[AttemptID]bool // likewise
+	tasksFrom   []byte             // where the next page of pending activities begins; nil: none
 
 	timers    timers
 	readyFrom []byte // where the next page of the ready list begins; nil: none
+	bindings  uint64 // how often they changed
 	retrials  []retrial
 	sweepAt   time.Time // when old answers are deleted next, by the partition's clock
 }
 
 func newCore(cfg Config) *core {
 	c := &core{
-		cfg:     cfg,
-		log:     cfg.Logger.With("partition", cfg.Partition, "epoch", cfg.Log.Epoch()),
-		epoch:   cfg.Log.Epoch(),
-		running: make(chan struct{}),
-		ended:   make(chan struct{}),
-		lives:   make(map[InstanceRef]*live),
-		idle:    list.New(),
-		queues:  make(map[string]*taskQueue),
-		work:    make(chan *run, 16*cfg.Limits.Episodes),
-		timers:  timers{limit: cfg.Limits.Timers},
+		cfg:       cfg,
+		log:       cfg.Logger.With("partition", cfg.Partition, "epoch", cfg.Log.Epoch()),
+		epoch:     cfg.Log.Epoch(),
+		running:   make(chan struct{}),
+		ended:     make(chan struct{}),
+		lives:     make(map[InstanceRef]*live),
+		lostEarly: make(map[AttemptID]bool),
+		idle:      list.New(),
+		queues:    make(map[string]*taskQueue),
+		work:      make(chan *run, 16*cfg.Limits.Episodes),
+		timers:    timers{limit: cfg.Limits.Timers},
 	}
 	c.mailbox.signal = make(chan struct{}, 1)
 	c.mailbox.limits[requests] = cfg.Limits.Mailbox
@@ -113,7 +117,7 @@ func (c *core) loop() error {
 	}
 	alarm := time.NewTimer(0)
 	defer alarm.Stop()
-	var items, spare []message
+	var spare []message
 	for {
 		select {
 		case <-c.ctx.Done():
@@ -124,15 +128,14 @@ func (c *core) loop() error {
 		}
 		c.tick()
 		c.advance()
-		if len(items) == 0 {
+		if len(c.taken) == 0 {
 			spare = c.mailbox.take(spare)
-			items = spare
+			c.taken = spare
 		}
-		var err error
-		if items, err = c.round(items); err != nil {
+		if err := c.round(); err != nil {
 			return err
 		}
-		alarm.Reset(c.sleep(len(items) > 0))
+		alarm.Reset(c.sleep(len(c.taken) > 0))
 		c.show()
 	}
 }
@@ -180,19 +183,19 @@ func (c *core) crowded() bool {
 	return n >= manyInFlight || n >= c.cfg.Limits.InFlight && c.view.open.size() >= c.cfg.Limits.EntryBytes
 }
 
-// round does what there is to do now. It returns the messages for which there
-// was no room in the log.
-func (c *core) round(items []message) ([]message, error) {
-	for len(items) > 0 && !c.crowded() {
-		m := items[0]
-		items[0] = nil
-		items = items[1:]
+// round does what there is to do now. Messages for which there is no room in the
+// log stay taken.
+func (c *core) round() error {
+	for len(c.taken) > 0 && !c.crowded() {
+		m := c.taken[0]
+		c.taken[0] = nil
+		c.taken = c.taken[1:]
 		if err := m.handle(c); err != nil {
-			return nil, err
+			return err
 		}
 		if c.view.open.size() >= c.cfg.Limits.EntryBytes && len(c.inFlight) < c.cfg.Limits.InFlight {
 			if err := c.propose(); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
@@ -202,17 +205,17 @@ func (c *core) round(items []message) ([]message, error) {
 			c.fireDue, c.pageReady, c.pageParked, c.pageTasks, c.storeOverdue, c.watch, c.sweepAnswers,
 		} {
 			if err := step(); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		c.wakeRested()
 		if err := c.begin(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if !c.view.open.empty() && len(c.inFlight) < c.cfg.Limits.InFlight {
 		if err := c.propose(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	touched := c.touched
@@ -221,7 +224,7 @@ func (c *core) round(items []message) ([]message, error) {
 		touched[i] = nil
 		c.settle(l)
 	}
-	return items, c.broken
+	return c.broken
 }
 
 // sleep returns how long the loop may sleep if nobody wakes it.
@@ -245,7 +248,7 @@ func (c *core) sleep(more bool) time.Duration {
 	if len(c.rests) > 0 {
 		soon(restAfter - (c.mono - c.rests[0].since))
 	}
-	if len(c.runs) > 0 {
+	if len(c.runs)+len(c.slow) > 0 {
 		soon(slowAfter)
 	}
 	if room := len(c.runnable) < c.cfg.Limits.Runnable; room && (c.readyFrom != nil || len(c.retrials) > 0) || c.tasksFrom != nil && c.surveyed {
@@ -287,6 +290,7 @@ func (c *core) raiseFlags() {
 	c.flags.bindings, c.flags.capacity = false, false
 	c.flags.mu.Unlock()
 	if bindings {
+		c.bindings++
 		c.retryParked(true)
 	}
 	if capacity || bindings {

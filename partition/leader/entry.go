@@ -72,13 +72,14 @@ func (c *core) proposeAhead() error {
 
 func (c *core) send(e *entry) error {
 	repr := e.batch.Repr()
+	// Also if it is refused: those who wait for it are told by abandon.
+	c.inFlight = append(c.inFlight, e)
 	sequence, err := c.cfg.Log.Propose(repr)
 	if err != nil {
 		return fmt.Errorf("propose to partition %d: %w", c.cfg.Partition, err)
 	}
 	e.sequence = sequence
 	e.batch = pebble.Batch{} // the log has it now
-	c.inFlight = append(c.inFlight, e)
 	c.stats.Entries++
 	c.stats.EntryBytes += uint64(len(repr))
 	if c.cfg.Faults.ackBeforeCommit() {

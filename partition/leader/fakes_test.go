@@ -190,6 +190,13 @@ func (x *fakeExecutor) Episode(ctx context.Context, req EpisodeRequest) (history
 	x.episodes++
 	unbound, broken, failing, gate := x.bound["-"+name], x.broken[name], x.failing[name], x.slow[name]
 	x.mu.Unlock()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return history.Episode{}, ctx.Err()
+		}
+	}
 	switch {
 	case unbound:
 		return history.Episode{}, ErrUnbound
@@ -201,13 +208,6 @@ func (x *fakeExecutor) Episode(ctx context.Context, req EpisodeRequest) (history
 	past, err := req.History(ctx)
 	if err != nil {
 		return history.Episode{}, err
-	}
-	if gate != nil {
-		select {
-		case <-gate:
-		case <-ctx.Done():
-			return history.Episode{}, ctx.Err()
-		}
 	}
 	run, err := replay(req.Name, append(past, req.Arrived...))
 	if err != nil {

@@ -47,7 +47,7 @@ func (l *Leader) Run(ctx context.Context) error {
 	cancel()
 	close(c.work)
 	close(c.ended)
-	for _, m := range c.mailbox.close() {
+	for _, m := range append(c.taken, c.mailbox.close()...) {
 		m.fail()
 	}
 	c.abandon()

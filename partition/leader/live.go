@@ -31,6 +31,9 @@ type live struct {
 	waits time.Time
 	// resting is set while a failed episode is not asked again yet.
 	resting bool
+	// probe is set while the instance is tried on behalf of all that wait for the
+	// same name.
+	probe bool
 
 	// attempts are the activities that were given out or wait to be.
 	attempts map[int32]*attempt

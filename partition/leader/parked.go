@@ -1,6 +1,8 @@
 package leader
 
 import (
+	"bytes"
+
 	"github.com/reprise-run/reprise/partition"
 )
 
@@ -10,7 +12,7 @@ func (c *core) park(l *live, why partition.Why, reason string) error {
 	if l.rec.Parked == p {
 		return c.store(l) // it was tried again in vain
 	}
-	if l.rec.Parked.Why != partition.NotParked && l.rec.Parked.Why == partition.Unbound {
+	if why != partition.Unbound {
 		c.bound(l)
 	}
 	if err := c.replace(l); err != nil {
@@ -31,6 +33,21 @@ func (c *core) park(l *live, why partition.Why, reason string) error {
 	return nil
 }
 
+// parkAfter parks an instance whose episode says that the code does not fit. If
+// the bindings changed since the executor was asked, it is asked once more.
+func (c *core) parkAfter(r *run, why partition.Why, reason string) error {
+	l := r.live
+	if err := c.park(l, why, reason); err != nil {
+		return err
+	}
+	if r.bindings != c.bindings {
+		c.enqueue(l)
+	} else {
+		l.probe = false
+	}
+	return nil
+}
+
 // retrial goes through parked instances and tries them again.
 type retrial struct {
 	from, to []byte
@@ -42,6 +59,7 @@ type retrial struct {
 // retryParked plans to try all parked instances again; those that do not yield
 // only when the code changed.
 func (c *core) retryParked(stuckToo bool) {
+	c.retrials = c.retrials[:0] // those under way are a part of this one
 	for _, why := range []partition.Why{partition.Unbound, partition.Nondeterministic, partition.Stuck, partition.Unrecordable} {
 		if why == partition.Stuck && !stuckToo {
 			continue
@@ -51,9 +69,16 @@ func (c *core) retryParked(stuckToo bool) {
 	}
 }
 
-// bound is called when an instance that waited for its name got on: so will the
-// others.
+// bound is called when an instance got on. If it was tried on behalf of those
+// that wait for the same name, they are tried too.
 func (c *core) bound(l *live) {
+	if !l.probe {
+		return
+	}
+	l.probe = false
+	if l.rec.Parked.Why != partition.Unbound {
+		return
+	}
 	from, to := partition.ParkedNameRange(c.cfg.Partition, l.rec.Parked)
 	c.retrials = append(c.retrials, retrial{from, to, false})
 }
@@ -75,15 +100,19 @@ func (c *core) pageParked() error {
 }
 
 func (c *core) pageOf(t *retrial) (done bool, err error) {
-	for range page {
-		var key []byte
-		err := c.view.Scan(t.from, t.to, func(k, _ []byte) bool {
-			key = append(key, k...)
-			return false
-		})
-		if err != nil || key == nil {
-			return true, err
-		}
+	limit := page
+	if t.probe {
+		limit = 1
+	}
+	var keys [][]byte
+	err = c.view.Scan(t.from, t.to, func(key, _ []byte) bool {
+		keys = append(keys, bytes.Clone(key))
+		return len(keys) < limit
+	})
+	if err != nil {
+		return true, err
+	}
+	for _, key := range keys {
 		addr, p, err := partition.ParseParkedKey(key)
 		if err != nil {
 			return true, err
@@ -92,7 +121,8 @@ func (c *core) pageOf(t *retrial) (done bool, err error) {
 		if err != nil {
 			return true, err
 		}
-		if l.rec != nil && l.rec.Parked.Why == p.Why && l.run == nil {
+		if l.rec != nil && l.rec.Parked.Why == p.Why {
+			l.probe = l.probe || t.probe
 			c.enqueue(l)
 		}
 		t.from = append(key, 0)
@@ -100,5 +130,5 @@ func (c *core) pageOf(t *retrial) (done bool, err error) {
 			_, t.from = partition.ParkedNameRange(c.cfg.Partition, p)
 		}
 	}
-	return false, nil
+	return len(keys) < limit, nil
 }

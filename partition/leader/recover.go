@@ -19,14 +19,17 @@ func (ids surveyed) fail() {}
 
 func (ids surveyed) handle(c *core) error {
 	for _, id := range ids {
+		if c.lostEarly[id] {
+			continue // its node died while others were asked
+		}
 		if err := c.adopt(id); err != nil {
 			return err
 		}
 	}
-	c.surveyed = true
-	early := c.early
-	c.early = nil
-	for _, r := range early {
+	c.surveyed, c.lostEarly = true, nil
+	for len(c.early) > 0 {
+		r := c.early[0]
+		c.early = c.early[1:]
 		if err := r.handle(c); err != nil {
 			return err
 		}
@@ -37,6 +40,9 @@ func (ids surveyed) handle(c *core) error {
 
 // adopt takes an attempt of an earlier reign over, or cancels it.
 func (c *core) adopt(id AttemptID) error {
+	if id.Fence.Epoch >= c.epoch {
+		return nil // this leader gave it out while the nodes were asked
+	}
 	l, err := c.load(InstanceRef{id.Hub, id.Instance})
 	if err != nil {
 		return err
@@ -56,7 +62,7 @@ func (c *core) adopt(id AttemptID) error {
 	a := l.attempts[id.TaskID]
 	switch {
 	case row == nil, row.Execution != id.Execution,
-		!above(id.Fence, Fence{row.FailedEpoch, row.FailedN}), id.Fence.Epoch >= c.epoch:
+		!above(id.Fence, Fence{row.FailedEpoch, row.FailedN}):
 		c.cfg.Dispatcher.Cancel(id)
 	case a == nil:
 		c.attach(l, &attempt{live: l, id: id, row: row, state: running})

@@ -308,6 +308,11 @@ func (c *core) terminate(l *live, reason history.Payload, recurse bool) error {
 		taken = append(taken, l.mail[i])
 		l.mail = append(l.mail[:i:i], l.mail[i+1:]...)
 	}
+	if l.probe { // whether the name is bound, another one has to find out
+		from, to := partition.ParkedNameRange(c.cfg.Partition, l.rec.Parked)
+		c.retrials = append(c.retrials, retrial{from, to, true})
+		l.probe = false
+	}
 	end := &mail{}
 	end.Event = history.Event{ID: history.NoID, Time: c.now, Body: &history.ExecutionTerminated{Reason: reason, Recurse: recurse}}
 	taken = append(taken, end)

@@ -193,6 +193,7 @@ func (r *result) handle(c *core) error {
 	id := r.Attempt
 	l, err := c.load(InstanceRef{id.Hub, id.Instance})
 	if err != nil {
+		r.fail()
 		return err
 	}
 	a := l.attempts[id.TaskID]
@@ -264,6 +265,10 @@ func (ids lost) fail() {}
 
 func (ids lost) handle(c *core) error {
 	for _, id := range ids {
+		if !c.surveyed && id.Fence.Epoch < c.epoch {
+			c.lostEarly[id] = true // the survey may still tell of it
+			continue
+		}
 		l := c.lives[InstanceRef{id.Hub, id.Instance}]
 		if l == nil {
 			continue

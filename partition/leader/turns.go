@@ -23,7 +23,9 @@ type run struct {
 	since   time.Duration // of the loop's monotonic clock
 	slow    bool
 	done    bool
-	request EpisodeRequest
+	// bindings is how often the bindings had changed when the executor was asked.
+	bindings uint64
+	request  EpisodeRequest
 
 	// What came back. Written by the worker before it posts the run.
 	episode history.Episode
@@ -41,7 +43,7 @@ func (c *core) enqueue(l *live) {
 
 // begin starts episodes as long as there is room.
 func (c *core) begin() error {
-	for len(c.runnable) > 0 && c.episodes-c.slow < c.cfg.Limits.Episodes && c.episodes < cap(c.work) {
+	for len(c.runnable) > 0 && c.episodes-len(c.slow) < c.cfg.Limits.Episodes && c.episodes < cap(c.work) {
 		l := c.runnable[0]
 		c.runnable[0] = nil
 		c.runnable = c.runnable[1:]
@@ -65,7 +67,7 @@ func (c *core) begin() error {
 // ask asks the executor for an episode with all mail of an instance.
 func (c *core) ask(l *live) {
 	n := portion(l.mail)
-	r := &run{live: l, mail: l.mail[:n:n], began: c.now, since: c.mono}
+	r := &run{live: l, mail: l.mail[:n:n], began: c.now, since: c.mono, bindings: c.bindings}
 	l.mail = l.mail[n:]
 	l.run = r
 	arrived := make([]history.Event, 0, 1+len(r.mail))
@@ -143,7 +145,7 @@ func (r *run) handle(c *core) error {
 	r.done = true
 	c.episodes--
 	if r.slow {
-		c.slow--
+		c.slow = slices.DeleteFunc(c.slow, func(other *run) bool { return other == r })
 		c.slowRuns.Delete(InstanceRef{r.request.Key.Hub, r.request.Key.Instance})
 	}
 	l := r.live
@@ -166,11 +168,11 @@ func (r *run) handle(c *core) error {
 	var diff *history.NondeterminismError
 	switch {
 	case errors.Is(r.err, ErrUnbound):
-		return c.park(l, partition.Unbound, r.err.Error())
+		return c.parkAfter(r, partition.Unbound, r.err.Error())
 	case errors.As(r.err, &diff):
-		return c.park(l, partition.Nondeterministic, diff.Error())
+		return c.parkAfter(r, partition.Nondeterministic, diff.Error())
 	case errors.Is(r.err, partition.ErrUnsupported):
-		return c.park(l, partition.Unrecordable, r.err.Error())
+		return c.parkAfter(r, partition.Unrecordable, r.err.Error())
 	}
 	c.log.Warn("an episode failed and is asked for again", "instance", l.addr.String(), "error", r.err)
 	return c.rest(l)
@@ -184,9 +186,7 @@ func (c *core) turn(l *live, r *run) error {
 		r.episode = tooLarge(l.rec, payload)
 		c.cfg.Executor.Forget(r.request.Key)
 	}
-	if l.rec.Parked.Why == partition.Unbound {
-		c.bound(l)
-	}
+	c.bound(l)
 	if err := c.record(l, partition.Turn{Began: r.began, Episode: r.episode}, r.mail); err != nil {
 		return err
 	}
@@ -318,26 +318,20 @@ func tooLarge(r *partition.Record, size int) history.Episode {
 // told to people, and are parked in the end, so that no later leader runs them
 // again.
 func (c *core) watch() error {
-	for len(c.runs) > 0 && c.runs[0].done {
+	for len(c.runs) > 0 && (c.runs[0].done || c.mono-c.runs[0].since >= slowAfter) {
+		r := c.runs[0]
 		c.runs[0] = nil
 		c.runs = c.runs[1:]
-	}
-	for _, r := range c.runs {
-		age := c.mono - r.since
-		if age < slowAfter {
-			break
-		}
-		if r.done {
-			continue
-		}
-		if !r.slow {
+		if !r.done {
 			r.slow = true
-			c.slow++
+			c.slow = append(c.slow, r)
 			c.slowRuns.Store(InstanceRef{r.request.Key.Hub, r.request.Key.Instance}, r.began)
 			c.log.Warn("an episode does not yield", "instance", r.live.addr.String(), "name", r.request.Name)
 		}
+	}
+	for _, r := range c.slow {
 		l := r.live
-		if age >= c.cfg.Limits.Stuck && l.run == r && l.rec.Parked.Why != partition.Stuck {
+		if c.mono-r.since >= c.cfg.Limits.Stuck && l.run == r && l.rec.Parked.Why != partition.Stuck {
 			if err := c.park(l, partition.Stuck, fmt.Sprintf("an episode did not yield within %s", c.cfg.Limits.Stuck)); err != nil {
 				return err
 			}
