@@ -33,6 +33,7 @@ func TestRandom(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStory(t)
+				s.short = true
 				defer s.close()
 				s.executor.note = func(string, ...any) {}
 				s.nodes.note = s.executor.note
@@ -86,7 +87,6 @@ func (g *gambler) lead() {
 	}
 	g.s.nodes.mu.Unlock()
 	g.s.lead()
-	g.s.log.note = nil
 }
 
 func (g *gambler) reign() {
