@@ -25,5 +25,7 @@ func TestMain(m *testing.M) {
 			testcluster.RunNode(func(r *reprise.Registry) { bind(r, newLedgerClient(spec.Extra, spec.Name)) })
 		},
 	})
-	os.Exit(heavy.Run(m))
+	code := heavy.Run(m)
+	removeProgram()
+	os.Exit(code)
 }

@@ -331,7 +331,7 @@ func TestSettingsOverride(t *testing.T) {
 func TestUpNodes(t *testing.T) {
 	dir := t.TempDir()
 	has := func(n *nodeProcess, args string) bool { return strings.Contains(strings.Join(n.args, " "), args) }
-	for _, n := range upNodes(3, dir) {
+	for _, n := range upNodes(3, defaultPort, dir) {
 		if !has(n, "--bootstrap-expect 3") || !has(n, "--join 127.0.0.1:4003,127.0.0.1:4013,127.0.0.1:4023") {
 			t.Errorf("a new cluster: %v", n.args)
 		}
@@ -339,11 +339,11 @@ func TestUpNodes(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "n1"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	grown := upNodes(3, dir)
+	grown := upNodes(3, defaultPort, dir)
 	if !has(grown[0], "--bootstrap-expect 1") || has(grown[1], "--bootstrap-expect") || !has(grown[1], "--join") {
 		t.Errorf("a grown cluster: %v", grown)
 	}
-	if alone := upNodes(1, dir)[0]; has(alone, "--join") || alone.api != "127.0.0.1:4001" {
+	if alone := upNodes(1, defaultPort, dir)[0]; has(alone, "--join") || alone.api != "127.0.0.1:4001" {
 		t.Errorf("one node: %v", alone.args)
 	}
 }

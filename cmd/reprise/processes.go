@@ -86,7 +86,7 @@ func (n *nodeProcess) ready(ctx context.Context) error {
 	case <-n.serving:
 		return nil
 	case <-n.ended:
-		return fmt.Errorf("node %s ended: %v", n.name, n.err)
+		return fmt.Errorf("node %s ended, its log says why: %w", n.name, orEnd(n.err))
 	case <-ctx.Done():
 		return fmt.Errorf("node %s does not serve yet: %w", n.name, context.Cause(ctx))
 	}

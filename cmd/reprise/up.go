@@ -17,7 +17,7 @@ import (
 const maxUpNodes = 9
 
 func (p *program) upCommand() *cobra.Command {
-	var count int
+	var count, port int
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -30,29 +30,37 @@ cluster, and with more nodes it grows.`,
 	f := cmd.Flags()
 	f.IntVar(&count, "nodes", 3, "how many nodes")
 	f.StringVar(&dir, "data-dir", "reprise-data", "`directory` of the cluster; it is created")
+	f.IntVar(&port, "port", defaultPort, "where the first node takes requests; the nodes use up to 83 ports from there on")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if count < 1 || count > maxUpNodes {
 			return usage("--nodes %d: 1 to %d are possible", count, maxUpNodes)
 		}
-		return p.up(cmd.Context(), count, dir)
+		if last := port + 10*(maxUpNodes-1) + 2; port < 1 || last > 65535 {
+			return usage("--port %d: it and the ports up to %d must be from 1 to 65535", port, last)
+		}
+		return p.up(cmd.Context(), count, port, dir)
 	}
 	return cmd
 }
 
-// upAddresses gives node i (from 0) the ports 4001 to 4003, 4011 to 4013, …
-func upAddresses(i int) nodeAddresses {
-	at := func(port int) string { return "127.0.0.1:" + strconv.Itoa(port+10*i) }
-	return nodeAddresses{at(4001), at(4002), at(4003)}
+// defaultPort is the port of client.DefaultAddress.
+const defaultPort = 4001
+
+// upAddresses gives node i (from 0) three ports: of 4001, that is 4001 to 4003,
+// 4011 to 4013, and so on.
+func upAddresses(port, i int) nodeAddresses {
+	at := func(offset int) string { return "127.0.0.1:" + strconv.Itoa(port+10*i+offset) }
+	return nodeAddresses{at(0), at(1), at(2)}
 }
 
 // upNodes describes the processes. Nodes that have no directory yet found the
 // cluster together if none has, and join it otherwise.
-func upNodes(count int, dir string) []*nodeProcess {
+func upNodes(count, port int, dir string) []*nodeProcess {
 	var join []string
 	found := 0
 	path := func(i int) string { return filepath.Join(dir, fmt.Sprintf("n%d", i+1)) }
 	for i := range count {
-		join = append(join, upAddresses(i).gossip)
+		join = append(join, upAddresses(port, i).gossip)
 		if _, err := os.Stat(path(i)); err == nil {
 			found++
 		}
@@ -69,16 +77,16 @@ func upNodes(count int, dir string) []*nodeProcess {
 		if i < found {
 			more = append(more, "--bootstrap-expect", strconv.Itoa(found))
 		}
-		nodes = append(nodes, newNodeProcess(fmt.Sprintf("n%d", i+1), path(i), upAddresses(i), more...))
+		nodes = append(nodes, newNodeProcess(fmt.Sprintf("n%d", i+1), path(i), upAddresses(port, i), more...))
 	}
 	return nodes
 }
 
-func (p *program) up(ctx context.Context, count int, dir string) (err error) {
+func (p *program) up(ctx context.Context, count, port int, dir string) (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return usage("create the cluster's directory: %w", err)
 	}
-	nodes := upNodes(count, dir)
+	nodes := upNodes(count, port, dir)
 	defer func() { stopAll(nodes) }()
 	var mu sync.Mutex
 	for _, n := range nodes {
@@ -90,7 +98,7 @@ func (p *program) up(ctx context.Context, count int, dir string) (err error) {
 	for _, n := range nodes {
 		go func() { // ends with the node, which this function stops
 			<-n.ended
-			ended <- fmt.Errorf("node %s ended: %w", n.name, orEnd(n.err))
+			ended <- fmt.Errorf("node %s ended, its log says why: %w", n.name, orEnd(n.err))
 		}()
 	}
 	for _, n := range nodes {
@@ -105,7 +113,11 @@ func (p *program) up(ctx context.Context, count int, dir string) (err error) {
 	for _, n := range nodes {
 		fmt.Fprintf(p.stdout, "node %s takes requests on %s\n", n.name, n.api)
 	}
-	fmt.Fprintln(p.stdout, `try: reprise start hello --input '["Tokyo","Seattle"]' --wait      (Ctrl-C stops the cluster)`)
+	address := ""
+	if port != defaultPort {
+		address = " --address " + nodes[0].api
+	}
+	fmt.Fprintf(p.stdout, "try: reprise start hello --input '[\"Tokyo\",\"Seattle\"]' --wait%s      (Ctrl-C stops the cluster)\n", address)
 	mu.Unlock()
 	select {
 	case <-ctx.Done():
