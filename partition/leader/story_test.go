@@ -32,7 +32,7 @@ import (
 //	hold, release, commit N: of the log
 //	bind NAME, unbind NAME, break NAME, mend NAME, block NAME, unblock NAME
 //	room N, lost ID#TASK
-//	crash [losing what is not applied], lead [survey=given] [slow-survey]
+//	crash [losing what is not applied], lead [survey=given] [slow-survey], surveyed [given]
 //	state [TABLE], check, stats
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -209,6 +209,11 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		}
 		s.lead()
 	case "surveyed":
+		if d.HasArg("given") {
+			for _, task := range s.nodes.given {
+				s.nodes.survey = append(s.nodes.survey, task.Attempt)
+			}
+		}
 		close(s.nodes.hold)
 	case "crash":
 		s.crash()
