@@ -2,8 +2,12 @@
 # longer and says what it proves.
 
 GO ?= go
+# Where data goes whose disk matters; the default is the temporary directory.
+DIR ?=
+BENCH = $(GO) test -run '^$$' -timeout 60m
+ON = ./bench $(if $(DIR),-dir=$(DIR))
 
-.PHONY: help check fmt test race sim e2e e2e-long bench bench-short failover demo proto
+.PHONY: help check fmt test race sim planted e2e e2e-long bench bench-short failover demo proto
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,3 +23,30 @@ test: ## all tests, one package at a time
 
 race: ## the packages where goroutines meet, under the race detector
 	bash .ci/run race
+
+sim: ## ten simulated hours of faults on five nodes: the promises hold beyond the minute of CI
+	$(GO) test -count=1 -timeout 60m -run TestSimulation -v ./internal/sim -sim.life=10h -sim.nodes=5
+
+planted: ## plant one bug after the other: the simulation notices each
+	$(GO) test -count=1 -timeout 60m -run TestPlantedBugs -v ./internal/sim -sim.planted
+
+e2e: ## a minute of kill -9 on real processes, and a leader that sleeps
+	$(GO) test -count=1 -v ./e2e
+
+e2e-long: ## the same for twenty minutes and 300 kills: nothing leaks, nothing is rare enough
+	$(GO) test -count=1 -v -timeout 60m ./e2e -storm=20m -kills=300
+
+bench: ## all workloads on three node processes, beside the raw log; about five minutes
+	$(BENCH) -bench . $(ON)
+
+bench-short: ## the same in about a minute: is anything grossly slower?
+	$(BENCH) -bench . -short $(ON)
+
+failover: ## a hundred takeovers of killed leaders: how long a partition does not commit
+	$(BENCH) -bench Failover $(ON) -takeovers=100
+
+demo: ## the README's first command
+	$(GO) run ./cmd/reprise demo
+
+proto: ## the Go code of api/ from its proto files (needs protoc; see the script)
+	scripts/generate.sh

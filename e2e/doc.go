@@ -8,7 +8,7 @@
 // an answer may or may not have happened; if it did, the same holds for it.
 //
 //	go test ./e2e                               about a minute
-//	go test ./e2e -timeout 60m -args -storm 20m -kills 300
+//	go test -timeout 60m ./e2e -storm=20m -kills=300
 //
 // The seed of the storm is printed first; it fixes who is killed and when, not
 // how the processes interleave.

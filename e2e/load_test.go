@@ -73,17 +73,31 @@ func (l *load) end() []start {
 	return l.starts
 }
 
-// cluster starts three nodes whose activities write to a new ledger.
+// cluster starts three nodes whose activities write to a new ledger. With -artifacts
+// their data and logs are kept, and where the goroutines of a node stood if the
+// test failed.
 func cluster(t *testing.T) (*testcluster.Cluster, *client.Client, *ledger) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	l := newLedger(t)
-	c, err := testcluster.Start(ctx, testcluster.Config{Dir: t.TempDir(), Nodes: 3, Role: "node", Extra: l.addr})
+	c, err := testcluster.Start(ctx, testcluster.Config{Dir: t.ArtifactDir(), Nodes: 3, Role: "node", Extra: l.addr})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		for _, n := range c.Nodes {
+			if err := n.Goroutines(ctx, n.Dir()+".goroutines"); err != nil {
+				t.Log(err)
+			}
+		}
+	})
 	if err := c.Balanced(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -201,12 +201,21 @@ func (n *Node) Post(ctx context.Context, path string, body []byte) ([]byte, erro
 // Profile records a CPU profile of the process for so long and writes it to a
 // file.
 func (n *Node) Profile(ctx context.Context, d time.Duration, file string) error {
-	body, err := n.get(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(d.Seconds()))))
+	return n.save(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(d.Seconds()))), file)
+}
+
+// Goroutines writes the stacks of all goroutines of the process to a file.
+func (n *Node) Goroutines(ctx context.Context, file string) error {
+	return n.save(ctx, "/debug/pprof/goroutine?debug=2", file)
+}
+
+func (n *Node) save(ctx context.Context, path, file string) error {
+	body, err := n.get(ctx, path)
 	if err == nil {
 		err = os.WriteFile(file, body, 0o644)
 	}
 	if err != nil {
-		return fmt.Errorf("profile node %s: %w", n.Name(), err)
+		return fmt.Errorf("save %s of node %s: %w", path, n.Name(), err)
 	}
 	return nil
 }
