@@ -40,6 +40,9 @@ type dispatched struct {
 	to peer.NodeID
 	// taken is true once the node has said that it runs it.
 	taken bool
+	// ended is true once the result is here: it takes no room any more. It is known
+	// until the result is recorded, because it is lost if the node dies before.
+	ended bool
 }
 
 // fullPause is how long a node that was full is left alone, if it does not say
@@ -125,26 +128,39 @@ func (d *dispatcher) drop(id leader.AttemptID) {
 		return
 	}
 	delete(d.attempts, id)
-	if t := d.targets[a.to]; t != nil && t.ours > 0 {
-		t.ours--
-	}
+	d.free(a)
 }
 
-// finished says that an attempt runs no more.
+// free gives the room back that an attempt takes. Call with mu held.
+func (d *dispatcher) free(a *dispatched) {
+	if t := d.targets[a.to]; t != nil && !a.ended && t.ours > 0 {
+		t.ours--
+	}
+	a.ended = true
+}
+
+// finished says that an attempt runs no more: its result is here.
 func (d *dispatcher) finished(id leader.AttemptID) {
 	d.mu.Lock()
 	if a := d.attempts[id]; a != nil {
+		d.free(a)
 		if t := d.targets[a.to]; t != nil {
 			t.fullUntil = time.Time{}
 		}
 	}
-	d.drop(id)
 	tell := d.starved
 	d.starved = false
 	d.mu.Unlock()
 	if tell {
 		d.tellRoom()
 	}
+}
+
+// recorded says that the result of an attempt is recorded, or not wanted.
+func (d *dispatcher) recorded(id leader.AttemptID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.drop(id)
 }
 
 // tellRoom tells all leaders here that there may be room.

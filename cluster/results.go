@@ -179,6 +179,9 @@ func (n *Node) complete(l *leader.Leader, results []leader.ActivityResult, done 
 	for i, r := range results {
 		n.dispatcher.finished(r.Attempt)
 		l.Complete(r, func(err error) {
+			if err == nil || errors.Is(err, leader.ErrStale) {
+				n.dispatcher.recorded(r.Attempt)
+			}
 			mu.Lock()
 			codes[i] = CodeOf(err)
 			left--

@@ -154,8 +154,8 @@ func (w *worker) cancelAttempt(id leader.AttemptID) {
 	}
 }
 
-// survey returns the attempts of a partition that run here or whose result is
-// here. From now on lower epochs are refused, and results go to the node that
+// survey returns the attempts of a partition, of lower epochs, that run here or
+// whose result is here. From now on lower epochs are refused, and results go to the node that
 // asks. ok is false if the question itself is of a lower epoch.
 func (w *worker) survey(from peer.NodeID, partition uint32, epoch uint64) (ids []leader.AttemptID, ok bool) {
 	w.mu.Lock()
@@ -165,7 +165,7 @@ func (w *worker) survey(from peer.NodeID, partition uint32, epoch uint64) (ids [
 		return nil, false
 	}
 	for id := range w.attempts {
-		if id.Partition == partition {
+		if id.Partition == partition && id.Fence.Epoch < epoch {
 			ids = append(ids, id)
 		}
 	}

@@ -17,12 +17,12 @@ const slowAfter = time.Second
 
 // run is an episode on its way through the executor.
 type run struct {
-	live    *live // whose run it is, unless the instance went on without it
-	mail    []*mail
-	began   time.Time     // the orchestrator's clock
-	since   time.Duration // of the loop's monotonic clock
-	slow    bool
-	done    bool
+	live  *live // whose run it is, unless the instance went on without it
+	mail  []*mail
+	began time.Time     // the orchestrator's clock
+	since time.Duration // of the loop's monotonic clock
+	slow  bool
+	done  bool
 	// bindings is how often the bindings had changed when the executor was asked.
 	bindings uint64
 	request  EpisodeRequest
