@@ -19,19 +19,33 @@ import (
 // proposal in its life, durably, makes its blank replicas and tells their
 // identities. When all have accepted, the proposer writes down who the first
 // voters are: from then on the founding is decided, and every node is told until
-// it has heard. A crash at any moment is continued where it was, because both
-// sides keep what they said.
+// it has heard. Whoever has heard may tell. A crash at any moment is continued
+// where it was, because both sides keep what they said.
+//
+// A disk may be lost meanwhile. A node that lost its own accepts again, or, if the
+// founding was decided before, comes back as a node that joins: its replicas have
+// other identities now, and no vote. A proposer that lost its disk proposes anew,
+// another cluster, and the nodes that agreed to its first proposal give that up;
+// see supersedes for why this forks nothing.
 const (
 	methodCandidates = peer.Method("cluster/candidates")
 	methodAccept     = peer.Method("cluster/accept")
 	methodFounded    = peer.Method("cluster/founded")
+	methodFounding   = peer.Method("cluster/founding")
 )
+
+// foundingReminder is how often a founding that waits for a node says so.
+const foundingReminder = time.Minute
 
 // candidates returns the nodes with which this node would found a cluster, if it
 // sees enough of them and none that has a cluster.
 func (n *Node) candidates() ([]layoutNode, error) {
-	if record := n.data.get(); record.Cluster != "" {
+	record := n.data.get()
+	switch {
+	case record.Cluster != "":
 		return nil, errors.New("it belongs to a cluster")
+	case record.Founding != nil && record.Founding.Servers != nil:
+		return nil, errors.New("the founding of its cluster is decided")
 	}
 	var nodes []layoutNode
 	for _, m := range n.members.Members() {
@@ -56,17 +70,38 @@ func (n *Node) candidates() ([]layoutNode, error) {
 
 // bootstrap does what this node can do now for founding a cluster.
 func (n *Node) bootstrap(ctx context.Context) error {
-	record := n.data.get()
+	f := n.data.get().Founding
 	switch {
-	case record.Founding != nil && record.Founding.Proposer != n.self:
-		return nil // its proposer will tell
-	case record.Founding == nil:
+	case f == nil:
 		proposed, err := n.propose(ctx)
 		if !proposed || err != nil {
 			return err
 		}
+	case f.Proposer != n.self && f.Servers == nil:
+		// Its proposer will tell.
+		n.remindOfFounding(f, fmt.Errorf("this node agreed, and has not heard from %s whether the cluster is founded", f.Proposer))
+		return nil
 	}
-	return n.found(ctx)
+	err := n.found(ctx)
+	if err != nil && !errors.Is(err, ErrOtherCluster) && ctx.Err() == nil {
+		n.remindOfFounding(n.data.get().Founding, err)
+	}
+	return err
+}
+
+// remindOfFounding says from time to time what a founding waits for. Only tend
+// calls it.
+func (n *Node) remindOfFounding(f *founding, why error) {
+	now := time.Now()
+	if n.reminded.IsZero() {
+		n.reminded = now // nodes that start together need a moment
+	}
+	if now.Sub(n.reminded) < foundingReminder {
+		return
+	}
+	n.reminded = now
+	n.log.Warn("the founding of the cluster waits for a node; start it, with an empty data directory if its disk is lost. If it will never come back, stop these nodes, delete their data directories, which hold nothing yet, and start anew",
+		"nodes", f.Layout.names(), "proposer", f.Proposer, "why", why)
 }
 
 // propose makes a proposal if this node is the one to do so, and all its nodes
@@ -98,7 +133,8 @@ func (n *Node) propose(ctx context.Context) (bool, error) {
 	return true, n.data.update(func(r *nodeRecord) { r.Founding = f })
 }
 
-// found carries a proposal of this node to its end.
+// found carries a proposal of this node, or a founding that is decided, to its
+// end. The error says who has not accepted or heard yet.
 func (n *Node) found(ctx context.Context) error {
 	f := n.data.get().Founding
 	if f.Servers == nil {
@@ -117,14 +153,47 @@ func (n *Node) found(ctx context.Context) error {
 		}
 		f = decided
 	}
-	// The others first: while one of them has not heard, this node tries again.
+	return errors.Join(n.founded(f), n.tell(ctx, f))
+}
+
+// tell lets every node of a founding that is decided hear of it.
+func (n *Node) tell(ctx context.Context, f *founding) error {
+	var missing []error
 	for _, node := range f.Layout.Nodes {
 		if node.Name == n.self {
 			continue
 		}
-		if _, err := n.ask(ctx, node.Name, methodFounded, mustJSON(f)); err != nil {
-			return fmt.Errorf("tell %s of the new cluster: %w", node.Name, err)
+		err := errNotHere
+		if _, alive := n.member(node.Name); alive {
+			_, err = n.ask(ctx, node.Name, methodFounded, mustJSON(f))
 		}
+		switch {
+		case errors.Is(err, ErrOtherCluster):
+			// It lost its disk and went elsewhere; the groups do without it.
+			n.log.Warn("a node that agreed to this cluster belongs to another one now", "node", node.Name, "error", err)
+		case err != nil:
+			missing = append(missing, fmt.Errorf("tell %s of the new cluster: %w", node.Name, err))
+		}
+	}
+	if len(missing) > 0 {
+		return errors.Join(missing...)
+	}
+	return n.data.update(func(r *nodeRecord) { r.Told = true })
+}
+
+// hearOf asks a node of the cluster that this node agreed to found for what was
+// decided, where the proposer cannot tell any more.
+func (n *Node) hearOf(ctx context.Context, from peer.NodeID, agreed *founding) error {
+	answer, err := n.ask(ctx, from, methodFounding, nil)
+	if err != nil {
+		return fmt.Errorf("ask %s how the cluster was founded: %w", from, err)
+	}
+	f, err := decodeFounding(answer)
+	if err != nil {
+		return err
+	}
+	if f.Layout.Cluster != agreed.Layout.Cluster || f.Servers == nil {
+		return fmt.Errorf("ask %s how the cluster was founded: it tells of cluster %s", from, f.Layout.Cluster)
 	}
 	return n.founded(f)
 }
@@ -150,16 +219,20 @@ func (n *Node) accept(f *founding) (map[uint32]raftlog.ServerID, error) {
 	defer n.founding.Unlock()
 	record := n.data.get()
 	switch {
-	case record.Founding != nil && record.Founding.Layout.Cluster == f.Layout.Cluster:
-		// It was accepted before; the answer was lost.
-	case record.Founding != nil:
-		return nil, fmt.Errorf("node %s has agreed to another founding, by %s: %w; if no cluster came of it, delete the data directories of these nodes", n.self, record.Founding.Proposer, ErrOtherCluster)
 	case record.Cluster != "":
 		return nil, fmt.Errorf("node %s belongs to cluster %s: %w", n.self, record.Cluster, ErrOtherCluster)
-	default:
+	case record.Founding == nil:
 		if err := n.data.update(func(r *nodeRecord) { r.Founding = f }); err != nil {
 			return nil, err
 		}
+	case record.Founding.Layout.Cluster == f.Layout.Cluster:
+		// It was accepted before; the answer was lost.
+	case supersedes(f, record):
+		if err := n.giveUpFounding(record.Founding, f); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fmt.Errorf("node %s has agreed to another founding, by %s: %w; if no cluster came of it, delete the data directories of these nodes", n.self, record.Founding.Proposer, ErrOtherCluster)
 	}
 	servers := make(map[uint32]raftlog.ServerID)
 	for _, g := range f.Layout.groups() {
@@ -173,6 +246,34 @@ func (n *Node) accept(f *founding) (map[uint32]raftlog.ServerID, error) {
 		servers[g] = id
 	}
 	return servers, nil
+}
+
+// supersedes reports whether a proposal takes the place of the one that a node
+// has agreed to. A disk makes one proposal in its life, so a second one of the
+// same proposer says that the disk with the first is lost. All nodes of the first
+// must be in the second: right before it was made, each of them said that it
+// belonged to no cluster, so none had heard that the first was decided, and
+// without the lost disk nobody can decide it any more. What was given up never
+// comes back, however late its messages are.
+func supersedes(f *founding, record nodeRecord) bool {
+	old := record.Founding
+	return f.Proposer == old.Proposer && old.Servers == nil &&
+		slices.Equal(f.Layout.names(), old.Layout.names()) &&
+		!slices.Contains(record.GivenUp, f.Layout.Cluster)
+}
+
+// giveUpFounding goes over from one proposal to another. The replicas go first:
+// no identity may be in the first configurations of two clusters.
+func (n *Node) giveUpFounding(old, f *founding) error {
+	n.log.Warn("the proposer of this cluster lost its disk and proposes another one", "proposer", f.Proposer, "old", old.Layout.Cluster, "new", f.Layout.Cluster)
+	for _, g := range n.host.Groups() {
+		if err := n.host.Remove(g); err != nil {
+			return fmt.Errorf("remove replica of group %d: %w", g, err)
+		}
+	}
+	return n.data.update(func(r *nodeRecord) {
+		r.Founding, r.GivenUp = f, append(slices.Clip(r.GivenUp), old.Layout.Cluster)
+	})
 }
 
 // founded begins to serve the cluster that was founded.
@@ -190,16 +291,16 @@ func (n *Node) founded(f *founding) error {
 		// comes back as a node that joins.
 		return nil
 	}
+	// What is decided must not be given up any more.
+	if err := n.data.update(func(r *nodeRecord) { r.Founding = f }); err != nil {
+		return err
+	}
 	for g, servers := range f.Servers {
-		if !slices.ContainsFunc(servers, func(id raftlog.ServerID) bool { return id.Node() == n.self }) {
-			continue
-		}
-		err := n.host.Bootstrap(raftlog.GroupID(g), servers)
-		if err != nil && !errors.Is(err, raftlog.ErrNotEmpty) { // not empty: done before a crash
-			return fmt.Errorf("bootstrap group %d: %w", g, err)
+		if err := n.bootstrapReplica(raftlog.GroupID(g), servers); err != nil {
+			return err
 		}
 	}
-	err := n.data.update(func(r *nodeRecord) { r.Founding, r.Cluster, r.Layout = f, f.Layout.Cluster, f.Layout })
+	err := n.data.update(func(r *nodeRecord) { r.Cluster, r.Layout = f.Layout.Cluster, f.Layout })
 	if err != nil {
 		return err
 	}
@@ -207,6 +308,28 @@ func (n *Node) founded(f *founding) error {
 	n.learnLayout(f.Layout)
 	n.announce()
 	return n.startReplicas()
+}
+
+// bootstrapReplica gives this node's replica of a group its first configuration,
+// if it is in it. A replica that was made anew since, because the logs were lost,
+// is another one: the group takes it in when it has a leader.
+func (n *Node) bootstrapReplica(g raftlog.GroupID, servers []raftlog.ServerID) error {
+	if !slices.ContainsFunc(servers, func(id raftlog.ServerID) bool { return id.Node() == n.self }) {
+		return nil
+	}
+	id, err := n.host.Create(g)
+	if err != nil {
+		return fmt.Errorf("create replica of group %d: %w", g, err)
+	}
+	if !slices.Contains(servers, id) {
+		n.log.Warn("the logs of this node were lost while the cluster was founded; the replica joins its group anew", "group", g, "server", id)
+		return nil
+	}
+	err = n.host.Bootstrap(g, servers)
+	if err != nil && !errors.Is(err, raftlog.ErrNotEmpty) { // not empty: done before a crash
+		return fmt.Errorf("bootstrap group %d: %w", g, err)
+	}
+	return nil
 }
 
 func (n *Node) handleCandidates(context.Context, peer.NodeID, []byte) ([]byte, error) {
@@ -235,6 +358,14 @@ func (n *Node) handleFounded(_ context.Context, _ peer.NodeID, body []byte) ([]b
 		return nil, err
 	}
 	return nil, n.founded(f)
+}
+
+func (n *Node) handleFounding(context.Context, peer.NodeID, []byte) ([]byte, error) {
+	f := n.data.get().Founding
+	if f == nil || f.Servers == nil {
+		return nil, errNotReady
+	}
+	return mustJSON(f), nil
 }
 
 func decodeFounding(body []byte) (*founding, error) {

@@ -35,6 +35,11 @@ type nodeRecord struct {
 	// Founding is the proposal of a new cluster that the node accepted: at most
 	// one, and only while it belonged to none. Its layout is the first one.
 	Founding *founding `json:",omitempty"`
+	// GivenUp are clusters that the node agreed to found and that never came to be:
+	// their proposer lost its disk and proposed another one.
+	GivenUp []string `json:",omitempty"`
+	// Told is set when every node of the founding has heard that it is decided.
+	Told bool `json:",omitempty"`
 	// Layout is the newest layout that the node has seen.
 	Layout *layout `json:",omitempty"`
 	// Seeds are gossip addresses of other nodes, as last seen.

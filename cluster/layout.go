@@ -79,10 +79,7 @@ func (l *layout) setNodes(nodes []layoutNode) {
 		}
 		return 1
 	})
-	names := make([]peer.NodeID, len(l.Nodes))
-	for i, n := range l.Nodes {
-		names[i] = n.Name
-	}
+	names := l.names()
 	l.System = place(names, []placement{l.System})[0]
 	placed := make([]placement, len(l.Partitions))
 	for i, p := range l.Partitions {
@@ -92,6 +89,15 @@ func (l *layout) setNodes(nodes []layoutNode) {
 	for i, p := range place(names, placed) {
 		l.Partitions[i].placement = p
 	}
+}
+
+// names returns the names of all nodes, in order.
+func (l *layout) names() []peer.NodeID {
+	names := make([]peer.NodeID, len(l.Nodes))
+	for i, n := range l.Nodes {
+		names[i] = n.Name
+	}
+	return names
 }
 
 func (l *layout) node(name peer.NodeID) (layoutNode, bool) {

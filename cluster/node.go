@@ -47,7 +47,7 @@ type Node struct {
 
 	starting sync.Mutex // one replica is started or dropped at a time
 	founding sync.Mutex // one step of the founding is taken at a time
-	toldAll  bool       // of tend: every node has heard of the founding
+	reminded time.Time  // of tend: when it last said what the founding waits for
 
 	mu       sync.Mutex // guards the fields below
 	layout   *layout    // nil until known
@@ -167,6 +167,7 @@ func (n *Node) handlers() {
 	r.handle(methodCandidates, n.handleCandidates)
 	r.handle(methodAccept, n.handleAccept)
 	r.handle(methodFounded, n.handleFounded)
+	r.handle(methodFounding, n.handleFounding)
 	r.handle(methodEnsure, n.handleEnsure)
 	r.handle(methodDrop, n.handleDrop)
 	r.handle(methodRun, n.handleRun)

@@ -208,7 +208,7 @@ func (n *Node) enter(l *layout) error {
 	record := n.data.get()
 	if record.Cluster == "" {
 		if f := record.Founding; f != nil && f.Layout.Cluster != l.Cluster {
-			return fmt.Errorf("this node agreed to found cluster %s and cannot join cluster %s: %w", f.Layout.Cluster, l.Cluster, ErrOtherCluster)
+			return fmt.Errorf("this node agreed to found cluster %s and cannot join cluster %s: %w; if no cluster came of the founding, delete the data directory of this node, which holds nothing yet", f.Layout.Cluster, l.Cluster, ErrOtherCluster)
 		}
 		err := n.data.update(func(r *nodeRecord) { r.Cluster, r.Layout = l.Cluster, l })
 		if err != nil {

@@ -153,12 +153,11 @@ func (n *Node) settle(ctx context.Context) (settled bool, err error) {
 	if n.clusterID() == "" {
 		return false, n.findCluster(ctx)
 	}
-	if f := n.data.get().Founding; f != nil && f.Proposer == n.self && !n.toldAll {
-		// Some may not have heard of the founding before this node stopped.
-		if err := n.found(ctx); err != nil {
-			return false, err
-		}
-		n.toldAll = true
+	// Some may not have heard of the founding yet. One that is not there keeps
+	// nobody from the rest.
+	var untold error
+	if r := n.data.get(); r.Founding != nil && r.Founding.Proposer == n.self && !r.Told {
+		untold = n.tell(ctx, r.Founding)
 	}
 	l := n.currentLayout()
 	members := n.others()
@@ -177,10 +176,10 @@ func (n *Node) settle(ctx context.Context) (settled bool, err error) {
 	defer n.mu.Unlock()
 	for _, k := range n.known {
 		if k.alive && !k.informed {
-			return false, nil
+			return false, untold
 		}
 	}
-	return true, nil
+	return untold == nil, untold
 }
 
 // findCluster joins the cluster of a node that has one, or helps to found one.
@@ -197,15 +196,34 @@ func (n *Node) findCluster(ctx context.Context) error {
 	case 1:
 		for id := range clusters {
 			if f := n.data.get().Founding; f != nil && f.Layout.Cluster == id {
-				if f.Proposer == n.self {
-					return n.found(ctx)
-				}
-				return nil // the proposer tells
+				return n.agreedTo(ctx, f)
 			}
 			return n.joinAny(ctx, id)
 		}
 	}
 	return errors.New("nodes of several clusters are there; waiting until one is left")
+}
+
+// agreedTo does what is left of a founding to which this node agreed, when others
+// belong to the cluster already.
+func (n *Node) agreedTo(ctx context.Context, f *founding) error {
+	if f.Servers != nil {
+		return n.found(ctx)
+	}
+	var errs []error
+	for _, m := range n.others() {
+		if m.Cluster != f.Layout.Cluster {
+			continue
+		}
+		err := n.hearOf(ctx, m.Name, f)
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	err := errors.Join(errs...)
+	n.remindOfFounding(f, err)
+	return err
 }
 
 // joinAny asks the nodes of a cluster, one after the other, for a place in it.

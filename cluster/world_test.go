@@ -53,6 +53,7 @@ func bubble(t *testing.T, f func(t *testing.T, w *testWorld)) {
 			for name := range w.nodes {
 				w.crash(name)
 			}
+			time.Sleep(time.Minute) // let the messages under way end
 		}()
 		f(t, w)
 	})
