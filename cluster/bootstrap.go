@@ -170,7 +170,7 @@ func (n *Node) tell(ctx context.Context, f *founding) error {
 		switch {
 		case errors.Is(err, ErrOtherCluster):
 			// It lost its disk and went elsewhere; the groups do without it.
-			n.log.Warn("a node that agreed to this cluster belongs to another one now", "node", node.Name, "error", err)
+			n.log.Warn("a node that agreed to this cluster belongs to another one now", "peer", node.Name, "error", err)
 		case err != nil:
 			missing = append(missing, fmt.Errorf("tell %s of the new cluster: %w", node.Name, err))
 		}

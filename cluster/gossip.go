@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -72,7 +73,7 @@ func (g *gossip) listen() error {
 		BindAddrs: []string{ip}, BindPort: addr.Port, Logger: g.logger(),
 	})
 	if err != nil && strings.Contains(err.Error(), "address already in use") { // it does not wrap
-		return fmt.Errorf("gossip address %s: %w", g.cfg.GossipAddr, ErrPortInUse)
+		return listenError("gossip address", g.cfg.GossipAddr, syscall.EADDRINUSE)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: gossip address %s: %w", ErrConfig, g.cfg.GossipAddr, err)

@@ -91,7 +91,7 @@ func (n *Node) observe() {
 	}
 	n.mu.Unlock()
 	for _, name := range left {
-		n.log.Info("node is gone", "node", name)
+		n.log.Info("a node is gone", "peer", name)
 		n.dispatcher.removeTarget(name, true)
 		n.rpc.lost(name)
 		n.host.NodeLost(name)
@@ -101,7 +101,7 @@ func (n *Node) observe() {
 	}
 	for _, name := range came {
 		if name != n.self {
-			n.log.Info("node is there", "node", name)
+			n.log.Info("a node is there", "peer", name)
 			n.wg.Go(func() { n.dispatcher.audit(name) })
 		}
 	}
