@@ -111,8 +111,7 @@ func (n *Node) handleEpisode(ctx context.Context, _ peer.NodeID, body []byte) ([
 	if err != nil {
 		return nil, fmt.Errorf("decode arrived events: %w", err)
 	}
-	defer n.code.Forget(message.Key)
-	episode, err := n.code.Episode(ctx, leader.EpisodeRequest{
+	episode, err := n.lend(ctx, leader.EpisodeRequest{
 		Key: message.Key, Name: message.Name, Version: message.Version, Episodes: message.Episodes, Arrived: arrived,
 		History: func(context.Context) ([]history.Event, error) { return past, nil },
 	})
@@ -125,6 +124,27 @@ func (n *Node) handleEpisode(ctx context.Context, _ peer.NodeID, body []byte) ([
 		answer.Decided, answer.CustomStatus = history.EncodeEvents(episode.Decided), episode.CustomStatus
 	}
 	return msgpack.Marshal(answer)
+}
+
+// lend runs an episode for another node and keeps nothing of it. It returns when
+// ctx is done, also if the user's code does not yield.
+func (n *Node) lend(ctx context.Context, req leader.EpisodeRequest) (history.Episode, error) {
+	type outcome struct {
+		episode history.Episode
+		err     error
+	}
+	came := make(chan outcome, 1)
+	go func() {
+		episode, err := n.code.Episode(ctx, req)
+		n.code.Forget(req.Key)
+		came <- outcome{episode, err}
+	}()
+	select {
+	case o := <-came:
+		return o.episode, o.err
+	case <-ctx.Done():
+		return history.Episode{}, ctx.Err()
+	}
 }
 
 // nodesThatBind returns the other nodes that bind an orchestration's name, by

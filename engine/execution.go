@@ -145,6 +145,10 @@ func (x *Execution) Run(arrived []history.Event) (history.Episode, error) {
 // Ended reports whether the execution completed.
 func (x *Execution) Ended() bool { return x.ended }
 
+// Returned reports whether there is no user code to unwind: it has returned, or
+// was never called.
+func (x *Execution) Returned() bool { return x.stop == nil }
+
 // Close unloads the execution; it can be called again. The user's deferred
 // functions run if the code has not ended, and Close waits for them.
 //

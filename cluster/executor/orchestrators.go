@@ -27,8 +27,7 @@ const (
 type Options struct {
 	// Node is the name of this node, for people.
 	Node string
-	// TurnLimit is how long an episode may take before it is given up and
-	// reported.
+	// TurnLimit is how long an episode may take before it is reported.
 	TurnLimit time.Duration
 	// KeptExecutions is how many executions are kept between episodes at most; a
 	// negative number keeps none.
@@ -65,6 +64,8 @@ type Orchestrators struct {
 	busy      map[execution]*turn // episodes that run
 	unloading map[*turn]struct{}  // executions that unwind
 	labels    uint64              // the last label given to an execution's goroutines
+	watch     *time.Timer         // looks for code that does not yield
+	watching  bool                // watch will fire
 	closed    bool
 }
 
@@ -91,23 +92,27 @@ type turn struct {
 	since     time.Time
 	label     string // of its goroutines
 	unloading bool
-	done      chan struct{} // closed when the code has given the word back
 
-	// Guarded by Orchestrators.mu: a person was told, nobody waits any more.
-	reported, abandoned bool
+	// Guarded by Orchestrators.mu.
+	reported  bool          // a person was told
+	abandoned bool          // nobody takes the outcome
+	done      chan struct{} // nil if nobody waits; closed when the code has given the word back
 }
 
-// StuckError says that an episode does not yield: the user's code loops, or
-// blocks on something that is not durable. It is passing: the leader asks again,
-// and gets it again until the code gives the word back.
-type StuckError struct {
-	Instance history.InstanceID
-	Since    time.Time
+// ended returns a channel that is closed when the turn is over. Call with
+// Orchestrators.mu held.
+func (t *turn) ended() <-chan struct{} {
+	if t.done == nil {
+		t.done = make(chan struct{})
+	}
+	return t.done
 }
 
-// Error implements error.
-func (e *StuckError) Error() string {
-	return fmt.Sprintf("orchestrator of instance %q has not yielded since %s", e.Instance, e.Since.UTC().Format(time.RFC3339))
+// end tells those who wait for the turn. Call with Orchestrators.mu held.
+func (t *turn) end() {
+	if t.done != nil {
+		close(t.done)
+	}
 }
 
 // NewOrchestrators returns an executor for the registry's orchestrators.
@@ -122,80 +127,62 @@ func NewOrchestrators(registry *reprise.Registry, options Options) *Orchestrator
 	}
 }
 
-// Episode implements [leader.Executor]. An episode that takes longer than
-// [Options.TurnLimit] gives a *[StuckError].
+// Episode implements [leader.Executor]. It returns when the user's code has given
+// the word back, however long that takes: code cannot be stopped. Code that takes
+// longer than [Options.TurnLimit] is reported. Where ctx is done by then, nobody
+// takes the outcome and the execution is not kept.
 func (e *Orchestrators) Episode(ctx context.Context, req leader.EpisodeRequest) (history.Episode, error) {
 	program, ok := e.registry.Orchestrator(req.Name)
 	if !ok {
 		return history.Episode{}, leader.ErrUnbound
 	}
-	limit := time.NewTimer(e.options.TurnLimit)
-	defer limit.Stop()
-	t, kept, err := e.begin(ctx, limit.C, req)
+	t, kept, err := e.begin(ctx, req)
 	if err != nil {
 		return history.Episode{}, err
 	}
+	if kept != nil {
+		episode, err := run(kept, req)
+		e.end(ctx, t, kept, err)
+		return episode, err
+	}
 	var past []history.Event
-	if kept == nil && req.Episodes > 0 {
+	if req.Episodes > 0 {
 		if past, err = req.History(ctx); err != nil {
-			e.end(t, nil)
+			e.end(ctx, t, nil, err)
 			return history.Episode{}, fmt.Errorf("read the history of instance %q: %w", req.Key.Instance, err)
 		}
 	}
-	outcomes := make(chan outcome, 1)
-	go func() {
-		if kept == nil {
-			kept = e.load(t, program)
-		}
-		o := runEpisode(kept, past, req)
-		if o.err != nil || kept.code.Ended() {
-			e.end(t, nil)
-			e.unload(kept)
-		} else {
-			e.end(t, kept)
-		}
-		outcomes <- o
-	}()
-	select {
-	case o := <-outcomes:
-		return o.episode, o.err
-	case <-ctx.Done():
-		e.abandon(t)
-		return history.Episode{}, ctx.Err()
-	case <-limit.C:
-		e.abandon(t)
-		e.report(t)
-		return history.Episode{}, &StuckError{req.Key.Instance, t.since}
-	}
+	kept = e.load(t, program)
+	var episode history.Episode
+	labelled(t.label, func() { episode, err = replay(kept, past, req) })
+	e.end(ctx, t, kept, err)
+	return episode, err
 }
 
-// outcome is what an episode came to.
-type outcome struct {
-	episode history.Episode
-	err     error
-}
-
-// runEpisode brings the execution to where past ends, if it is new, and runs the
-// episode.
-func runEpisode(kept *keptExecution, past []history.Event, req leader.EpisodeRequest) (o outcome) {
-	if past != nil {
-		if o.err = kept.code.Replay(past); o.err != nil {
-			return o
+// replay brings a new execution to where past ends and runs an episode.
+func replay(kept *keptExecution, past []history.Event, req leader.EpisodeRequest) (history.Episode, error) {
+	if len(past) > 0 {
+		if err := kept.code.Replay(past); err != nil {
+			return history.Episode{}, err
 		}
 		kept.bytes += sizeOf(past)
 	}
-	if o.episode, o.err = kept.code.Run(req.Arrived); o.err != nil {
-		return o
-	}
-	kept.episodes = req.Episodes + 1
-	kept.bytes += sizeOf(req.Arrived) + sizeOf(o.episode.Decided)
-	return o
+	return run(kept, req)
 }
 
-// load makes a new execution. It runs on the goroutine of the turn, whose label
-// the user's goroutine inherits.
+// run runs an episode.
+func run(kept *keptExecution, req leader.EpisodeRequest) (history.Episode, error) {
+	episode, err := kept.code.Run(req.Arrived)
+	if err != nil {
+		return history.Episode{}, err
+	}
+	kept.episodes = req.Episodes + 1
+	kept.bytes += sizeOf(req.Arrived) + sizeOf(episode.Decided)
+	return episode, nil
+}
+
+// load makes a new execution.
 func (e *Orchestrators) load(t *turn, program engine.Program) *keptExecution {
-	labelGoroutine(t.label)
 	return &keptExecution{
 		key: t.key, name: t.name, label: t.label,
 		code: engine.New(program, engine.Identity{Hub: t.key.Hub, Instance: t.key.Instance}),
@@ -204,34 +191,34 @@ func (e *Orchestrators) load(t *turn, program engine.Program) *keptExecution {
 
 // begin waits until the execution is not busy, marks it busy, and takes the kept
 // execution out of the cache, if there is one of the right age.
-func (e *Orchestrators) begin(ctx context.Context, limit <-chan time.Time, req leader.EpisodeRequest) (*turn, *keptExecution, error) {
+func (e *Orchestrators) begin(ctx context.Context, req leader.EpisodeRequest) (*turn, *keptExecution, error) {
 	id := executionOf(req.Key)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for e.busy[id] != nil {
-		before := e.busy[id]
-		if before.reported {
-			return nil, nil, &StuckError{req.Key.Instance, before.since}
-		}
+		ended := e.busy[id].ended()
 		e.mu.Unlock()
-		err := awaitTurn(ctx, limit, before)
-		if _, stuck := err.(*StuckError); stuck {
-			e.report(before)
+		select {
+		case <-ended:
+		case <-ctx.Done():
 		}
 		e.mu.Lock()
-		if err != nil {
-			return nil, nil, err
+		if ctx.Err() != nil {
+			break
 		}
 	}
 	if e.closed {
 		return nil, nil, errClosed
+	}
+	if ctx.Err() != nil {
+		return nil, nil, ctx.Err()
 	}
 	kept := e.kept.take(req.Key)
 	if kept != nil && kept.episodes != req.Episodes {
 		e.unloadLocked(kept)
 		kept = nil
 	}
-	t := &turn{key: req.Key, name: req.Name, since: time.Now(), done: make(chan struct{})}
+	t := &turn{key: req.Key, name: req.Name, since: time.Now()}
 	if kept != nil {
 		t.label = kept.label
 	} else {
@@ -239,44 +226,26 @@ func (e *Orchestrators) begin(ctx context.Context, limit <-chan time.Time, req l
 		t.label = strconv.FormatUint(e.labels, 10)
 	}
 	e.busy[id] = t
+	e.watchLocked()
 	return t, kept, nil
 }
 
-func awaitTurn(ctx context.Context, limit <-chan time.Time, t *turn) error {
-	select {
-	case <-t.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-limit:
-		return &StuckError{t.key.Instance, t.since}
-	}
-}
-
-// end marks the execution as not busy and keeps it, unless it is nil or nobody
-// took the outcome of its last episode.
-func (e *Orchestrators) end(t *turn, kept *keptExecution) {
+// end marks the execution as not busy and keeps it, if it can run on and somebody
+// takes the outcome of its episode: otherwise it is ahead of what is recorded.
+func (e *Orchestrators) end(ctx context.Context, t *turn, kept *keptExecution, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.busy, executionOf(t.key))
-	close(t.done)
+	t.end()
 	switch {
 	case kept == nil:
-	case t.abandoned || e.closed:
+	case err != nil || kept.code.Ended() || t.abandoned || e.closed || ctx.Err() != nil:
 		e.unloadLocked(kept)
 	default:
 		for _, out := range e.kept.put(kept) {
 			e.unloadLocked(out)
 		}
 	}
-}
-
-// abandon says that nobody waits for the turn's outcome: the execution then is
-// ahead of what was recorded and must not be kept.
-func (e *Orchestrators) abandon(t *turn) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	t.abandoned = true
 }
 
 // Forget implements [leader.Executor].
@@ -320,42 +289,48 @@ func (e *Orchestrators) Close(ctx context.Context) error {
 	for _, kept := range e.kept.takeAll() {
 		e.unloadLocked(kept)
 	}
-	var running []*turn
+	type code struct {
+		ended    <-chan struct{}
+		instance history.InstanceID
+	}
+	var running []code
 	for _, t := range e.busy {
 		t.abandoned = true
-		running = append(running, t)
+		running = append(running, code{t.ended(), t.key.Instance})
 	}
 	for t := range e.unloading {
-		running = append(running, t)
+		running = append(running, code{t.ended(), t.key.Instance})
+	}
+	if e.watch != nil {
+		e.watch.Stop()
 	}
 	e.mu.Unlock()
-	for _, t := range running {
+	for _, c := range running {
 		select {
-		case <-t.done:
+		case <-c.ended:
 		case <-ctx.Done():
-			return fmt.Errorf("close the executor: instance %q: %w", t.key.Instance, ctx.Err())
+			return fmt.Errorf("close the executor: instance %q: %w", c.instance, ctx.Err())
 		}
 	}
 	return nil
 }
 
-// unload ends an execution beside: its deferred functions run, inert.
-func (e *Orchestrators) unload(kept *keptExecution) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.unloadLocked(kept)
-}
-
+// unloadLocked ends an execution; the deferred functions of code that has not
+// ended run beside, inert. Call with mu held.
 func (e *Orchestrators) unloadLocked(kept *keptExecution) {
-	t := &turn{key: kept.key, name: kept.name, since: time.Now(), label: kept.label, unloading: true, done: make(chan struct{})}
+	if kept.code.Returned() {
+		return
+	}
+	t := &turn{key: kept.key, name: kept.name, since: time.Now(), label: kept.label, unloading: true}
 	e.unloading[t] = struct{}{}
+	e.watchLocked()
 	go func() {
 		// Close may end this goroutine.
 		defer func() {
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			delete(e.unloading, t)
-			close(t.done)
+			t.end()
 		}()
 		kept.code.Close()
 	}()

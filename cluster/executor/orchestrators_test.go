@@ -202,15 +202,20 @@ func TestStuck(t *testing.T) {
 		i := newInstance("a", "blocked")
 		start := &history.ExecutionStarted{Name: "blocked", ExecutionID: "e", Input: history.Payload("3")}
 		began := time.Now()
-		var stuck *StuckError
-		if _, err := e.Episode(t.Context(), i.request(start)); !errors.As(err, &stuck) || time.Since(began) != time.Minute {
-			t.Fatalf("after %v: %v", time.Since(began), err)
-		}
+		ctx, cancel := context.WithCancel(t.Context())
+		first := make(chan error, 1)
+		go func() {
+			_, err := e.Episode(ctx, i.request(start))
+			first <- err
+		}()
+		time.Sleep(time.Minute)
+		synctest.Wait()
 		// It is not run a second time, not for a new reign either.
+		cancel()
 		i.key.Epoch = 9
-		if _, err := e.Episode(t.Context(), i.request(start)); !errors.As(err, &stuck) {
-			t.Errorf("second: %v", err)
-		}
+		second := make(chan int, 1)
+		go func() { second <- len(i.episode(t, e, start).Decided) }()
+		synctest.Wait()
 		list := e.Stuck()
 		if len(list) != 1 || list[0].Instance != "a" || !list[0].Since.Equal(began) || !strings.Contains(list[0].Stack, "blockHere") {
 			t.Errorf("stuck: %+v", list)
@@ -222,14 +227,25 @@ func TestStuck(t *testing.T) {
 		other := newInstance("b", "count")
 		other.start(t, e)
 
+		select {
+		case err := <-first:
+			t.Fatalf("the first ended: %v", err)
+		case <-second:
+			t.Fatal("the second ran beside the first")
+		default:
+		}
+
 		close(gate)
 		synctest.Wait()
 		if list := e.Stuck(); len(list) != 0 {
 			t.Errorf("still stuck: %+v", list)
 		}
-		// What the abandoned episode came to is dropped, and the next one is right.
-		if episode := i.episode(t, e, start); len(episode.Decided) != 1 {
-			t.Errorf("decided %v", episode.Decided)
+		// What the first came to is dropped, and the second is right.
+		if err := <-first; err != nil {
+			t.Errorf("first: %v", err)
+		}
+		if n := <-second; n != 1 {
+			t.Errorf("the second decided %d", n)
 		}
 		if err := e.Close(t.Context()); err != nil {
 			t.Error(err)
@@ -245,19 +261,31 @@ func TestEpisodeContext(t *testing.T) {
 		start := &history.ExecutionStarted{Name: "blocked", ExecutionID: "e", Input: history.Payload("3")}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := e.Episode(ctx, i.request(start)); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("first: %v", err)
-		}
-		// The second waits for the first to be out of the way.
-		second := make(chan error, 1)
+		first, second := make(chan error, 1), make(chan error, 1)
 		go func() {
 			_, err := e.Episode(t.Context(), i.request(start))
-			second <- err
+			first <- err
 		}()
 		synctest.Wait()
-		close(gate)
-		if err := <-second; err != nil {
+		// The second waits for the first to be out of the way.
+		go func() {
+			_, err := e.Episode(ctx, i.request(start))
+			second <- err
+		}()
+		if err := <-second; !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("second: %v", err)
+		}
+		close(gate)
+		if err := <-first; err != nil {
+			t.Errorf("first: %v", err)
+		}
+		// Whose reign is over gets nothing, and nothing is kept for it.
+		i.key.Epoch = 9
+		if _, err := e.Episode(ctx, i.request(start)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("third: %v", err)
+		}
+		if n, _ := e.Kept(); n != 1 {
+			t.Errorf("%d kept", n)
 		}
 		if err := e.Close(t.Context()); err != nil {
 			t.Error(err)

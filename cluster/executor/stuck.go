@@ -57,25 +57,65 @@ func (e *Orchestrators) Stuck() []Stuck {
 	return stuck
 }
 
-// report tells the log about a turn that does not yield, once.
-func (e *Orchestrators) report(t *turn) {
+// watchLocked makes sure that code which does not yield is noticed. Call with mu
+// held, when code has been given the word.
+func (e *Orchestrators) watchLocked() {
+	switch {
+	case e.watching || e.closed:
+		return
+	case e.watch == nil:
+		e.watch = time.AfterFunc(e.options.TurnLimit, e.reportStuck)
+	default:
+		e.watch.Reset(e.options.TurnLimit)
+	}
+	e.watching = true
+}
+
+// reportStuck tells the log about each turn that does not yield, once.
+func (e *Orchestrators) reportStuck() {
 	e.mu.Lock()
-	told := t.reported
-	t.reported = true
+	e.watching = false
+	next := e.options.TurnLimit
+	var stuck []*turn
+	look := func(t *turn) {
+		left := e.options.TurnLimit - time.Since(t.since)
+		switch {
+		case t.reported:
+		case left <= 0:
+			t.reported = true
+			stuck = append(stuck, t)
+		default:
+			next = min(next, left)
+		}
+	}
+	for _, t := range e.busy {
+		look(t)
+	}
+	for t := range e.unloading {
+		look(t)
+	}
+	if len(e.busy)+len(e.unloading) > 0 && !e.closed {
+		e.watch.Reset(next)
+		e.watching = true
+	}
 	e.mu.Unlock()
-	if !told {
+	if len(stuck) == 0 {
+		return
+	}
+	profile := goroutines()
+	for _, t := range stuck {
 		e.options.Logger.Error("an orchestrator does not yield; it loops, or blocks on something that is not durable",
 			"taskhub", string(t.key.Hub), "instance", string(t.key.Instance), "execution", string(t.key.Execution),
-			"orchestration", t.name, "since", t.since, "stack", stackOf(goroutines(), t.label))
+			"orchestration", t.name, "since", t.since, "unloading", t.unloading, "stack", stackOf(profile, t.label))
 	}
 }
 
 // labelKey marks the goroutines of an execution in profiles.
 const labelKey = "reprise-execution"
 
-// labelGoroutine marks the calling goroutine, and those that it will start.
-func labelGoroutine(label string) {
-	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(labelKey, label)))
+// labelled calls fn; the goroutines that it starts bear the label.
+func labelled(label string, fn func()) {
+	pprof.Do(context.Background(), pprof.Labels(labelKey, label), func(context.Context) { fn() })
 }
 
 // goroutines returns the stacks of all goroutines as text.
