@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/raft"
@@ -29,21 +31,25 @@ type confirmer struct {
 	peers map[peer.NodeID]*termAsker
 }
 
-// termAsker is the traffic with one peer.
+// termAsker is the traffic with one peer. While a frame is under way, readers
+// gather for the next one, which takes all of them: a frame that is not answered
+// ends soon, so what waits for a dead peer is what arrives in that time.
 type termAsker struct {
-	asking bool       // a frame is under way
-	next   []termCase // for the frame after it
+	asking bool // a frame is under way
+	next   map[termQuestion][]termAnswer
 }
 
-// termCase is one reader's question to one voter.
-type termCase struct {
-	group  GroupID
-	voter  ServerID
-	answer func(term uint64, ok bool) // called once
+// termQuestion asks a voter for its term, once for all readers that wait.
+type termQuestion struct {
+	group GroupID
+	voter ServerID
 }
 
-// maxTermCases bounds a frame; more wait for the next one.
-const maxTermCases = 1024
+// termAnswer is called once.
+type termAnswer func(term uint64, ok bool)
+
+// maxTermQuestions bounds a frame. There are fewer groups on a node.
+const maxTermQuestions = 1024
 
 func newConfirmer(h *Host) *confirmer {
 	return &confirmer{host: h, peers: make(map[peer.NodeID]*termAsker)}
@@ -64,7 +70,7 @@ func (c *confirmer) confirm(ctx context.Context, r *Reign) error {
 			answers <- true
 			continue
 		}
-		c.ask(id.Node(), termCase{g.id, id, func(term uint64, ok bool) { answers <- ok && term == r.term }})
+		c.ask(id.Node(), termQuestion{g.id, id}, func(term uint64, ok bool) { answers <- ok && term == r.term })
 	}
 	good, bad := 0, 0
 	for good < need {
@@ -91,18 +97,25 @@ func (c *confirmer) confirm(ctx context.Context, r *Reign) error {
 }
 
 // ask puts a question into the next frame to a peer.
-func (c *confirmer) ask(n peer.NodeID, q termCase) {
+func (c *confirmer) ask(n peer.NodeID, q termQuestion, answer termAnswer) {
 	c.mu.Lock()
 	a := c.peers[n]
 	if a == nil {
-		a = &termAsker{}
+		a = &termAsker{next: make(map[termQuestion][]termAnswer)}
 		c.peers[n] = a
 	}
-	a.next = append(a.next, q)
-	send := !a.asking
-	a.asking = true
+	_, asked := a.next[q]
+	full := !asked && len(a.next) == maxTermQuestions
+	if !full {
+		a.next[q] = append(a.next[q], answer)
+	}
+	send := !full && !a.asking
+	a.asking = a.asking || send
 	c.mu.Unlock()
-	if send {
+	switch {
+	case full:
+		answer(0, false)
+	case send:
 		c.send(n, a)
 	}
 }
@@ -110,24 +123,26 @@ func (c *confirmer) ask(n peer.NodeID, q termCase) {
 // send sends what waits for a peer, and after the answer what has come meanwhile.
 func (c *confirmer) send(n peer.NodeID, a *termAsker) {
 	c.mu.Lock()
-	count := min(len(a.next), maxTermCases)
-	if count == 0 {
+	if len(a.next) == 0 {
 		a.asking = false
 		c.mu.Unlock()
 		return
 	}
-	cases := a.next[:count:count]
-	a.next = a.next[count:]
+	waiting := a.next
+	a.next = make(map[termQuestion][]termAnswer)
 	c.mu.Unlock()
+	questions := slices.Collect(maps.Keys(waiting))
 	ctx, cancel := context.WithTimeout(context.Background(), c.host.cfg.HeartbeatTimeout)
-	c.host.cfg.Network.Request(ctx, n, methodTerms, peer.Urgent, encodeTermQuestions(cases), func(body []byte, err error) {
+	c.host.cfg.Network.Request(ctx, n, methodTerms, peer.Urgent, encodeTermQuestions(questions), func(body []byte, err error) {
 		cancel()
-		terms, err := decodeTerms(body, err, len(cases))
-		for i, q := range cases {
-			if err != nil {
-				q.answer(0, false)
-			} else {
-				q.answer(terms[i], terms[i] > 0)
+		terms, err := decodeTerms(body, err, len(questions))
+		for i, q := range questions {
+			for _, answer := range waiting[q] {
+				if err != nil {
+					answer(0, false)
+				} else {
+					answer(terms[i], terms[i] > 0)
+				}
 			}
 		}
 		// Not on this goroutine, which is the network's and may hold its locks,
@@ -138,7 +153,7 @@ func (c *confirmer) send(n peer.NodeID, a *termAsker) {
 
 // A question is version (1), number (4), and for each group and voter; its answer
 // is version (1), number (4), and the terms, 0 for a replica that is not there.
-func encodeTermQuestions(cases []termCase) []byte {
+func encodeTermQuestions(cases []termQuestion) []byte {
 	b := binary.BigEndian.AppendUint32([]byte{wireVersion}, uint32(len(cases)))
 	for _, q := range cases {
 		b = binary.BigEndian.AppendUint32(b, uint32(q.group))
@@ -174,7 +189,7 @@ func (h *Host) handleTerms(_ peer.NodeID, body []byte, answer reply) {
 	}
 	d := decoder{b: body}
 	n := d.uint32()
-	if n > maxTermCases {
+	if n > maxTermQuestions {
 		answer(nil, errShort)
 		return
 	}
