@@ -3,6 +3,7 @@ package raftlog
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -83,10 +84,16 @@ func (g *Group) quarantine(reason string) {
 	}
 	g.current, g.quarantined = nil, reason
 	g.mu.Unlock()
-	g.host.cfg.Logger.Error("REPLICA IS QUARANTINED: its state differs from that of the majority; it takes no part in its group until it is removed and made anew",
+	g.host.cfg.Logger.Error("REPLICA IS QUARANTINED: its state differs from that of the majority; it takes no part in its group. Restart the node: the replica is made anew",
 		"group", g.id, "server", g.log.server, "reason", reason)
 	if inc != nil {
 		inc.stop()
+	}
+	if g.host.failed() {
+		return
+	}
+	if err := g.log.markDiverged(reason); err != nil {
+		g.host.fatal(fmt.Errorf("put replica of group %d into quarantine: %w", g.id, err))
 	}
 }
 
@@ -158,6 +165,11 @@ func voters(c raft.Configuration) []ServerID {
 		}
 	}
 	return ids
+}
+
+// contains reports whether a server is in a configuration.
+func contains(c raft.Configuration, id ServerID) bool {
+	return slices.ContainsFunc(c.Servers, func(s raft.Server) bool { return s.ID == raft.ServerID(id) })
 }
 
 // AddNonvoter adds a replica without a vote. Like all changes of the

@@ -35,7 +35,7 @@ const (
 // of Pebble would, and needs no rule about excises of other groups.
 func (t *transport) sendSnapshot(id raft.ServerID, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse) error {
 	g := t.inc.group
-	if err := t.awaitReachable(ServerID(id).Node(), args.Term); err != nil {
+	if err := t.awaitReachable(ServerID(id), args.Term); err != nil {
 		return err
 	}
 	select {

@@ -92,7 +92,7 @@ func (t *transport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *
 	class, timeout := peer.Normal, t.inc.group.host.cfg.RequestTimeout
 	if heartbeat {
 		class, timeout = peer.Urgent, t.inc.group.host.cfg.HeartbeatTimeout/2
-	} else if err := t.awaitReachable(ServerID(id).Node(), args.Term); err != nil {
+	} else if err := t.awaitReachable(ServerID(id), args.Term); err != nil {
 		return err
 	}
 	limitEntries(args)
@@ -107,13 +107,14 @@ func (t *transport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *
 	return nil
 }
 
-// awaitReachable waits until there is a connection to the node, as long as this
-// replica leads in the term. Without it, each failed attempt would double Raft's
-// pause before the next one, up to 10 s, and a node that is back would stay
-// behind for so long.
-func (t *transport) awaitReachable(n peer.NodeID, term uint64) error {
-	for !t.network.Connected(n) {
-		if t.inc.group.log.currentTerm() != term || t.inc.raft.State() != raft.Leader {
+// awaitReachable waits until there is a connection to the node of a server, as
+// long as this replica leads in the term and the server is in the group. Without
+// it, each failed attempt would double Raft's pause before the next one, up to
+// 10 s, and a node that is back would stay behind for so long.
+func (t *transport) awaitReachable(id ServerID, term uint64) error {
+	for !t.network.Connected(id.Node()) {
+		r := t.inc.raft
+		if t.inc.group.log.currentTerm() != term || r.State() != raft.Leader || !contains(r.GetConfiguration().Configuration(), id) {
 			return peer.ErrUnreachable
 		}
 		timer := time.NewTimer(unreachablePoll)

@@ -29,7 +29,7 @@ const (
 	maxConfigBytes             = 64 << 10 // of an encoded configuration
 )
 
-// errRefused answers a frame that is not for a replica of this node: another
+// errFrameRefused answers a frame that is not for a replica of this node: another
 // server ID, an unknown group, a replica that is starting again.
 var errFrameRefused = errors.New("no such replica is running here")
 
