@@ -145,6 +145,6 @@ func (d *divergence) judge(boundary uint64) {
 			continue
 		}
 		// Not here: apply may be waiting for us, and stopping Raft waits for apply.
-		go g.quarantine(reason)
+		g.host.tasks.Go(func() { g.quarantine(reason) })
 	}
 }

@@ -29,6 +29,9 @@ type flushRound struct {
 const (
 	// snapshotLook is how often logs are measured.
 	snapshotLook = time.Second
+	// settleShare is which part of the log that makes a snapshot makes one when the
+	// host closes.
+	settleShare = 64
 )
 
 func newFlusher(h *Host) *flusher {
@@ -104,6 +107,39 @@ func (f *flusher) look() {
 		})
 	}
 	wg.Wait()
+}
+
+// settle makes snapshots of groups that are about to be closed and waits for
+// them, but not for long: a Raft that hangs is released when its group closes,
+// and wg waits for the rest.
+func (f *flusher) settle(wg *sync.WaitGroup, groups []*Group) {
+	if f.host.failed() {
+		return
+	}
+	limit := f.host.cfg.SnapshotLogBytes / settleShare
+	var made []chan struct{}
+	for _, g := range groups {
+		if g.log.sinceSnapshot() < limit {
+			continue
+		}
+		done := make(chan struct{})
+		made = append(made, done)
+		wg.Go(func() {
+			defer close(done)
+			if err := g.snapshot(); err != nil && !f.host.failed() {
+				f.host.cfg.Logger.Warn("no snapshot at the stop", "group", g.id, "err", err)
+			}
+		})
+	}
+	timer := time.NewTimer(closePatience)
+	defer timer.Stop()
+	for _, done := range made {
+		select {
+		case <-done:
+		case <-timer.C:
+			return
+		}
+	}
 }
 
 // sinceSnapshot returns about how many bytes of log follow the snapshot.

@@ -38,6 +38,7 @@ type groupLog struct {
 	// be newer than the snapshot's index, so the state may be ahead of the log by
 	// so much.
 	ingested uint64
+	diverged string // why the replica was put into quarantine, or empty
 	cache    logCache
 	sizes    logSizes
 }
@@ -107,7 +108,24 @@ func (l *groupLog) load() error {
 			return fmt.Errorf("ingest mark: %w", err)
 		}
 	}
+	if value, err = l.store.get(rowKey(l.group, rowDiverged)); err != nil {
+		return err
+	}
+	if len(value) > 0 {
+		l.diverged = string(value[1:])
+	}
 	return l.loadBounds()
+}
+
+// markDiverged notes durably that the replica's state is wrong: the next Open
+// replaces it. Without it, a restart would let it lead.
+func (l *groupLog) markDiverged(reason string) error {
+	b := l.store.db.NewBatch()
+	defer b.Close()
+	if err := b.Set(rowKey(l.group, rowDiverged), append([]byte{rowVersion}, reason...), nil); err != nil {
+		return err
+	}
+	return l.store.commit(b)
 }
 
 // loadBounds finds the first and last entry.

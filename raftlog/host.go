@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -200,8 +201,12 @@ func (h *Host) StaleRejected() uint64 { return h.stale.Load() }
 // State reads the state store of all groups.
 func (h *Host) State() pebble.Reader { return h.state }
 
+// closePatience bounds the snapshots that Close makes.
+const closePatience = 3 * time.Second
+
 // Close stops all groups, makes the state durable and closes the stores. Readers
-// of the state must have ended.
+// of the state must have ended. Snapshots are made first where there is much log,
+// so that the next Open need not read it again.
 func (h *Host) Close() error {
 	h.mu.Lock()
 	if h.closed {
@@ -212,6 +217,7 @@ func (h *Host) Close() error {
 	h.mu.Unlock()
 	groups := h.running()
 	var wg sync.WaitGroup
+	h.flusher.settle(&wg, groups)
 	for _, g := range groups {
 		wg.Go(g.close)
 	}

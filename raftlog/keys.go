@@ -39,6 +39,7 @@ const (
 	rowVote     logRow = 3    // term of the vote and candidate
 	rowSnapshot logRow = 4    // newest snapshot's metadata
 	rowIngested logRow = 5    // applied index of the newest snapshot's content
+	rowDiverged logRow = 6    // why the replica is in quarantine
 	rowEntry    logRow = 0x10 // an entry of the log
 )
 

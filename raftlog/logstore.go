@@ -104,12 +104,15 @@ func (s *logStore) create(g GroupID, id ServerID) error {
 func (s *logStore) remove(g GroupID) error {
 	b := s.db.NewBatch()
 	defer b.Close()
-	err := b.DeleteRange(groupStart(g), groupEnd(g), nil)
+	server, err := s.identity(g)
+	if err == nil {
+		err = b.DeleteRange(groupStart(g), groupEnd(g), nil)
+	}
 	if err == nil {
 		err = s.commit(b)
 	}
 	if err == nil {
-		err = s.marks.remove(g)
+		err = s.marks.remove(g, server)
 	}
 	if err != nil {
 		return fmt.Errorf("remove replica of group %d: %w", g, err)

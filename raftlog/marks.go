@@ -137,10 +137,13 @@ func (m *marks) update(g GroupID, change func(*mark)) error {
 	return m.flush()
 }
 
-// remove drops the mark of a group and returns when that is on disk.
-func (m *marks) remove(g GroupID) error {
+// remove drops the mark of a replica and returns when that is on disk. The mark of
+// a replica that took its place stays.
+func (m *marks) remove(g GroupID, server ServerID) error {
 	m.mu.Lock()
-	delete(m.table, g)
+	if m.table[g].server == server {
+		delete(m.table, g)
+	}
 	m.generation++
 	m.mu.Unlock()
 	return m.flush()

@@ -224,6 +224,8 @@ func damage(log *groupLog, rec record, k mark) string {
 		snapshot = log.snapshot.Index
 	}
 	switch held := log.held(); {
+	case log.diverged != "":
+		return "its state differed from that of the majority: " + log.diverged
 	case log.term < k.term:
 		return fmt.Sprintf("term is %d, it was %d", log.term, k.term)
 	case log.voteTerm < k.voteTerm, log.voteTerm == k.voteTerm && string(log.candidate) != k.candidate:

@@ -2,6 +2,7 @@ package raftlog
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -44,6 +45,38 @@ func TestProposeApplyAndRestart(t *testing.T) {
 		first.crash(0)
 		if next := c.put(1, "after", "leader"); next == first {
 			t.Fatal("the crashed leader still leads")
+		}
+	})
+}
+
+// TestStopLeavesAShortRestart stops a node in good order long before a snapshot is
+// due: the next start must find one, and hardly any log behind it.
+func TestStopLeavesAShortRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTestCluster(t, nil, "a")
+		c.bootstrap(1, 2)
+		n := c.nodes["a"]
+		for i := range 20 {
+			c.put(1, "k", fmt.Sprint(i, strings.Repeat("x", 100<<10)))
+		}
+		c.put(2, "little", "log")
+		if s := n.group[1].Stats(); s.Snapshot != 0 {
+			t.Fatalf("a snapshot was made early, at %d", s.Snapshot)
+		}
+		n.stop()
+		n.open()
+		n.start(1)
+		n.start(2)
+		s := n.group[1].Stats()
+		if s.Snapshot == 0 || s.LastIndex > s.Snapshot+2 {
+			t.Errorf("after a stop the snapshot is at %d, the log ends at %d", s.Snapshot, s.LastIndex)
+		}
+		if s := n.group[2].Stats(); s.Snapshot != 0 {
+			t.Errorf("a group with little log made a snapshot, at %d", s.Snapshot)
+		}
+		c.put(1, "after", "restart")
+		if got := n.read(1, "k"); !strings.HasPrefix(got, "19x") {
+			t.Errorf("k is %.3s", got)
 		}
 	})
 }

@@ -204,6 +204,14 @@ func TestDivergedReplicaIsQuarantined(t *testing.T) {
 			}
 		}
 		c.put(1, "the others", "go on")
+		// A restart does not bring it back.
+		time.Sleep(time.Second)
+		old := bad.group[1].Server()
+		bad.crash(0)
+		bad.open()
+		if fresh := bad.create(1); fresh == old || bad.host.Replaced()[1] == "" {
+			t.Fatalf("after a restart the replica in quarantine, %s, is %s", old, fresh)
+		}
 	})
 }
 
