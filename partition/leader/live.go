@@ -26,9 +26,10 @@ type live struct {
 	loaded bool
 	run    *run // the episode that runs; nil: none
 	queued bool // waits in the queue for a turn
-	// waits is when the oldest mail arrived that is neither stored nor recorded;
-	// zero where there is none.
-	waits time.Time
+	// waiting is set while mail waits that is neither stored nor recorded, the
+	// oldest since waits, by the loop's monotonic clock.
+	waiting bool
+	waits   time.Duration
 	// resting is set while a failed episode is not asked again yet.
 	resting bool
 	// probe is set while the instance is tried on behalf of all that wait for the
@@ -117,7 +118,7 @@ func (c *core) settle(l *live) {
 	if l.idle != nil || c.lives[l.ref] != l {
 		return
 	}
-	if l.rec != nil && l.rec.Parked.Why != partition.NotParked && l.run == nil && !l.queued && l.waits.IsZero() {
+	if l.rec != nil && l.rec.Parked.Why != partition.NotParked && l.run == nil && !l.queued && !l.waiting {
 		l.mail, l.loaded = nil, l.rec.Stored == 0
 	}
 	if l.run != nil || l.queued || l.fresh || l.resting || l.unapplied > 0 || len(l.mail) > 0 || len(l.attempts) > 0 {
@@ -148,12 +149,18 @@ func (c *core) post(l *live, m *mail) error {
 	if l.rec.Parked.Why != partition.NotParked || l.resting {
 		return c.store(l)
 	}
-	if l.waits.IsZero() {
-		l.waits = c.now
+	c.enqueue(l)
+	c.letWait(l)
+	return nil
+}
+
+// letWait notes that an instance has mail that is to be stored if its turn does
+// not come soon.
+func (c *core) letWait(l *live) {
+	if !l.waiting {
+		l.waiting, l.waits = true, c.mono
 		c.spills = append(c.spills, spill{l, c.mono})
 	}
-	c.enqueue(l)
-	return nil
 }
 
 // store writes all mail of an instance to its inbox and tells those who wait.
@@ -199,7 +206,7 @@ func (c *core) replace(l *live) error {
 func (c *core) committed(l *live, all []*mail) {
 	e := c.view.open
 	l.fresh = false
-	l.waits = time.Time{}
+	l.waiting = false
 	for _, m := range all {
 		if m.start != nil {
 			c.remember(m.start, l.addr, partition.Answer{Execution: l.rec.Execution, Started: true})
@@ -229,10 +236,12 @@ type spill struct {
 // storeOverdue stores the mail that waited for too long.
 func (c *core) storeOverdue() error {
 	for len(c.spills) > 0 && c.mono-c.spills[0].since >= c.cfg.Limits.Spill {
-		l := c.spills[0].live
+		s := c.spills[0]
+		c.spills[0] = spill{}
 		c.spills = c.spills[1:]
-		if l.waits.IsZero() || c.lives[l.ref] != l {
-			continue
+		l := s.live
+		if !l.waiting || l.waits != s.since || c.lives[l.ref] != l {
+			continue // that mail was recorded
 		}
 		if err := c.store(l); err != nil {
 			return err

@@ -317,7 +317,7 @@ func (c *core) terminate(l *live, reason history.Payload, recurse bool) error {
 	end.Event = history.Event{ID: history.NoID, Time: c.now, Body: &history.ExecutionTerminated{Reason: reason, Recurse: recurse}}
 	taken = append(taken, end)
 	c.cfg.Executor.Forget(c.key(l))
-	l.waits = time.Time{}
+	l.waiting = false
 	return c.record(l, partition.Turn{Began: c.now, ByServer: true, Episode: history.Episode{
 		Decided: []history.Event{{ID: l.rec.LastID + 1, Body: &history.ExecutionCompleted{Status: history.Terminated, Result: reason}}},
 	}}, taken)

@@ -192,9 +192,8 @@ func (c *core) turn(l *live, r *run) error {
 	}
 	if len(l.mail) > 0 {
 		c.enqueue(l)
-		if l.waits.IsZero() && slices.ContainsFunc(l.mail, func(m *mail) bool { return m.Number == 0 }) {
-			l.waits = c.now
-			c.spills = append(c.spills, spill{l, c.mono})
+		if slices.ContainsFunc(l.mail, func(m *mail) bool { return m.Number == 0 }) {
+			c.letWait(l)
 		}
 	}
 	return nil
