@@ -1,0 +1,143 @@
+//go:build unix
+
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestUp: "reprise up" runs three nodes, Ctrl-C stops them, and the same directory
+// continues.
+func TestUp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts three nodes")
+	}
+	t.Parallel()
+	dir, port := filepath.Join(t.TempDir(), "cluster"), freePorts(t)
+	first := fmt.Sprintf("127.0.0.1:%d", port)
+	c := command{env: []string{"REPRISE_ADDRESS=" + first}}
+
+	u := up(t, dir, port)
+	for _, line := range []string{
+		"node n1 takes requests on " + first,
+		fmt.Sprintf("node n2 takes requests on 127.0.0.1:%d", port+10),
+		fmt.Sprintf("node n3 takes requests on 127.0.0.1:%d", port+20),
+		"Ctrl-C stops the cluster",
+	} {
+		if !strings.Contains(u.stdout.String(), line) {
+			t.Errorf("it does not print %q:\n%s", line, &u.stdout)
+		}
+	}
+	c.run(t, "start", "hello", "--id", "a", "--input", `["Lima"]`, "--wait").want(t, 0, `["Hello, Lima!"]`+"\n")
+	c.run(t, "start", "nobody", "--id", "b").want(t, 0, "b\n")
+	u.interrupt(t)
+	for _, line := range strings.Split(strings.TrimSpace(u.stderr.String()), "\n") {
+		if !regexp.MustCompile(`^n[123] \| `).MatchString(line) {
+			t.Errorf("a line of the logs has no node's name: %q", line)
+		}
+	}
+
+	u = up(t, dir, port)
+	c.run(t, "wait", "a").want(t, 0, `["Hello, Lima!"]`+"\n")
+	if in := ask[instance](t, c, "status", "b"); in.RuntimeStatus != "Pending" {
+		t.Errorf("b is %s, want Pending", in.RuntimeStatus)
+	}
+	// Another one on the same ports says so and ends, and does no harm.
+	if o := (command{}).run(t, "up", "--data-dir", dir+"2", "--port", fmt.Sprint(port)); o.code == 0 || !strings.Contains(o.stderr, "address already in use") {
+		t.Errorf("up on used ports: exit code %d\n%s", o.code, o.stderr)
+	}
+	c.run(t, "start", "hello", "--input", `["Cali"]`, "--wait").want(t, 0, `["Hello, Cali!"]`+"\n")
+	u.interrupt(t)
+}
+
+// upProcess is a running "reprise up".
+type upProcess struct {
+	cmd            *exec.Cmd
+	stdout, stderr journal
+	ended          chan struct{}
+}
+
+func up(t *testing.T, dir string, port int) *upProcess {
+	t.Helper()
+	u := &upProcess{ended: make(chan struct{})}
+	u.cmd = exec.Command(program(t), "up", "--nodes", "3", "--data-dir", dir, "--port", fmt.Sprint(port))
+	u.cmd.Env = environment()
+	u.cmd.Stdout, u.cmd.Stderr = &u.stdout, &u.stderr
+	u.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's foreground job
+	if err := u.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(u.ended)
+		_ = u.cmd.Wait() // the exit code tells
+	}()
+	t.Cleanup(func() {
+		_ = syscall.Kill(-u.cmd.Process.Pid, syscall.SIGKILL) // it may have ended
+		<-u.ended
+	})
+	eventually(t, "the cluster is up", func() bool {
+		select {
+		case <-u.ended:
+			t.Fatalf("it ended with code %d\n%s", u.cmd.ProcessState.ExitCode(), u.stderr.tail())
+		default:
+		}
+		return strings.Contains(u.stdout.String(), "Ctrl-C")
+	})
+	return u
+}
+
+// interrupt does what Ctrl-C on a terminal does: the process and its children get
+// the signal.
+func (u *upProcess) interrupt(t *testing.T) {
+	t.Helper()
+	if err := syscall.Kill(-u.cmd.Process.Pid, syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-u.ended:
+	case <-time.After(limit):
+		t.Fatalf("it does not end\n%s", u.stderr.tail())
+	}
+	if code := u.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d after Ctrl-C\n%s", code, u.stderr.tail())
+	}
+}
+
+// freePorts finds a port from which three nodes of "reprise up" find theirs free.
+func freePorts(t *testing.T) int {
+	t.Helper()
+	free := func(port int) bool {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			return false
+		}
+		defer l.Close()
+		u, err := net.ListenPacket("udp", l.Addr().String())
+		if err != nil {
+			return false
+		}
+		u.Close()
+		return true
+	}
+	for range 100 {
+		first := 10000 + rand.IntN(4000)
+		all := true
+		for i := range 9 {
+			all = all && free(first+10*(i/3)+i%3)
+		}
+		if all {
+			return first
+		}
+	}
+	t.Fatal("found no free ports")
+	return 0
+}
