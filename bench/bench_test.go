@@ -308,7 +308,6 @@ func BenchmarkW12(b *testing.B) {
 	if rec.lost > 0 || rec.doubled > 0 {
 		b.Errorf("acknowledged work was lost or recorded twice: %v", rec)
 	}
-	// What the killed process had used is not known, so the table gets no usage.
 	keep(b, result{
 		name: "W12", concurrency: 64, orchestrations: len(rec.all), steps: len(rec.all) * hello5.steps,
 		elapsed: rec.elapsed, p50: rec.all.percentile(0.5), p99: rec.all.percentile(0.99),

@@ -20,8 +20,8 @@ type reading struct {
 
 // read takes a reading. A node that does not run, or does not answer, counts as
 // nothing.
-func read(ctx context.Context, c *testcluster.Cluster) (reading, error) {
-	r := reading{known: true}
+func read(ctx context.Context, c *testcluster.Cluster) (*reading, error) {
+	r := &reading{known: true}
 	for _, n := range c.Nodes {
 		u, err := n.Usage()
 		if errors.Is(err, testcluster.ErrUsageUnknown) {
@@ -29,7 +29,7 @@ func read(ctx context.Context, c *testcluster.Cluster) (reading, error) {
 			break
 		}
 		if err != nil {
-			return r, err
+			return nil, err
 		}
 		r.usage.CPU += u.CPU
 		r.usage.WrittenBytes += u.WrittenBytes
@@ -38,13 +38,13 @@ func read(ctx context.Context, c *testcluster.Cluster) (reading, error) {
 	if r.known {
 		var err error
 		if r.own, err = testcluster.OwnUsage(); err != nil {
-			return r, err
+			return nil, err
 		}
 	}
 	for i, report := range c.Reports(ctx) {
 		if report == nil {
 			if c.Nodes[i].Running() {
-				return r, fmt.Errorf("node %s does not tell its counters", c.Nodes[i].Name())
+				return nil, fmt.Errorf("node %s does not tell its counters", c.Nodes[i].Name())
 			}
 			continue
 		}
@@ -64,16 +64,16 @@ type result struct {
 	steps          int
 	elapsed        time.Duration
 	p50, p99       time.Duration
-	before, after  reading
-	note           string // what else was measured
+	// before and after are nil where a process was killed in between: what it had
+	// used and done is not known then.
+	before, after *reading
+	note          string // what else was measured
 }
 
 func (r result) perSecond(n uint64) float64 { return float64(n) / r.elapsed.Seconds() }
 
-func (r result) turns() uint64 { return r.after.stats.Work.Turns - r.before.stats.Work.Turns }
-
 // metrics are the figures of a result, in the order of the table. A figure that
-// is not known on this system is left out.
+// is not known is left out.
 func (r result) metrics(limit *limits) []metric {
 	n := float64(r.orchestrations)
 	all := []metric{
@@ -81,6 +81,12 @@ func (r result) metrics(limit *limits) []metric {
 		{"steps/s", r.perSecond(uint64(r.steps))},
 		{"p50-ms", milliseconds(r.p50)},
 		{"p99-ms", milliseconds(r.p99)},
+	}
+	if limit != nil {
+		all = append(all, metric{"p50/W0-commit", r.p50.Seconds() / limit.commit.Seconds()})
+	}
+	if r.after == nil {
+		return all
 	}
 	if r.after.known && n > 0 {
 		cpu := r.after.usage.CPU - r.before.usage.CPU + r.after.own.CPU - r.before.own.CPU
@@ -90,24 +96,21 @@ func (r result) metrics(limit *limits) []metric {
 			metric{"KB-written/orch", float64(r.after.usage.WrittenBytes-r.before.usage.WrittenBytes) / 1e3 / n},
 		)
 	}
-	work := r.after.stats.Work
-	work.Entries -= r.before.stats.Work.Entries
-	work.EntryBytes -= r.before.stats.Work.EntryBytes
+	turns := r.after.stats.Work.Turns - r.before.stats.Work.Turns
+	entries := r.after.stats.Work.Entries - r.before.stats.Work.Entries
+	bytes := r.after.stats.Work.EntryBytes - r.before.stats.Work.EntryBytes
 	all = append(all,
 		metric{"fsyncs/s", r.perSecond(r.after.stats.Fsyncs - r.before.stats.Fsyncs)},
-		metric{"turns/s", r.perSecond(r.turns())},
+		metric{"turns/s", r.perSecond(turns)},
 	)
-	if work.Entries > 0 && r.turns() > 0 {
+	if entries > 0 && turns > 0 {
 		all = append(all,
-			metric{"turns/entry", float64(r.turns()) / float64(work.Entries)},
-			metric{"bytes/turn", float64(work.EntryBytes) / float64(r.turns())},
+			metric{"turns/entry", float64(turns) / float64(entries)},
+			metric{"bytes/turn", float64(bytes) / float64(turns)},
 		)
 	}
 	if limit != nil {
-		all = append(all,
-			metric{"of-W0", r.perSecond(r.turns()) / limit.batched},
-			metric{"p50/W0-commit", r.p50.Seconds() / limit.commit.Seconds()},
-		)
+		all = append(all, metric{"of-W0", r.perSecond(bytes) / (limit.batched * float64(limit.turnBytes))})
 	}
 	return all
 }

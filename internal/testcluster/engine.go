@@ -107,8 +107,9 @@ func (c *Cluster) Leaders(ctx context.Context) map[uint32]string {
 	return leaders
 }
 
-// Busiest returns the running node that leads the most partitions, and which.
-// It is nil where no leader is known.
+// Busiest returns the running node that leads the most partitions, and which. Of
+// equals it is the one that has run for longest. It is nil where no leader is
+// known.
 func (c *Cluster) Busiest(ctx context.Context) (*Node, []uint32) {
 	leads := map[string][]uint32{}
 	for p, name := range c.Leaders(ctx) {
@@ -116,7 +117,15 @@ func (c *Cluster) Busiest(ctx context.Context) (*Node, []uint32) {
 	}
 	var busiest *Node
 	for _, n := range c.Nodes {
-		if n.Running() && len(leads[n.Name()]) > 0 && (busiest == nil || len(leads[n.Name()]) > len(leads[busiest.Name()])) {
+		if !n.Running() || len(leads[n.Name()]) == 0 {
+			continue
+		}
+		more := busiest == nil
+		if !more {
+			mine, best := len(leads[n.Name()]), len(leads[busiest.Name()])
+			more = mine > best || mine == best && n.began().Before(busiest.began())
+		}
+		if more {
 			busiest = n
 		}
 	}

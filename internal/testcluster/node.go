@@ -28,6 +28,7 @@ type Node struct {
 // process is one life of a node.
 type process struct {
 	cmd   *exec.Cmd
+	began time.Time
 	stdin io.Closer
 	ended chan struct{} // closed once the process is reaped
 	err   error         // how it ended; set before ended is closed
@@ -85,7 +86,7 @@ func (n *Node) launch() error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start node %s: %w", n.Name(), err)
 	}
-	p := &process{cmd: cmd, stdin: stdin, ended: make(chan struct{})}
+	p := &process{cmd: cmd, began: time.Now(), stdin: stdin, ended: make(chan struct{})}
 	go func() {
 		p.err = cmd.Wait()
 		close(p.ended)
@@ -155,6 +156,16 @@ func (n *Node) Signal(sig syscall.Signal) error {
 
 // Running reports whether the process was started and not ended by us.
 func (n *Node) Running() bool { return n.pid() != 0 }
+
+// began returns when the process that runs was started.
+func (n *Node) began() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.running == nil {
+		return time.Time{}
+	}
+	return n.running.began
+}
 
 func (n *Node) pid() int {
 	n.mu.Lock()
