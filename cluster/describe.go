@@ -47,6 +47,12 @@ type NodeDescription struct {
 	Activities     []string
 	// Running is how many activities run on the node now.
 	Running int
+	// ClockAhead is how far the node's wall clock is ahead of the median of all, as
+	// the node found itself; 0 where that is not known.
+	ClockAhead time.Duration
+	// ClockWrong is set where that is more than a second: the node leads no
+	// partition that another one can lead.
+	ClockWrong bool
 }
 
 // PartitionDescription describes a partition, or the system group (ID 0, no
@@ -129,6 +135,7 @@ func (n *Node) describeNode(node layoutNode, members []Member, info *nodeInfo) N
 	}
 	if info != nil {
 		d.Labels, d.Orchestrations, d.Activities, d.Running = info.Labels, info.Orchestrations, info.Activities, info.Running
+		d.ClockAhead, d.ClockWrong = info.Clock.Ahead, info.Clock.Wrong
 	}
 	return d
 }

@@ -21,6 +21,7 @@ type nodeInfo struct {
 	// Capacity is how many activities the node runs at a time.
 	Capacity int
 	Running  int
+	Clock    clockState
 	Replicas []replicaInfo
 }
 
@@ -39,7 +40,7 @@ func (n *Node) describeSelf() nodeInfo {
 	info := nodeInfo{
 		Incarnation: n.incarnation, Labels: n.cfg.Labels,
 		Orchestrations: n.code.Orchestrations(), Activities: n.code.Activities(),
-		Capacity: n.cfg.Activities, Running: n.worker.load(),
+		Capacity: n.cfg.Activities, Running: n.worker.load(), Clock: n.clocks.state(),
 	}
 	n.mu.Lock()
 	groups := make(map[uint32]replica, len(n.replicas))

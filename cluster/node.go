@@ -38,6 +38,7 @@ type Node struct {
 	worker     *worker
 	dispatcher *dispatcher
 	episodes   *episodes
+	clocks     *clocks
 
 	ctx     context.Context // ends when the node stops
 	cancel  context.CancelFunc
@@ -107,6 +108,7 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 		return nil, err
 	}
 	n.worker, n.dispatcher, n.episodes = newWorker(n), newDispatcher(n), &episodes{n}
+	n.clocks = newClocks(n)
 	n.rpc = newRPC(n.ctx, n.net, &n.wg)
 	log := raftlog.Config{
 		Self: n.self, Dir: n.data.raft(), FS: cfg.FS, Network: n.net, Logger: n.log, OnFatal: n.fatal, Faults: cfg.RaftFaults,
@@ -141,6 +143,7 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 		}
 	}
 	n.wg.Go(func() { n.tend(n.ctx) })
+	n.wg.Go(func() { n.clocks.run(n.ctx) })
 	return n, nil
 }
 
@@ -162,6 +165,7 @@ func (n *Node) checkReplicas(record nodeRecord) error {
 func (n *Node) handlers() {
 	r := n.rpc
 	r.handle(methodInfo, n.handleInfo)
+	r.handle(methodClock, n.handleClock)
 	r.handle(methodLayout, n.handleLayout)
 	r.handle(methodJoin, n.handleJoin)
 	r.handle(methodCandidates, n.handleCandidates)

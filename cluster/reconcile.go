@@ -161,6 +161,7 @@ func (r *reconciler) remove(ctx context.Context, l *layout, id raftlog.ServerID)
 	if err := r.group.RemoveServer(ctx, id); err != nil {
 		return fmt.Errorf("remove %s: %w", id, err)
 	}
+	delete(r.asked, id.Node()) // its next replica is another one
 	if _, alive := r.node.member(id.Node()); alive {
 		// If it does not hear, it keeps bytes that nobody needs.
 		_, err := r.node.ask(ctx, id.Node(), methodDrop, mustJSON(replicaRequest{Cluster: l.Cluster, Group: r.g, Server: id}))
@@ -177,6 +178,9 @@ func (r *reconciler) prefer(ctx context.Context, replicas map[peer.NodeID]raftlo
 	m, alive := r.node.member(preferred)
 	if !alive || m.Leaving {
 		return true, nil // its return is a change
+	}
+	if r.node.clocks.isWrong(preferred) {
+		return true, nil // it would give leadership back
 	}
 	if time.Since(r.since) < returnPause || time.Since(r.node.seenSince(preferred)) < returnPause || !r.group.CaughtUp(replicas[preferred]) {
 		return false, nil

@@ -45,6 +45,11 @@ func (n *Node) startReplicas() error {
 func (n *Node) startReplica(g raftlog.GroupID) error {
 	n.starting.Lock()
 	defer n.starting.Unlock()
+	return n.startReplicaLocked(g)
+}
+
+// startReplicaLocked starts a replica unless it runs. Call with starting held.
+func (n *Node) startReplicaLocked(g raftlog.GroupID) error {
 	n.mu.Lock()
 	r, stopping := n.replicas[uint32(g)], n.stopping
 	n.mu.Unlock()
@@ -126,6 +131,19 @@ func (n *Node) setLeads(r *replica, leads bool, l *leader.Leader, epoch uint64) 
 	n.changed.fire()
 }
 
+// ledPartitions returns the partitions that this node leads.
+func (n *Node) ledPartitions() map[uint32]*raftlog.Group {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	led := make(map[uint32]*raftlog.Group)
+	for g, r := range n.replicas {
+		if r.leads && g != systemGroup {
+			led[g] = r.group
+		}
+	}
+	return led
+}
+
 // localLeader returns the leader of a partition if it is here.
 func (n *Node) localLeader(p uint32) (*leader.Leader, uint64) {
 	n.mu.Lock()
@@ -167,11 +185,13 @@ func (n *Node) ensureReplica(cluster string, g uint32) (raftlog.ServerID, error)
 	case mine != cluster:
 		return "", fmt.Errorf("node %s %w", n.self, ErrOtherCluster)
 	}
+	n.starting.Lock() // not while it is being dropped
+	defer n.starting.Unlock()
 	id, err := n.host.Create(raftlog.GroupID(g))
 	if err != nil {
 		return "", fmt.Errorf("create replica of group %d: %w", g, err)
 	}
-	return id, n.startReplica(raftlog.GroupID(g))
+	return id, n.startReplicaLocked(raftlog.GroupID(g))
 }
 
 // handleDrop removes a replica that its group has removed.

@@ -36,8 +36,9 @@ type testWorld struct {
 	nodes   map[string]*Node
 	fatal   map[string]error
 
-	mu   sync.Mutex // guards runs
-	runs map[string]int
+	mu     sync.Mutex // guards the fields below
+	runs   map[string]int
+	clocks map[string]time.Duration // how wrong a node's clock is
 }
 
 // bubble runs a test with a world.
@@ -47,7 +48,7 @@ func bubble(t *testing.T, f func(t *testing.T, w *testWorld)) {
 		w := &testWorld{
 			t: t, network: peer.NewMemory(1), members: &testMembers{views: make(map[peer.NodeID]*testView)},
 			disks: make(map[string]*vfs.MemFS), nodes: make(map[string]*Node),
-			fatal: make(map[string]error), runs: make(map[string]int),
+			fatal: make(map[string]error), runs: make(map[string]int), clocks: make(map[string]time.Duration),
 		}
 		defer func() {
 			for name := range w.nodes {
@@ -127,6 +128,11 @@ func (w *testWorld) tryStart(name string, expect int, extra ...string) (*Node, e
 		Name: name, DataDir: "/data", APIAddr: name + ":1", BootstrapExpect: expect, Partitions: 4,
 		FS: w.disks[name], Network: w.network.Node(peer.NodeID(name)), Members: w.members.node(), Logger: logger,
 		OnFatal: func(err error) { w.fatal[name] = err },
+		Clock: func() time.Time {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return time.Now().Add(w.clocks[name])
+		},
 	}, w.registry(name, extra...))
 	if err == nil {
 		w.nodes[name] = n
@@ -144,6 +150,13 @@ func (w *testWorld) crash(name string) {
 	if err := n.Stop(ctx); err != nil {
 		w.t.Errorf("crash %s: %v", name, err)
 	}
+}
+
+// setClock makes a node's clock wrong.
+func (w *testWorld) setClock(name string, ahead time.Duration) {
+	w.mu.Lock()
+	w.clocks[name] = ahead
+	w.mu.Unlock()
 }
 
 // ready waits until all partitions have leaders.
