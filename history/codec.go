@@ -119,6 +119,9 @@ func writeParent(w *pack.Writer, p *ParentInstance) {
 
 func writeTags(w *pack.Writer, tags map[string]string) {
 	w.Array(2 * len(tags))
+	if len(tags) == 0 {
+		return // most events
+	}
 	for _, k := range slices.Sorted(maps.Keys(tags)) {
 		w.String(k)
 		w.String(tags[k])

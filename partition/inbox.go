@@ -90,12 +90,12 @@ func removeActivity(s Store, a Address, r *Record, taskID int32) error {
 	if err != nil || value == nil {
 		return err
 	}
-	activity, err := DecodeActivity(value)
+	next, err := nextAttempt(value)
 	if err != nil {
 		return err
 	}
-	if !activity.NextAttempt.IsZero() {
-		s.Delete(Timer{Due: activity.NextAttempt, Address: a, Kind: RetryTimer, ID: taskID}.Key())
+	if !next.IsZero() {
+		s.Delete(Timer{Due: next, Address: a, Kind: RetryTimer, ID: taskID}.Key())
 	}
 	s.Delete(key)
 	r.Activities--

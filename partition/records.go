@@ -284,6 +284,18 @@ func DecodeActivity(value []byte) (*Activity, error) {
 	return a, nil
 }
 
+// nextAttempt reads [Activity.NextAttempt] alone.
+func nextAttempt(value []byte) (time.Time, error) {
+	u := pack.NewReader(value)
+	for i := 0; u.Next(); i++ {
+		if i == 6 {
+			return u.Time(), u.Err()
+		}
+		u.Skip()
+	}
+	return time.Time{}, u.Err()
+}
+
 func getRetryPolicy(u *pack.Reader) *history.RetryPolicy {
 	if u.IsNil() {
 		return nil

@@ -41,10 +41,10 @@ func unfinishedKey(partition uint32, row []byte) []byte {
 	return append(tableKey(partition, TableUnfinished, len(row)), row[tableHeader-1:]...)
 }
 
-// setRow writes a row and returns the number of its pieces.
+// setRow writes a row and returns the number of its pieces. It keeps row.
 func setRow(s Store, row, data []byte) int {
 	if len(data) <= rowBytes {
-		s.Set(pieceKey(row, 0), pieceValue(1, data))
+		s.Set(binary.BigEndian.AppendUint16(row, 0), pieceValue(1, data))
 		return 1
 	}
 	pieces := (len(data) + pieceBytes - 1) / pieceBytes

@@ -21,7 +21,12 @@ type Reader struct {
 
 // NewReader begins to read a record.
 func NewReader(value []byte) *Reader {
-	r := &Reader{}
+	r := &Reader{} // on the caller's stack, as this function is inlined
+	r.begin(value)
+	return r
+}
+
+func (r *Reader) begin(value []byte) {
 	switch {
 	case len(value) < 2:
 		r.err = fmt.Errorf("%w: %d bytes", ErrMalformed, len(value))
@@ -31,7 +36,6 @@ func NewReader(value []byte) *Reader {
 		r.b = value[2:]
 		r.fields = r.Array()
 	}
-	return r
 }
 
 // Err returns the first error.
@@ -121,11 +125,13 @@ func (r *Reader) Bool() bool {
 func (r *Reader) Time() time.Time { return fromNanos(r.Int()) }
 
 // String reads a text.
-func (r *Reader) String() string {
+func (r *Reader) String() string { return string(r.text()) }
+
+func (r *Reader) text() []byte {
 	var n uint64
 	switch c := r.byte(); {
 	case r.err != nil:
-		return ""
+		return nil
 	case c&0xe0 == 0xa0:
 		n = uint64(c & 0x1f)
 	case c == 0xd9:
@@ -137,11 +143,19 @@ func (r *Reader) String() string {
 	default:
 		r.Fail("no text")
 	}
-	return string(r.take(n))
+	return r.take(n)
 }
 
 // Binary reads bytes into a slice of their own; nil where they were absent.
 func (r *Reader) Binary() []byte {
+	b := r.binary()
+	if b == nil {
+		return nil
+	}
+	return append(make([]byte, 0, len(b)), b...)
+}
+
+func (r *Reader) binary() []byte {
 	var n uint64
 	switch r.byte() {
 	case 0xc0:
@@ -155,11 +169,7 @@ func (r *Reader) Binary() []byte {
 	default:
 		r.Fail("no bytes")
 	}
-	b := r.take(n)
-	if r.err != nil {
-		return nil
-	}
-	return append(make([]byte, 0, len(b)), b...)
+	return r.take(n)
 }
 
 // IsNil takes a nil if one is next.
@@ -182,9 +192,9 @@ func (r *Reader) Skip() {
 		case c&0xf0 == 0x90, c == 0xdc, c == 0xdd:
 			left += r.Array()
 		case c&0xe0 == 0xa0, c == 0xd9, c == 0xda, c == 0xdb:
-			_ = r.String()
+			r.text()
 		case c == 0xc0, c == 0xc4, c == 0xc5, c == 0xc6:
-			_ = r.Binary()
+			r.binary()
 		case c == 0xc2, c == 0xc3:
 			_ = r.Bool()
 		case c == 0xcb:

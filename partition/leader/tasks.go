@@ -2,6 +2,7 @@ package leader
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition"
@@ -133,7 +134,7 @@ func (c *core) give(a *attempt) bool {
 		Attempt: a.id,
 		Number:  a.row.Attempt,
 		Name:    scheduled.Name, Version: scheduled.Version, Input: scheduled.Input,
-		Key:         fmt.Sprintf("%s/%s/%s/%d", a.id.Hub, a.id.Instance, a.id.Execution, a.id.TaskID),
+		Key:         idempotencyKey(a.id),
 		Timeout:     scheduled.Timeout,
 		TraceParent: scheduled.TraceParent,
 		Tags:        scheduled.Tags,
@@ -148,6 +149,11 @@ func (c *core) give(a *attempt) bool {
 		a.scheduled = scheduled
 	}
 	return true
+}
+
+// idempotencyKey is the same for all attempts of an activity.
+func idempotencyKey(id AttemptID) string {
+	return string(id.Hub) + "/" + string(id.Instance) + "/" + string(id.Execution) + "/" + strconv.Itoa(int(id.TaskID))
 }
 
 // scheduledOf reads the event that scheduled an activity. The rows of a fan-out
