@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -15,8 +16,9 @@ func (l latencies) percentile(p float64) time.Duration {
 		return 0
 	}
 	sorted := slices.Sorted(slices.Values(l))
-	rank := int(p*float64(len(sorted))+0.999999) - 1
-	return sorted[min(max(rank, 0), len(sorted)-1)]
+	const rounding = 1e-9 // of p, which has no exact form
+	rank := int(math.Ceil((p - rounding) * float64(len(sorted))))
+	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
 func (l latencies) max() time.Duration { return l.percentile(1) }
