@@ -59,7 +59,7 @@ func (c *Client) do(ctx context.Context, what call, try attempt) error {
 	}
 	ctx = metadata.NewOutgoingContext(ctx, md)
 	since := c.config.now() // since when nobody could answer
-	met := false             // a node was reached
+	met := false            // a node was reached
 	var candidates []string
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		if len(candidates) == 0 {

@@ -64,8 +64,9 @@ func openDataDir(fsys vfs.FS, path string, name peer.NodeID) (*dataDir, error) {
 	}
 	d := &dataDir{fs: fsys, path: path}
 	lock, err := fsys.Lock(fsys.PathJoin(path, lockFile))
+	var notOpened *fs.PathError // the lock's file, not the lock
 	switch {
-	case errors.Is(err, fs.ErrPermission):
+	case errors.As(err, &notOpened):
 		return nil, notWritable(path, err)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w (%w); stop that process, or give this node a directory of its own", path, ErrLocked, err)

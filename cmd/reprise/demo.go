@@ -97,7 +97,7 @@ func (p *program) demo(ctx context.Context, dir string) (err error) {
 	}
 	defer func() {
 		d.close()
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			fmt.Fprintf(p.stderr, "the nodes' directories and logs are kept in %s\n", d.temp)
 		} else if removeErr := os.RemoveAll(d.temp); removeErr != nil {
 			fmt.Fprintf(p.stderr, "could not remove %s: %v\n", d.temp, removeErr)

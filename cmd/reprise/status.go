@@ -120,7 +120,10 @@ func shownTime(t time.Time) string {
 
 func (p *program) printStatus(in client.Instance) error {
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	row := func(name, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
+	row := func(name, format string, args ...any) {
+		text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\n\t") // one column, also of many lines
+		fmt.Fprintf(w, "%s\t%s\n", name, text)
+	}
 	row("ID", "%s", in.ID)
 	row("Name", "%s", in.Name)
 	if in.Version != "" {
