@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,13 +71,13 @@ func completed(id int32) history.Body {
 
 // registry has "count", which runs as many activities as its input says and
 // counts its unwindings, and "blocked", which waits for gate.
-func registry(unwound *int, gate chan struct{}) *reprise.Registry {
+func registry(unwound *atomic.Int64, gate chan struct{}) *reprise.Registry {
 	r := reprise.NewRegistry()
 	reprise.Bind(r, count, func(o *reprise.Orchestration, n int) (sum int, err error) {
 		finished := false
 		defer func() {
 			if !finished {
-				*unwound++
+				unwound.Add(1) // unloading runs beside the test
 			}
 		}()
 		for range n {
@@ -106,7 +107,7 @@ func quiet(o Options) Options {
 
 func TestKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		unwound := 0
+		var unwound atomic.Int64
 		e := NewOrchestrators(registry(&unwound, nil), quiet(Options{}))
 		i := newInstance("a", "count")
 		i.start(t, e)
@@ -122,8 +123,8 @@ func TestKept(t *testing.T) {
 		}
 		i.episode(t, e, completed(1))
 		synctest.Wait()
-		if i.histories != 1 || unwound != 1 {
-			t.Errorf("the history was read %d times, %d executions unwound", i.histories, unwound)
+		if i.histories != 1 || unwound.Load() != 1 {
+			t.Errorf("the history was read %d times, %d executions unwound", i.histories, unwound.Load())
 		}
 		last := i.episode(t, e, completed(2))
 		if c := last.Completion(); c == nil || string(c.Result) != "3" {
@@ -137,7 +138,7 @@ func TestKept(t *testing.T) {
 
 func TestForget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		unwound := 0
+		var unwound atomic.Int64
 		e := NewOrchestrators(registry(&unwound, nil), quiet(Options{}))
 		a, b, other := newInstance("a", "count"), newInstance("b", "count"), newInstance("c", "count")
 		other.key.Epoch = 6
@@ -148,15 +149,15 @@ func TestForget(t *testing.T) {
 		e.Forget(a.key)
 		e.ForgetReign(1, 5)
 		synctest.Wait()
-		if n, _ := e.Kept(); n != 1 || unwound != 2 {
-			t.Errorf("%d kept, %d unwound", n, unwound)
+		if n, _ := e.Kept(); n != 1 || unwound.Load() != 2 {
+			t.Errorf("%d kept, %d unwound", n, unwound.Load())
 		}
 		a.episode(t, e, completed(0))
 		if a.histories != 1 {
 			t.Errorf("the history was read %d times", a.histories)
 		}
-		if err := e.Close(t.Context()); err != nil || unwound != 4 {
-			t.Errorf("close: %v, %d unwound", err, unwound)
+		if err := e.Close(t.Context()); err != nil || unwound.Load() != 4 {
+			t.Errorf("close: %v, %d unwound", err, unwound.Load())
 		}
 		if _, err := e.Episode(t.Context(), b.request(completed(0))); err == nil {
 			t.Error("an episode ran after the close")
@@ -166,7 +167,7 @@ func TestForget(t *testing.T) {
 
 func TestBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		unwound := 0
+		var unwound atomic.Int64
 		e := NewOrchestrators(registry(&unwound, nil), quiet(Options{KeptExecutions: 2}))
 		a, b, c := newInstance("a", "count"), newInstance("b", "count"), newInstance("c", "count")
 		a.start(t, e)
@@ -195,7 +196,8 @@ func TestBounds(t *testing.T) {
 
 func TestStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		unwound, gate := 0, make(chan struct{})
+		var unwound atomic.Int64
+		gate := make(chan struct{})
 		var logged strings.Builder
 		options := Options{TurnLimit: time.Minute, Logger: slog.New(slog.NewTextHandler(&logged, nil))}
 		e := NewOrchestrators(registry(&unwound, gate), options)
@@ -255,7 +257,8 @@ func TestStuck(t *testing.T) {
 
 func TestEpisodeContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		unwound, gate := 0, make(chan struct{})
+		var unwound atomic.Int64
+		gate := make(chan struct{})
 		e := NewOrchestrators(registry(&unwound, gate), quiet(Options{TurnLimit: time.Hour}))
 		i := newInstance("a", "blocked")
 		start := &history.ExecutionStarted{Name: "blocked", ExecutionID: "e", Input: history.Payload("3")}
@@ -295,7 +298,7 @@ func TestEpisodeContext(t *testing.T) {
 
 func TestEpisodeErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		unwound := 0
+		var unwound atomic.Int64
 		e := NewOrchestrators(registry(&unwound, nil), quiet(Options{KeptExecutions: -1}))
 		if _, err := e.Episode(t.Context(), newInstance("a", "unknown").request()); !errors.Is(err, leader.ErrUnbound) {
 			t.Errorf("unbound: %v", err)
@@ -327,7 +330,8 @@ func TestForgetBusy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				unwound, gate := 0, make(chan struct{})
+				var unwound atomic.Int64
+				gate := make(chan struct{})
 				e := NewOrchestrators(registry(&unwound, gate), quiet(Options{TurnLimit: time.Hour}))
 				i := newInstance("a", "blocked")
 				ended := make(chan error, 1)
@@ -354,7 +358,7 @@ func TestForgetBusy(t *testing.T) {
 func BenchmarkSequence(b *testing.B) {
 	for name, kept := range map[string]int{"kept": 1, "replayed": -1} {
 		b.Run(name, func(b *testing.B) {
-			unwound := 0
+			var unwound atomic.Int64
 			e := NewOrchestrators(registry(&unwound, nil), quiet(Options{KeptExecutions: kept}))
 			for b.Loop() {
 				i := newInstance("a", "count")
