@@ -80,3 +80,86 @@ func BenchmarkTurns(b *testing.B) {
 		b.Error(err)
 	}
 }
+
+// countingExecutor schedules so many activities at once and ends with the last.
+type countingExecutor struct {
+	tasks int
+	mu    sync.Mutex
+	done  map[history.InstanceID]int
+}
+
+func (*countingExecutor) Forget(ExecutionKey)        {}
+func (*countingExecutor) ForgetReign(uint32, uint64) {}
+func (x *countingExecutor) Episode(_ context.Context, req EpisodeRequest) (history.Episode, error) {
+	var ep history.Episode
+	if req.Episodes == 0 {
+		for id := range x.tasks {
+			ep.Decided = append(ep.Decided, history.Event{ID: int32(id), Body: &history.TaskScheduled{Name: "step", Input: history.Payload(`{"some":"input"}`)}})
+		}
+		return ep, nil
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range req.Arrived {
+		if _, ok := e.Body.(*history.TaskCompleted); ok {
+			x.done[req.Key.Instance]++
+		}
+	}
+	if x.done[req.Key.Instance] == x.tasks {
+		ep.Decided = []history.Event{{ID: int32(x.tasks), Body: &history.ExecutionCompleted{Status: history.Completed}}}
+	}
+	return ep, nil
+}
+
+// smallNodes have room for a few attempts at a time.
+type smallNodes struct {
+	instantNodes
+	room chan struct{}
+}
+
+func (n *smallNodes) Dispatch(task ActivityTask) bool {
+	select {
+	case n.room <- struct{}{}:
+	default:
+		return false
+	}
+	n.leader.Complete(ActivityResult{Attempt: task.Attempt, Result: history.Payload(`{"some":"result"}`)}, func(error) {
+		<-n.room
+		n.leader.CapacityFreed()
+	})
+	return true
+}
+
+// BenchmarkFanOut runs one orchestration of many activities at once on nodes with
+// little room; the cost of an activity must not grow with their number.
+func BenchmarkFanOut(b *testing.B) {
+	for _, tasks := range []int{1_000, 10_000, 40_000} {
+		b.Run(fmt.Sprint(tasks), func(b *testing.B) {
+			log := newFakeLog(openState(b), 1)
+			nodes := &smallNodes{room: make(chan struct{}, 64)}
+			executor := &countingExecutor{tasks: tasks, done: map[history.InstanceID]int{}}
+			l := New(Config{Partition: 7, Log: log, Executor: executor, Dispatcher: nodes})
+			nodes.leader = l
+			ctx, cancel := context.WithCancel(b.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- l.Run(ctx) }()
+			n := 0
+			for b.Loop() {
+				n++
+				at := ref(fmt.Sprint("instance-", n))
+				if _, err := l.Start(ctx, StartRequest{Instance: at, Name: "fan", Execution: "0123456789abcdef0123456789abcdef"}); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := l.Wait(ctx, WaitRequest{Instance: at, Ended: true}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(n*tasks), "µs/activity")
+			cancel()
+			<-ended
+			if err := log.db.Close(); err != nil {
+				b.Error(err)
+			}
+		})
+	}
+}

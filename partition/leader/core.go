@@ -68,6 +68,7 @@ type core struct {
 	early       []*result          // came before the survey was over
 	lostEarly   map[AttemptID]bool // likewise
 	tasksFrom   []byte             // where the next page of pending activities begins; nil: none
+	filling     []*taskQueue       // that have room again for what was left in the state
 
 	timers    timers
 	readyFrom []byte // where the next page of the ready list begins; nil: none
@@ -251,7 +252,7 @@ func (c *core) sleep(more bool) time.Duration {
 	if len(c.runs)+len(c.slow) > 0 {
 		soon(slowAfter)
 	}
-	if room := len(c.runnable) < c.cfg.Limits.Runnable; room && (c.readyFrom != nil || len(c.retrials) > 0) || c.tasksFrom != nil && c.surveyed {
+	if room := len(c.runnable) < c.cfg.Limits.Runnable; room && (c.readyFrom != nil || len(c.retrials) > 0) || (c.tasksFrom != nil || len(c.filling) > 0) && c.surveyed {
 		wait = 0
 	}
 	return wait

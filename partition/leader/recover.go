@@ -1,8 +1,6 @@
 package leader
 
 import (
-	"bytes"
-
 	"github.com/reprise-run/reprise/partition"
 )
 
@@ -80,17 +78,41 @@ func above(a, b Fence) bool {
 	return a.Epoch > b.Epoch || a.Epoch == b.Epoch && a.N > b.N
 }
 
-// pageTasks reads a page of pending activities that nobody runs.
+// pageTasks reads a page of pending activities that nobody runs: those of all
+// names once, and those of a name whose queue was full whenever it has room again.
 func (c *core) pageTasks() error {
-	if c.tasksFrom == nil || !c.surveyed {
-		return nil
-	}
-	table, to := partition.TableRange(c.cfg.Partition, partition.TableActivities)
-	if bytes.Equal(c.tasksFrom, table) {
-		for _, q := range c.queues {
-			q.overflow = false
+	switch {
+	case !c.surveyed:
+	case c.tasksFrom != nil:
+		var err error
+		c.tasksFrom, err = c.pageTasksFrom(c.tasksFrom, nil)
+		return err
+	case len(c.filling) > 0:
+		q := c.filling[0]
+		from := q.left
+		q.left = nil
+		next, err := c.pageTasksFrom(from, q)
+		if err != nil {
+			return err
+		}
+		if next != nil {
+			q.leave(next)
+		}
+		if q.left == nil || c.full(q) {
+			q.filling = false
+			c.filling = c.filling[1:]
 		}
 	}
+	return nil
+}
+
+// full reports whether a queue takes no more from the state.
+func (c *core) full(q *taskQueue) bool { return len(q.waiting)+q.coming >= c.cfg.Limits.Tasks }
+
+// pageTasksFrom reads a page of pending activities; only is the queue that they
+// are for, nil: any. It returns where the next page begins; nil at the end.
+func (c *core) pageTasksFrom(from []byte, only *taskQueue) (next []byte, err error) {
+	_, to := partition.TableRange(c.cfg.Partition, partition.TableActivities)
 	type found struct {
 		addr partition.Address
 		id   int32
@@ -98,15 +120,15 @@ func (c *core) pageTasks() error {
 	}
 	var rows []found
 	var failed error
-	last := []byte(nil)
+	var last []byte
 	read := 0
-	err := c.view.Scan(c.tasksFrom, to, func(key, value []byte) bool {
+	err = c.view.Scan(from, to, func(key, value []byte) bool {
 		read++
 		last = append(last[:0], key...)
 		addr, id, err := partition.ParseActivityKey(key)
 		if err == nil {
 			var row *partition.Activity
-			if row, err = partition.DecodeActivity(value); err == nil {
+			if row, err = partition.DecodeActivity(value); err == nil && (only == nil || row.Name == only.name) {
 				rows = append(rows, found{addr, id, row})
 			}
 		}
@@ -117,19 +139,17 @@ func (c *core) pageTasks() error {
 		err = failed
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, f := range rows {
 		if err := c.recoverTask(f.addr, f.id, f.row); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if read < page {
-		c.tasksFrom = nil
-	} else {
-		c.tasksFrom = append(last, 0)
+		return nil, nil
 	}
-	return nil
+	return append(last, 0), nil
 }
 
 // recoverTask gives a pending activity out that is not in memory.
@@ -141,15 +161,17 @@ func (c *core) recoverTask(addr partition.Address, id int32, row *partition.Acti
 	if row.NextAttempt.After(c.now) {
 		return nil // its timer begins it
 	}
-	if q := c.queueOf(row.Name); len(q.waiting) >= c.cfg.Limits.Tasks {
-		q.overflow = true
+	q := c.queueOf(row.Name)
+	if c.full(q) {
+		q.leave(addr.ActivityKey(id))
 		return nil
 	}
 	l, err := c.load(ref)
 	if err != nil {
 		return err
 	}
-	a := &attempt{live: l, row: row, id: AttemptID{
+	q.coming++
+	a := &attempt{live: l, row: row, coming: true, id: AttemptID{
 		Partition: c.cfg.Partition, Hub: ref.Hub, Instance: ref.ID, Execution: row.Execution, TaskID: id,
 	}}
 	c.attach(l, a)

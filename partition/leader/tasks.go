@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 
@@ -29,6 +30,8 @@ type attempt struct {
 	state attemptState
 	// scheduled holds the input; nil where it is to be read from history.
 	scheduled *history.TaskScheduled
+	// coming is set where its queue counts it as such.
+	coming bool
 	// again are nodes that sent the result once more before it was written.
 	again []func(error)
 }
@@ -38,17 +41,29 @@ const keptInput = 4 << 10
 
 // taskQueue holds the attempts of one activity name that wait for room.
 type taskQueue struct {
+	name    string
 	waiting []*attempt
+	// coming counts attempts that were read from the state and wait for a commit.
+	coming  int
 	blocked bool // the dispatcher had no room; until CapacityFreed
-	// overflow is set where pending rows were left in the state because the queue
-	// was full.
-	overflow bool
+	// left is the key of the first pending row of the name that was left in the
+	// state because the queue was full; nil: none. filling is set while the queue
+	// is filled from there.
+	left    []byte
+	filling bool
+}
+
+// leave notes a pending row that is left in the state.
+func (q *taskQueue) leave(key []byte) {
+	if q.left == nil || bytes.Compare(key, q.left) < 0 {
+		q.left = key
+	}
 }
 
 func (c *core) queueOf(name string) *taskQueue {
 	q := c.queues[name]
 	if q == nil {
-		q = &taskQueue{}
+		q = &taskQueue{name: name}
 		c.queues[name] = q
 	}
 	return q
@@ -98,18 +113,31 @@ func (c *core) detach(a *attempt) {
 	c.touched = append(c.touched, a.live)
 }
 
+// refill lets a queue that is half empty take what was left in the state.
+func (c *core) refill(q *taskQueue) {
+	if q.left != nil && !q.filling && len(q.waiting)+q.coming <= c.cfg.Limits.Tasks/2 {
+		q.filling = true
+		c.filling = append(c.filling, q)
+	}
+}
+
 // offer gives a committed attempt out, or lets it wait for room.
 func (c *core) offer(a *attempt) {
+	q := c.queueOf(a.row.Name)
+	if a.coming {
+		a.coming = false
+		q.coming--
+		c.refill(q)
+	}
 	if a.state != committing && a.state != backingOff {
 		return
 	}
-	q := c.queueOf(a.row.Name)
 	if len(q.waiting) == 0 && !q.blocked && c.give(a) {
 		return
 	}
 	q.blocked = true
 	if len(q.waiting) >= c.cfg.Limits.Tasks {
-		q.overflow = true
+		q.leave(a.live.addr.ActivityKey(a.id.TaskID))
 		c.detach(a)
 		return
 	}
@@ -302,8 +330,6 @@ func (c *core) pump() {
 			q.waiting = q.waiting[1:]
 			c.queuedTasks--
 		}
-		if q.overflow && len(q.waiting) <= c.cfg.Limits.Tasks/2 && c.tasksFrom == nil {
-			c.tasksFrom, _ = partition.TableRange(c.cfg.Partition, partition.TableActivities)
-		}
+		c.refill(q)
 	}
 }
