@@ -121,11 +121,22 @@ func (t *transport) stream(id raft.ServerID, o offer) (verdict, error) {
 	if err := s.wait(); err != nil {
 		return verdict{}, err
 	}
-	b := t.frame(id).begin(32)
-	b = binary.BigEndian.AppendUint64(b, o.transfer)
-	b = binary.BigEndian.AppendUint32(b, s.blocks)
-	b = binary.BigEndian.AppendUint64(b, s.rows)
-	return t.ask(id, methodFinish, seal(b), installTimeout)
+	return t.ask(id, methodFinish, encodeFinish(t.frame(id), o.transfer, s.blocks, s.rows), installTimeout)
+}
+
+// beginBlock begins a block: the transfer (8), its number from 0 (4); rows follow,
+// each as length and bytes of key and value.
+func beginBlock(f frame, transfer uint64, number uint32, size int) []byte {
+	b := binary.BigEndian.AppendUint64(f.begin(size), transfer)
+	return binary.BigEndian.AppendUint32(b, number)
+}
+
+// encodeFinish ends a stream: the transfer (8), the number of blocks (4) and of
+// rows (8).
+func encodeFinish(f frame, transfer uint64, blocks uint32, rows uint64) []byte {
+	b := binary.BigEndian.AppendUint64(f.begin(32), transfer)
+	b = binary.BigEndian.AppendUint32(b, blocks)
+	return seal(binary.BigEndian.AppendUint64(b, rows))
 }
 
 // groupIter iterates over all rows of a group.
@@ -135,8 +146,7 @@ func (h *Host) groupIter(g GroupID) (*pebble.Iterator, error) {
 	return h.state.NewIter(&pebble.IterOptions{LowerBound: groupStart(g), UpperBound: groupEnd(g)})
 }
 
-// blockSender gathers rows into blocks and sends them. A block is the transfer
-// (8), its number from 0 (4), and rows: length and bytes of key and value.
+// blockSender gathers rows into blocks and sends them.
 type blockSender struct {
 	transport *transport
 	target    raft.ServerID
@@ -153,9 +163,7 @@ type blockSender struct {
 
 func (s *blockSender) add(key, value []byte) {
 	if s.block == nil {
-		s.block = s.transport.frame(s.target).begin(snapshotBlockBytes + len(key) + len(value) + 64)
-		s.block = binary.BigEndian.AppendUint64(s.block, s.transfer)
-		s.block = binary.BigEndian.AppendUint32(s.block, s.blocks)
+		s.block = beginBlock(s.transport.frame(s.target), s.transfer, s.blocks, snapshotBlockBytes+len(key)+len(value)+64)
 	}
 	s.block = appendBytes(appendBytes(s.block, key), value)
 	s.rows++
