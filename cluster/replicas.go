@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/reprise-run/reprise/internal/peer"
@@ -192,6 +193,23 @@ func (n *Node) ensureReplica(cluster string, g uint32) (raftlog.ServerID, error)
 		return "", fmt.Errorf("create replica of group %d: %w", g, err)
 	}
 	return id, n.startReplicaLocked(raftlog.GroupID(g))
+}
+
+// presumeReplicas is a planted bug: the node makes the replicas that the layout
+// gives it, without having been asked by the leader of each, and so votes with a
+// blank log where it has lost its disk.
+func (n *Node) presumeReplicas(l *layout) {
+	groups := []uint32{systemGroup}
+	for _, p := range l.Partitions {
+		if slices.Contains(p.Replicas, n.self) {
+			groups = append(groups, p.ID)
+		}
+	}
+	for _, g := range groups {
+		if _, err := n.ensureReplica(l.Cluster, g); err != nil {
+			n.log.Debug("replica not presumed", "group", g, "error", err)
+		}
+	}
 }
 
 // handleDrop removes a replica that its group has removed.

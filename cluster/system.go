@@ -269,6 +269,9 @@ func (n *Node) learnLayout(l *layout) {
 	}
 	n.announce()
 	n.changed.fire()
+	if f := n.cfg.RaftFaults; f != nil && f.KeepIdentity {
+		n.wg.Go(func() { n.presumeReplicas(l) })
+	}
 }
 
 func (n *Node) currentLayout() *layout {

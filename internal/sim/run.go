@@ -129,6 +129,9 @@ func Run(o Options) Report {
 		{"registers", load.checkRegisters},
 		{"replicas", load.checkReplicas},
 	} {
+		if len(load.wrong) >= maxProblems {
+			break
+		}
 		check.run()
 		o.Logger.Info("checked", "what", check.what, "problems", len(load.wrong))
 	}

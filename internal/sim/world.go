@@ -136,7 +136,7 @@ func (w *World) start(n *node) error {
 		Clock:           func() time.Time { return time.Now().Add(time.Duration(n.offset.Load())) },
 		Network:         w.network.Node(n.name),
 		Members:         w.gossip.node(),
-		Logger:          w.logger.With("node", n.name),
+		Logger:          w.logger,
 		OnFatal:         func(err error) { w.died(n, err) },
 		Faults:          &w.bugs.Leader,
 		RaftFaults:      &w.bugs.Log,
