@@ -34,7 +34,7 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Add(int64(0), 0.0, false, "", []byte(nil))
 	f.Add(int64(-33), 1.25, true, string(make([]byte, 300)), make([]byte, 70_000))
 	f.Add(int64(math.MinInt64), math.Inf(1), true, string(make([]byte, 70_000)), []byte{})
-	f.Add(int64(65_536), -0.0, true, "x", []byte{0})
+	f.Add(int64(65_536), math.Copysign(0, -1), true, "x", []byte{0})
 	f.Fuzz(func(t *testing.T, i int64, fl float64, b bool, s string, raw []byte) {
 		if math.IsNaN(fl) {
 			t.Skip("not equal to itself")
