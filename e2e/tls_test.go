@@ -38,7 +38,7 @@ func (a *authority) issue(t *testing.T, name string) []string {
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	})
-	return []string{"REPRISE_TLS_CERT=" + a.file(name + ".crt"), "REPRISE_TLS_KEY=" + a.file(name + ".key"), "REPRISE_TLS_CA=" + a.file("ca.crt")}
+	return []string{"REPRISE_TLS_CERT=" + a.file(name+".crt"), "REPRISE_TLS_KEY=" + a.file(name+".key"), "REPRISE_TLS_CA=" + a.file("ca.crt")}
 }
 
 func (a *authority) file(name string) string { return filepath.Join(a.dir, name) }

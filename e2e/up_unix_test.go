@@ -59,17 +59,53 @@ func TestUp(t *testing.T) {
 	u.interrupt(t)
 }
 
-// upProcess is a running "reprise up".
-type upProcess struct {
+// TestClusterScript: the script that people copy starts three nodes, and stops
+// them when it is stopped.
+func TestClusterScript(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts three nodes")
+	}
+	t.Parallel()
+	const port = 4001
+	if !portsFree(port) {
+		t.Skipf("NOT TESTED: the ports of the script, from %d on, are in use", port)
+	}
+	dir := filepath.Join(t.TempDir(), "cluster")
+	for _, stop := range []func(*foreground) error{
+		func(f *foreground) error { return syscall.Kill(-f.cmd.Process.Pid, syscall.SIGINT) }, // Ctrl-C
+		func(f *foreground) error { return f.cmd.Process.Signal(syscall.SIGTERM) },
+	} {
+		f := inForeground(t, func(stdout string) bool { return strings.Count(stdout, " serves on ") == 3 },
+			"sh", "../scripts/cluster.sh", program(t), dir)
+		command{}.run(t, "start", "hello", "--input", `["Graz"]`, "--wait").want(t, 0, `["Hello, Graz!"]`+"\n")
+		if err := stop(f); err != nil {
+			t.Fatal(err)
+		}
+		f.end(t)
+		if !portsFree(port) {
+			t.Fatal("a node still runs")
+		}
+	}
+}
+
+// foreground is a program in the foreground of a terminal, with its children.
+type foreground struct {
 	cmd            *exec.Cmd
 	stdout, stderr journal
 	ended          chan struct{}
 }
 
-func up(t *testing.T, dir string, port int) *upProcess {
+func up(t *testing.T, dir string, port int) *foreground {
 	t.Helper()
-	u := &upProcess{ended: make(chan struct{})}
-	u.cmd = exec.Command(program(t), "up", "--nodes", "3", "--data-dir", dir, "--port", fmt.Sprint(port))
+	return inForeground(t, func(stdout string) bool { return strings.Contains(stdout, "Ctrl-C") },
+		program(t), "up", "--nodes", "3", "--data-dir", dir, "--port", fmt.Sprint(port))
+}
+
+// inForeground starts a program and waits until its output shows that it is up.
+func inForeground(t *testing.T, isUp func(stdout string) bool, name string, args ...string) *foreground {
+	t.Helper()
+	u := &foreground{ended: make(chan struct{})}
+	u.cmd = exec.Command(name, args...)
 	u.cmd.Env = environment()
 	u.cmd.Stdout, u.cmd.Stderr = &u.stdout, &u.stderr
 	u.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's foreground job
@@ -90,31 +126,47 @@ func up(t *testing.T, dir string, port int) *upProcess {
 			t.Fatalf("it ended with code %d\n%s", u.cmd.ProcessState.ExitCode(), u.stderr.tail())
 		default:
 		}
-		return strings.Contains(u.stdout.String(), "Ctrl-C")
+		return isUp(u.stdout.String())
 	})
 	return u
 }
 
 // interrupt does what Ctrl-C on a terminal does: the process and its children get
 // the signal.
-func (u *upProcess) interrupt(t *testing.T) {
+func (u *foreground) interrupt(t *testing.T) {
 	t.Helper()
 	if err := syscall.Kill(-u.cmd.Process.Pid, syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
+	if code := u.end(t); code != 0 {
+		t.Errorf("exit code %d after Ctrl-C\n%s", code, u.stderr.tail())
+	}
+}
+
+// end waits for the end and returns the exit code.
+func (u *foreground) end(t *testing.T) int {
+	t.Helper()
 	select {
 	case <-u.ended:
 	case <-time.After(limit):
 		t.Fatalf("it does not end\n%s", u.stderr.tail())
 	}
-	if code := u.cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("exit code %d after Ctrl-C\n%s", code, u.stderr.tail())
-	}
+	return u.cmd.ProcessState.ExitCode()
 }
 
 // freePorts finds a port from which three nodes of "reprise up" find theirs free.
 func freePorts(t *testing.T) int {
 	t.Helper()
+	for range 100 {
+		if first := 10000 + rand.IntN(4000); portsFree(first) {
+			return first
+		}
+	}
+	t.Fatal("found no free ports")
+	return 0
+}
+
+func portsFree(first int) bool {
 	free := func(port int) bool {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
@@ -128,16 +180,10 @@ func freePorts(t *testing.T) int {
 		u.Close()
 		return true
 	}
-	for range 100 {
-		first := 10000 + rand.IntN(4000)
-		all := true
-		for i := range 9 {
-			all = all && free(first+10*(i/3)+i%3)
-		}
-		if all {
-			return first
+	for i := range 9 {
+		if !free(first + 10*(i/3) + i%3) {
+			return false
 		}
 	}
-	t.Fatal("found no free ports")
-	return 0
+	return true
 }
