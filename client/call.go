@@ -107,16 +107,19 @@ func (c *Client) attempt(ctx context.Context, address string, what call, try att
 	if err != nil {
 		return false, err, false
 	}
-	one := ctx
+	one, timeout := ctx, min(attemptTimeout, max(c.config.patience, time.Millisecond))
 	if !what.long {
 		var cancel context.CancelFunc
-		one, cancel = context.WithTimeout(ctx, min(attemptTimeout, max(c.config.patience, time.Millisecond)))
+		one, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
 	var trailer metadata.MD
 	var node peer.Peer
 	if err := try(one, conn, grpc.Trailer(&trailer), grpc.Peer(&node)); err != nil {
 		err, again = classify(ctx, err, trailer)
+		if one.Err() != nil && ctx.Err() == nil {
+			err = &callError{fmt.Sprintf("no answer within %v", timeout), ErrUnavailable}
+		}
 		return node.Addr != nil, err, again
 	}
 	return true, nil, false

@@ -142,6 +142,9 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 			return nil, err
 		}
 	}
+	if record.Cluster == "" && cfg.BootstrapExpect != 1 {
+		n.log.Info("belongs to no cluster yet; it waits for other nodes", "bootstrap-expect", cfg.BootstrapExpect, "join", n.seeds(record))
+	}
 	n.wg.Go(func() { n.tend(n.ctx) })
 	n.wg.Go(func() { n.clocks.run(n.ctx) })
 	return n, nil

@@ -91,7 +91,9 @@ func (n *Node) observe() {
 	}
 	n.mu.Unlock()
 	for _, name := range left {
-		n.log.Info("a node is gone", "peer", name)
+		if name != n.self {
+			n.log.Info("a node is gone", "peer", name)
+		}
 		n.dispatcher.removeTarget(name, true)
 		n.rpc.lost(name)
 		n.host.NodeLost(name)

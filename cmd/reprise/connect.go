@@ -70,7 +70,7 @@ func (t *target) asks(do func(ctx context.Context, c *client.Client, args []stri
 type timeoutError struct{ after time.Duration }
 
 func (e *timeoutError) Error() string {
-	return fmt.Sprintf("no answer within %v (--timeout); what was asked for may still happen", e.after)
+	return fmt.Sprintf("no end within %v (--timeout)", e.after)
 }
 
 func (e *timeoutError) Unwrap() error { return context.DeadlineExceeded }
