@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -87,9 +88,17 @@ func classify(ctx context.Context, err error, trailer metadata.MD) (_ error, aga
 		}
 	}
 	if c, ok := classes[s.Code()]; ok {
-		return &callError{s.Message(), c.err}, c.again
+		return &callError{plain(s.Message()), c.err}, c.again
 	}
 	return err, false
+}
+
+// plain takes off what gRPC wraps around the error of a connection.
+func plain(message string) string {
+	if rest, ok := strings.CutPrefix(message, `connection error: desc = "transport: `); ok {
+		return strings.TrimPrefix(strings.TrimSuffix(rest, `"`), "Error while dialing: ")
+	}
+	return message
 }
 
 // callError is what a node said, of a kind that callers know.

@@ -122,6 +122,28 @@ func TestOneGrowsToThree(t *testing.T) {
 	n3.stop(t) // the last one has no majority, and stops all the same
 }
 
+// TestNotFoundedYet: a node that founds a cluster with another one says that it
+// waits, and so does whoever asks it.
+func TestNotFoundedYet(t *testing.T) {
+	t.Parallel()
+	n1, n2 := newNode(t, "n1", "--bootstrap-expect", "2"), newNode(t, "n2", "--bootstrap-expect", "2")
+	for _, n := range []*node{n1, n2} {
+		n.more = append(n.more, "--join", n1.gossip+","+n2.gossip)
+	}
+	n1.launch(t)
+	eventually(t, "the node logs that it waits", func() bool { return strings.Contains(n1.stderr.String(), "it waits for other nodes") })
+	eventually(t, "the node says that it has no cluster", func() bool {
+		o := n1.client().run(t, "cluster", "--timeout", "500ms")
+		return o.code == 6 && strings.Contains(o.stderr, "does not belong to a cluster yet")
+	})
+	n2.launch(t)
+	n1.ready(t)
+	n2.ready(t)
+	n1.client().run(t, "start", "x", "--id", "x").want(t, 0, "x\n")
+	alone := newNode(t, "n3", "--bootstrap-expect", "3")
+	alone.refused(t, 2, "bootstrap-expect is 3", "nobody to join")
+}
+
 // TestAnotherClustersData: a node that belongs to a cluster does not join another.
 func TestAnotherClustersData(t *testing.T) {
 	t.Parallel()

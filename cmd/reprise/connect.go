@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,6 +43,11 @@ func (t *target) asks(do func(ctx context.Context, c *client.Client, args []stri
 		if t.timeout < 0 {
 			return usage("--timeout %v is negative", t.timeout)
 		}
+		for _, a := range t.addresses {
+			if _, _, err := net.SplitHostPort(a); err != nil {
+				return usage("--address %q: want host:port", a)
+			}
+		}
 		options := []client.Option{client.WithTaskHub(history.TaskHub(t.hub))}
 		config, err := t.tls.load()
 		if err != nil {
@@ -70,7 +76,7 @@ func (t *target) asks(do func(ctx context.Context, c *client.Client, args []stri
 type timeoutError struct{ after time.Duration }
 
 func (e *timeoutError) Error() string {
-	return fmt.Sprintf("no end within %v (--timeout)", e.after)
+	return fmt.Sprintf("not done within %v (--timeout)", e.after)
 }
 
 func (e *timeoutError) Unwrap() error { return context.DeadlineExceeded }

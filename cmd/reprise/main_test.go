@@ -168,6 +168,7 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "terminate none", code: 3},
 		{args: "start o --id taken", code: 5, stderr: "orchestration instance already exists"},
 		{args: "wait endless --timeout 50ms", code: 6},
+		{args: "status i --address 127.0.0.1:1,elsewhere", code: 2, stderr: `"elsewhere": want host:port`},
 		{args: "status i --address 127.0.0.1:1 --timeout 100ms", code: 4, stderr: "cluster not reachable"},
 	} {
 		t.Run(c.args[:min(len(c.args), 40)], func(t *testing.T) {
