@@ -59,7 +59,7 @@ type dataDir struct {
 // openDataDir makes or opens the directory of a node and locks it. Errors:
 // ErrLocked, ErrNotWritable, ErrNewerFormat, ErrCorrupt, ErrOtherNode.
 func openDataDir(fsys vfs.FS, path string, name peer.NodeID) (*dataDir, error) {
-	if err := fsys.MkdirAll(path, 0o755); err != nil {
+	if err := makeDir(fsys, path); err != nil {
 		return nil, notWritable(path, err)
 	}
 	d := &dataDir{fs: fsys, path: path}
@@ -76,6 +76,37 @@ func openDataDir(fsys vfs.FS, path string, name peer.NodeID) (*dataDir, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return d, nil
+}
+
+// makeDir makes a directory that a power cut does not take away again: the entry
+// of each directory in its parent is durable, too.
+func makeDir(fsys vfs.FS, path string) error {
+	made := []string{path} // perhaps by a process that crashed before it was durable
+	for dir := fsys.PathDir(path); dir != fsys.PathDir(dir); dir = fsys.PathDir(dir) {
+		if _, err := fsys.Stat(dir); err == nil {
+			break
+		}
+		made = append(made, dir)
+	}
+	if err := fsys.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	for _, dir := range made {
+		err := syncDir(fsys, fsys.PathDir(dir))
+		// Whoever may not read the parent did not make the directory either.
+		if err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncDir(fsys vfs.FS, path string) error {
+	dir, err := fsys.OpenDir(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func notWritable(path string, err error) error {
@@ -144,11 +175,7 @@ func (d *dataDir) write(b []byte) error {
 	if err := d.fs.Rename(path+".new", path); err != nil {
 		return err
 	}
-	dir, err := d.fs.OpenDir(d.path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return syncDir(d.fs, d.path)
 }
 
 func (d *dataDir) raft() string { return d.fs.PathJoin(d.path, raftDir) }
