@@ -60,6 +60,18 @@ func (p *program) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "reprise",
 		Short:         "Durable orchestrations on a cluster of equal nodes",
+		Long: `Durable orchestrations on a cluster of equal nodes.
+
+Exit codes:
+  0  done; with --wait and wait: the orchestration completed
+  1  the orchestration failed, was cancelled or terminated
+  2  wrong usage or settings
+  3  no such instance
+  4  the cluster is not reachable
+  5  refused: the ID is taken, the input too large
+  6  --timeout passed
+  7  the disk or the data directory is not usable
+  130  interrupted`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
