@@ -58,8 +58,8 @@ type program struct {
 
 func (p *program) command() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "reprise",
-		Short:         "Durable orchestrations on a cluster of equal nodes",
+		Use:   "reprise",
+		Short: "Durable orchestrations on a cluster of equal nodes",
 		Long: `Durable orchestrations on a cluster of equal nodes.
 
 Exit codes:
