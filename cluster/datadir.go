@@ -52,6 +52,10 @@ type dataDir struct {
 	path string
 	lock io.Closer
 
+	// failed is told when a change could not be made durable; set before the node
+	// runs.
+	failed func(error)
+
 	mu     sync.Mutex // guards record, and the file
 	record nodeRecord
 }
@@ -146,8 +150,17 @@ func (d *dataDir) get() nodeRecord {
 	return d.record
 }
 
-// update changes the record; it is durable when update returns without error.
+// update changes the record; it is durable when update returns without error. An
+// error ends the node.
 func (d *dataDir) update(change func(*nodeRecord)) error {
+	err := d.tryUpdate(change)
+	if err != nil && d.failed != nil {
+		d.failed(err)
+	}
+	return err
+}
+
+func (d *dataDir) tryUpdate(change func(*nodeRecord)) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	next := d.record

@@ -100,6 +100,7 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 	if n.data, err = openDataDir(cfg.FS, cfg.DataDir, n.self); err != nil {
 		return nil, err
 	}
+	n.data.failed = n.fatal
 	record := n.data.get()
 	if cfg.BootstrapExpect > 1 && record.Cluster == "" && cfg.Members == nil && len(n.seeds(record)) == 0 {
 		return nil, fmt.Errorf("%w: bootstrap-expect is %d, but there is nobody to join; name the gossip addresses of the other nodes", ErrConfig, cfg.BootstrapExpect)
