@@ -33,6 +33,9 @@ type gossip struct {
 	self  Member
 	seeds []string
 	seen  map[string]bool // gossip addresses of members, alive or not
+	// alive are the members by name, this node included. memberlist changes its own
+	// nodes while others read them; only what it hands to an event may be read.
+	alive map[string]Member
 }
 
 var (
@@ -54,7 +57,7 @@ const (
 )
 
 func newGossip(cfg Config, l *slog.Logger) *gossip {
-	g := &gossip{cfg: cfg, log: l, update: make(chan struct{}, 1), seen: make(map[string]bool)}
+	g := &gossip{cfg: cfg, log: l, update: make(chan struct{}, 1), seen: make(map[string]bool), alive: make(map[string]Member)}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	return g
 }
@@ -224,22 +227,13 @@ func (g *gossip) keepUpdated() {
 // Members implements [Membership].
 func (g *gossip) Members() []Member {
 	g.mu.Lock()
-	list := g.list
-	g.mu.Unlock()
-	if list == nil {
-		return nil // not started yet
-	}
+	defer g.mu.Unlock()
 	var members []Member
-	for _, node := range list.Members() {
-		if string(node.Name) == g.cfg.Name {
-			g.mu.Lock()
-			members = append(members, g.self)
-			g.mu.Unlock()
-			continue
+	for name, m := range g.alive {
+		if name == g.cfg.Name {
+			m = g.self
 		}
-		if m, ok := decodeMember(node); ok {
-			members = append(members, m)
-		}
+		members = append(members, m)
 	}
 	return members
 }

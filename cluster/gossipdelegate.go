@@ -104,19 +104,38 @@ func (g *gossip) NotifyConflict(existing, other *memberlist.Node) {
 
 // NotifyJoin implements [memberlist.EventDelegate].
 func (g *gossip) NotifyJoin(node *memberlist.Node) {
+	g.mu.Lock()
 	if node.Name != g.cfg.Name {
-		g.mu.Lock()
 		g.seen[node.Address()] = true
-		g.mu.Unlock()
 	}
+	g.mu.Unlock()
+	g.note(node)
+}
+
+// note remembers what a member says of itself. memberlist calls events with its
+// nodes locked.
+func (g *gossip) note(node *memberlist.Node) {
+	m, ok := decodeMember(node)
+	g.mu.Lock()
+	if ok {
+		g.alive[node.Name] = m
+	} else {
+		delete(g.alive, node.Name)
+	}
+	g.mu.Unlock()
 	g.changed()
 }
 
 // NotifyLeave implements [memberlist.EventDelegate].
-func (g *gossip) NotifyLeave(*memberlist.Node) { g.changed() }
+func (g *gossip) NotifyLeave(node *memberlist.Node) {
+	g.mu.Lock()
+	delete(g.alive, node.Name)
+	g.mu.Unlock()
+	g.changed()
+}
 
 // NotifyUpdate implements [memberlist.EventDelegate].
-func (g *gossip) NotifyUpdate(*memberlist.Node) { g.changed() }
+func (g *gossip) NotifyUpdate(node *memberlist.Node) { g.note(node) }
 
 // NotifyMsg implements [memberlist.Delegate]; nothing is sent by that way.
 func (g *gossip) NotifyMsg([]byte) {}
