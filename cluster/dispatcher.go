@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -91,9 +92,10 @@ func (d *dispatcher) Dispatch(task leader.ActivityTask) bool {
 	return true
 }
 
-// choose returns the node with the smallest share of its room in use, this node
-// first among equals; nil if none has room. So one activity after another runs
-// here, and a fan-out uses all nodes. Call with mu held.
+// choose returns this node while it runs next to nothing: a short activity costs
+// less here than its way to another node and back. Then it is the node with the
+// smallest share of its room in use, this one first among equals, so that a
+// fan-out uses all nodes. It returns nil if none has room. Call with mu held.
 func (d *dispatcher) choose(name string) *target {
 	var best *target
 	now := time.Now()
@@ -108,7 +110,11 @@ func (d *dispatcher) choose(name string) *target {
 	return best
 }
 
+// better reports whether a is to be preferred to b.
 func (d *dispatcher) better(a, b *target) bool {
+	if a.name == d.node.self && a.idle() || b.name == d.node.self && b.idle() {
+		return a.name == d.node.self
+	}
 	// a.load/a.capacity < b.load/b.capacity, without fractions.
 	x, y := (a.ours+a.others)*b.capacity, (b.ours+b.others)*a.capacity
 	switch {
@@ -119,6 +125,13 @@ func (d *dispatcher) better(a, b *target) bool {
 	default:
 		return a.name < b.name
 	}
+}
+
+// idle reports whether a node runs fewer activities than it has processors, as
+// far as this node can tell, and less than half of what it takes.
+func (t *target) idle() bool {
+	load := t.ours + t.others
+	return load < runtime.GOMAXPROCS(0) && 2*load < t.capacity
 }
 
 // drop forgets an attempt. Call with mu held.

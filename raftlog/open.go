@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -76,8 +77,7 @@ func (h *Host) openStores() error {
 		return corrupt("marks of the log store", err)
 	}
 	h.cache = pebble.NewCache(h.cfg.CacheBytes)
-	logOptions := h.storeOptions()
-	logOptions.WALBytesPerSync = 0
+	logOptions := h.logStoreOptions()
 	logDB, err := pebble.Open(logDir, logOptions)
 	if err != nil {
 		return storeError("log store", err)
@@ -108,7 +108,7 @@ func (h *Host) storeOptions() *pebble.Options {
 		Logger:                      pebbleLogger{h},
 		MemTableSize:                uint64(h.cfg.MemTableBytes),
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       2,
+		L0CompactionThreshold:       4,
 		MaxOpenFiles:                512,
 	}
 	o.EventListener = &pebble.EventListener{
@@ -116,8 +116,31 @@ func (h *Host) storeOptions() *pebble.Options {
 			h.fatal(fmt.Errorf("background work of a store: %w", err))
 		},
 	}
+	// What is young is not compressed: it is written over soon.
+	for i := range o.Levels[:len(o.Levels)-1] {
+		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+	}
+	o.Levels[len(o.Levels)-1].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return o
+}
+
+// logStoreOptions are those of the log store. A log is written in order, read
+// from the cache of its group and cut off soon: to compress it, to filter it and
+// to merge its tables early took more processor time than all else that a node
+// does (bench/README.md).
+func (h *Host) logStoreOptions() *pebble.Options {
+	o := h.storeOptions()
+	o.WALBytesPerSync = 0
+	o.MemTableSize *= 2
+	o.L0CompactionThreshold = 12
+	o.L0StopWritesThreshold = 48
+	o.LBaseMaxBytes = 512 << 20
+	for i := range o.Levels {
+		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+		o.Levels[i].FilterPolicy = nil
 	}
 	return o
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,11 @@ func main() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		// An fsync holds one of Go's processors: with few, everything waits for disks.
 		runtime.GOMAXPROCS(max(runtime.NumCPU(), 8))
+	}
+	if os.Getenv("GOGC") == "" {
+		// A node's live heap is small; collecting it less often saves a tenth of the
+		// processor time for some tens of megabytes.
+		debug.SetGCPercent(300)
 	}
 	// The first signal stops in good order; those that follow are ignored, because a
 	// terminal and a parent process may both send one. Every stop has a time limit.

@@ -9,6 +9,7 @@ import (
 	"net/http/pprof"
 	"os"
 	"runtime"
+	"runtime/debug"
 )
 
 // variable holds a [Spec] in the environment of a node process.
@@ -45,7 +46,7 @@ func Self() Spec {
 // the role and exits; it exits too when the parent is gone.
 //
 // Go's processors are raised to 8 at least, as the reprise program does it: an
-// fsync holds one.
+// fsync holds one, and garbage is collected less often.
 func Main(roles map[string]func()) {
 	if os.Getenv(variable) == "" {
 		return
@@ -56,6 +57,7 @@ func Main(roles map[string]func()) {
 		Fatal(fmt.Errorf("no role %q", spec.Role))
 	}
 	runtime.GOMAXPROCS(max(runtime.NumCPU(), 8))
+	debug.SetGCPercent(300)
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin) // ends with the parent
 		os.Exit(3)

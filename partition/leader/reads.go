@@ -218,18 +218,19 @@ func (c *core) waitsFor(s partition.Reader, addr partition.Address, rec *partiti
 // entry that makes it so; nothing polls.
 func (l *Leader) Wait(ctx context.Context, req WaitRequest) (Instance, error) {
 	c := l.core
-	if err := c.confirm(ctx); err != nil {
-		return Instance{}, err
-	}
 	w := &waiter{ended: req.Ended, told: make(chan Instance, 1)}
 	if err := c.waiters.add(req.Instance, w); err != nil {
 		return Instance{}, err
 	}
 	defer c.waiters.remove(req.Instance, w)
 	status := StatusRequest{Instance: req.Instance, Payloads: req.Payloads}
-	in, err := c.status(status)
-	if err != nil || w.satisfied(in) {
-		return in, err
+	if !c.foresees(ctx, req.Instance, w) {
+		if err := c.confirm(ctx); err != nil {
+			return Instance{}, err
+		}
+		if in, err := c.status(status); err != nil || w.satisfied(in) {
+			return in, err
+		}
 	}
 	var told Instance
 	select {
@@ -239,7 +240,7 @@ func (l *Leader) Wait(ctx context.Context, req WaitRequest) (Instance, error) {
 	case <-c.ended:
 		return Instance{}, ErrNotLeading
 	}
-	in, err = c.status(status)
+	in, err := c.status(status)
 	if err == nil && in.Execution == told.Execution || errors.Is(err, ErrNotLeading) {
 		return in, err
 	}

@@ -1,6 +1,11 @@
 package leader
 
-import "sync"
+import (
+	"context"
+	"sync"
+
+	"github.com/reprise-run/reprise/history"
+)
 
 // waiters are the calls that wait for instances. It is safe for concurrent use.
 type waiters struct {
@@ -56,6 +61,38 @@ func (ws *waiters) take(ref InstanceRef, i int) {
 		return
 	}
 	ws.by[ref] = all[:last]
+}
+
+// outlook is a message: whether what a waiter waits for is still to come.
+type outlook struct {
+	ref   InstanceRef
+	w     *waiter
+	comes chan bool // capacity 1
+}
+
+func (o *outlook) handle(c *core) error {
+	l := c.lives[o.ref]
+	o.comes <- l != nil && l.rec != nil && !l.rec.Status.Ended() && (o.w.ended || l.rec.Status == history.Pending)
+	return nil
+}
+
+func (o *outlook) fail() { o.comes <- false }
+
+// foresees reports whether an added waiter is sure to be told, because the
+// instance is live in the leader's memory: then the entry that ends it comes
+// later, and nothing has to be read or confirmed. False means that nobody knows.
+func (c *core) foresees(ctx context.Context, ref InstanceRef, w *waiter) bool {
+	o := &outlook{ref, w, make(chan bool, 1)}
+	if c.mailbox.push(o, requests) != nil {
+		return false
+	}
+	select {
+	case comes := <-o.comes:
+		return comes
+	case <-ctx.Done():
+	case <-c.ended:
+	}
+	return false
 }
 
 // tell tells waiters how an instance is.
