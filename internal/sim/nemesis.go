@@ -21,7 +21,7 @@ type nemesis struct {
 }
 
 // reseedTime is ample for a node to get all its replicas back.
-const reseedTime = 3 * time.Minute
+const reseedTime = 90 * time.Second
 
 // run makes faults. It is the goroutine that owns the world.
 func (m *nemesis) run(ctx context.Context) error {
