@@ -36,7 +36,7 @@ type Config struct {
 	// LeaderLeaseTimeout is after how long without a majority a leader steps
 	// down (500 ms). Safety does not depend on it.
 	LeaderLeaseTimeout time.Duration
-	// CommitTimeout is how often an idle leader tells its commit index (250 ms).
+	// CommitTimeout is how often an idle leader tells its commit index (500 ms: it is for idle groups, a busy one tells it with each message).
 	CommitTimeout time.Duration
 	// MaxAppendEntries is how many entries one message carries (16).
 	MaxAppendEntries int
@@ -121,7 +121,7 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.HeartbeatTimeout, 500*time.Millisecond)
 	def(&c.ElectionTimeout, 500*time.Millisecond)
 	def(&c.LeaderLeaseTimeout, 500*time.Millisecond)
-	def(&c.CommitTimeout, 250*time.Millisecond)
+	def(&c.CommitTimeout, 500*time.Millisecond)
 	def(&c.MaxAppendEntries, 16)
 	def(&c.RequestTimeout, 2*time.Second)
 	def(&c.StallTimeout, 20*time.Second)
