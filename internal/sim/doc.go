@@ -4,7 +4,7 @@
 //
 // A run makes a [World], lets a workload of random orchestrations and a nemesis
 // work on it for some hours of simulated time, heals it, and asks the checkers
-// of GUARANTEES: every acknowledged start ended with the right result (G1), the
+// of docs/guarantees.md: every acknowledged start ended with the right result (G1), the
 // starts of an ID are linearizable (G2, G10), replicas are equal byte for byte
 // and reads are prefixes of later reads (G3), each activity ran and was recorded
 // once (G4), no timer fired early or twice (G6), and stale entries were refused

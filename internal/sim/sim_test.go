@@ -18,7 +18,7 @@ var (
 	verbose = flag.String("sim.log", "", "print what the nodes say, from this level on: debug, info, warn")
 )
 
-// TestSimulation is the general proof: GUARANTEES hold under everything that the
+// TestSimulation is the general proof: docs/guarantees.md holds under everything that the
 // nemesis does. Each life has a seed of its own; together they must not be void.
 func TestSimulation(t *testing.T) {
 	first := options().Seed
