@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -71,6 +72,15 @@ func TestClusterScript(t *testing.T) {
 		t.Skipf("NOT TESTED: the ports of the script, from %d on, are in use", port)
 	}
 	dir := filepath.Join(t.TempDir(), "cluster")
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		for _, node := range []string{"n1", "n2", "n3"} {
+			log, err := os.ReadFile(filepath.Join(dir, node+".log"))
+			t.Logf("log of %s (%v):\n%s", node, err, log)
+		}
+	})
 	for _, stop := range []func(*foreground) error{
 		func(f *foreground) error { return syscall.Kill(-f.cmd.Process.Pid, syscall.SIGINT) }, // Ctrl-C
 		func(f *foreground) error { return f.cmd.Process.Signal(syscall.SIGTERM) },
