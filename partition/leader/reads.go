@@ -11,8 +11,6 @@ import (
 	"github.com/reprise-run/reprise/partition"
 )
 
-const pendingStatus = history.Pending
-
 // historyPage is the size at which a page of history ends, in stored bytes.
 const historyPage = 1 << 20
 

@@ -22,7 +22,7 @@ type waiter struct {
 }
 
 func (w *waiter) satisfied(in Instance) bool {
-	return in.Status.Ended() || !w.ended && in.Status != pendingStatus
+	return in.Status.Ended() || !w.ended && in.Status != history.Pending
 }
 
 // add lets w wait. Whoever adds looks at the state afterwards: what is applied
