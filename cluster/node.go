@@ -38,6 +38,7 @@ type Node struct {
 	worker     *worker
 	dispatcher *dispatcher
 	episodes   *episodes
+	courier    *courier
 	clocks     *clocks
 
 	ctx     context.Context // ends when the node stops
@@ -109,6 +110,7 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 		return nil, err
 	}
 	n.worker, n.dispatcher, n.episodes = newWorker(n), newDispatcher(n), &episodes{n}
+	n.courier = &courier{node: n}
 	n.clocks = newClocks(n)
 	n.rpc = newRPC(n.ctx, n.net, &n.wg)
 	log := raftlog.Config{
@@ -185,6 +187,7 @@ func (n *Node) handlers() {
 	r.handle(methodMissing, n.handleMissing)
 	r.handle(methodRoom, n.handleRoom)
 	r.handle(methodEpisode, n.handleEpisode)
+	n.net.Handle(methodLetters, n.handleLetters)
 	serve(n, startRequest)
 	serve(n, terminateRequest)
 	serve(n, statusRequest)

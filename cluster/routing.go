@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/internal/peer"
 	"github.com/reprise-run/reprise/partition/leader"
 )
@@ -23,6 +24,14 @@ func (n *Node) partitionOf(ref leader.InstanceRef) (uint32, bool) {
 	defer n.mu.Unlock()
 	p := n.slots[slotOf(ref)]
 	return p, p != 0
+}
+
+// partitionOfSlot returns the partition to which a slot belongs. It is asked by
+// leaders: who leads knows the layout.
+func (n *Node) partitionOfSlot(slot history.Slot) uint32 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.slots[slot]
 }
 
 // leaderOf returns the node that leads a group, as far as this node knows: by
@@ -64,6 +73,19 @@ func (n *Node) guessLeader(g uint32, try int) (peer.NodeID, bool) {
 		return "", false
 	}
 	return there[try%len(there)], true
+}
+
+// learnLeader remembers what an answer, or its lack, says about who leads a group.
+func (n *Node) learnLeader(g uint32, asked peer.NodeID, err error) {
+	var redirect *redirectError
+	switch {
+	case err == nil:
+		n.hint(g, asked)
+	case errors.As(err, &redirect) && redirect.to != asked:
+		n.hint(g, redirect.to)
+	case passing(err):
+		n.hint(g, "")
+	}
 }
 
 // hint remembers who is said to lead a group; "" forgets it.
@@ -135,15 +157,7 @@ func (n *Node) routeOnce(ctx context.Context, try int, find func() (uint32, bool
 		return fmt.Errorf("partition %d: %w", p, errNotHere)
 	}
 	err := there(ctx, to)
-	var redirect *redirectError
-	switch {
-	case err == nil:
-		n.hint(p, to)
-	case errors.As(err, &redirect) && redirect.to != to:
-		n.hint(p, redirect.to)
-	case passing(err):
-		n.hint(p, "")
-	}
+	n.learnLeader(p, to, err)
 	return err
 }
 

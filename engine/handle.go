@@ -14,17 +14,27 @@ import (
 // While the execution is unloaded, decisions do nothing and waits do not return.
 type Handle struct{ x *Execution }
 
-// Promise stands for the outcome of an activity or a timer.
+// Promise stands for the outcome of an activity, a child or a timer.
 type Promise struct {
-	// Result is what the activity returned. It is set before the callback runs.
+	// Result is what the activity or the child returned. It is set before the
+	// callback runs.
 	Result history.Payload
-	// Failure is how the activity failed; nil if it succeeded, and for a timer.
+	// Failure is how it failed; nil if it succeeded, and for a timer.
 	Failure *history.Failure
 
 	id      int32
-	timer   bool
+	of      awaited
 	settled func(*Promise)
 }
+
+// awaited is what a promise stands for.
+type awaited uint8
+
+const (
+	anActivity awaited = iota
+	aTimer
+	aChild
+)
 
 // Identity returns the instance that runs.
 func (h *Handle) Identity() Identity { return h.x.identity }
@@ -48,7 +58,31 @@ func (h *Handle) Schedule(task *history.TaskScheduled, settled func(*Promise)) *
 // CreateTimer decides that a timer is to fire. The callback runs as in
 // [Handle.Schedule].
 func (h *Handle) CreateTimer(fireAt time.Time, settled func(*Promise)) *Promise {
-	return h.promise(&history.TimerCreated{FireAt: fireAt}, &Promise{timer: true, settled: settled})
+	return h.promise(&history.TimerCreated{FireAt: fireAt}, &Promise{of: aTimer, settled: settled})
+}
+
+// StartChild decides that another orchestration is to be started and its end
+// awaited. Where no instance ID is chosen, one is made and set. The callback runs
+// as in [Handle.Schedule].
+func (h *Handle) StartChild(child *history.SubOrchestrationInstanceCreated, settled func(*Promise)) *Promise {
+	h.name(child)
+	return h.promise(child, &Promise{of: aChild, settled: settled})
+}
+
+// StartDetached decides that another orchestration is to be started that has no
+// parent. Where no instance ID is chosen, one is made and set.
+func (h *Handle) StartDetached(child *history.SubOrchestrationInstanceCreated) {
+	child.Detached = true
+	h.name(child)
+	if h.enter("start something"); !h.x.unwinding {
+		h.decide(child)
+	}
+}
+
+func (h *Handle) name(child *history.SubOrchestrationInstanceCreated) {
+	if child.Instance == "" {
+		child.Instance = history.ChildInstance(h.x.started.ExecutionID, h.x.nextID)
+	}
 }
 
 // Cancel decides that the outcome is not wanted any more: the callback will not
@@ -57,9 +91,12 @@ func (h *Handle) Cancel(p *Promise) {
 	if h.enter("cancel"); h.x.unwinding || h.x.pending[p.id] != p {
 		return
 	}
-	if p.timer {
+	switch p.of {
+	case aTimer:
 		h.decide(&history.TimerCanceled{TimerID: p.id})
-	} else {
+	case aChild:
+		h.decide(&history.SubOrchestrationInstanceCanceled{TaskID: p.id})
+	default:
 		h.decide(&history.TaskCanceled{TaskID: p.id})
 	}
 	delete(h.x.pending, p.id)

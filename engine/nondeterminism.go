@@ -17,6 +17,12 @@ func sameDecision(recorded, decided history.Event) bool {
 	case *history.TaskCanceled:
 		r, ok := recorded.Body.(*history.TaskCanceled)
 		return ok && r.TaskID == d.TaskID
+	case *history.SubOrchestrationInstanceCreated:
+		r, ok := recorded.Body.(*history.SubOrchestrationInstanceCreated)
+		return ok && r.Name == d.Name && r.Instance == d.Instance && r.Detached == d.Detached
+	case *history.SubOrchestrationInstanceCanceled:
+		r, ok := recorded.Body.(*history.SubOrchestrationInstanceCanceled)
+		return ok && r.TaskID == d.TaskID
 	case *history.TimerCreated:
 		r, ok := recorded.Body.(*history.TimerCreated)
 		return ok && r.FireAt.Equal(d.FireAt)

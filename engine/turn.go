@@ -34,20 +34,28 @@ func (x *Execution) apply(e history.Event) {
 	case *history.ExecutionStarted:
 		x.start(b)
 	case *history.TaskCompleted:
-		x.settle(b.TaskID, false, b.Result, nil)
+		x.settle(b.TaskID, anActivity, b.Result, nil)
 	case *history.TaskFailed:
-		failure := b.Failure
-		if failure == nil {
-			failure = &history.Failure{Message: "the activity failed without saying why"}
-		}
-		x.settle(b.TaskID, false, nil, failure)
+		x.settle(b.TaskID, anActivity, nil, saying(b.Failure, "activity"))
+	case *history.SubOrchestrationInstanceCompleted:
+		x.settle(b.TaskID, aChild, b.Result, nil)
+	case *history.SubOrchestrationInstanceFailed:
+		x.settle(b.TaskID, aChild, nil, saying(b.Failure, "sub-orchestration"))
 	case *history.TimerFired:
-		x.settle(b.TimerID, true, nil, nil)
+		x.settle(b.TimerID, aTimer, nil, nil)
 	case *history.ExecutionTerminated:
 		x.complete(&history.ExecutionCompleted{Status: history.Terminated, Result: b.Reason})
 	default:
 		x.fail(fmt.Errorf("%w: %s cannot arrive", ErrMalformed, history.Describe(e)))
 	}
+}
+
+// saying returns the failure, or one that says that there was none.
+func saying(f *history.Failure, what string) *history.Failure {
+	if f == nil {
+		return &history.Failure{Message: "the " + what + " failed without saying why"}
+	}
+	return f
 }
 
 // start begins the user's code. A second ExecutionStarted is ignored.
@@ -61,9 +69,9 @@ func (x *Execution) start(b *history.ExecutionStarted) {
 }
 
 // settle gives a promise its outcome and hands it to the code.
-func (x *Execution) settle(id int32, timer bool, result history.Payload, failure *history.Failure) {
+func (x *Execution) settle(id int32, of awaited, result history.Payload, failure *history.Failure) {
 	p := x.pending[id]
-	if p == nil || p.timer != timer {
+	if p == nil || p.of != of {
 		return
 	}
 	delete(x.pending, id)

@@ -37,6 +37,10 @@ func payloadBytes(events []Event) int {
 			n += len(b.Input)
 		case *TaskCompleted:
 			n += len(b.Result)
+		case *SubOrchestrationInstanceCreated:
+			n += len(b.Input)
+		case *SubOrchestrationInstanceCompleted:
+			n += len(b.Result)
 		}
 	}
 	return n
@@ -88,6 +92,26 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.Int(int64(b.TaskID))
 		writeFailure(w, b.Failure, 0)
 	case *TaskCanceled:
+		w.Array(1)
+		w.Int(int64(b.TaskID))
+	case *SubOrchestrationInstanceCreated:
+		w.Array(7)
+		w.String(string(b.Instance))
+		w.String(b.Name)
+		w.String(b.Version)
+		w.Binary(b.Input)
+		w.Bool(b.Detached)
+		w.String(b.TraceParent)
+		writeTags(w, b.Tags)
+	case *SubOrchestrationInstanceCompleted:
+		w.Array(2)
+		w.Int(int64(b.TaskID))
+		w.Binary(b.Result)
+	case *SubOrchestrationInstanceFailed:
+		w.Array(2)
+		w.Int(int64(b.TaskID))
+		writeFailure(w, b.Failure, 0)
+	case *SubOrchestrationInstanceCanceled:
 		w.Array(1)
 		w.Int(int64(b.TaskID))
 	case *TimerCreated:
@@ -229,6 +253,21 @@ func readEvent(r *pack.Reader) (Event, error) {
 	case KindTaskCanceled:
 		expect(r, 1)
 		e.Body = &TaskCanceled{TaskID: int32(r.Int())}
+	case KindSubOrchestrationInstanceCreated:
+		expect(r, 7)
+		e.Body = &SubOrchestrationInstanceCreated{
+			Instance: InstanceID(r.String()), Name: r.String(), Version: r.String(), Input: r.Binary(),
+			Detached: r.Bool(), TraceParent: r.String(), Tags: readTags(r),
+		}
+	case KindSubOrchestrationInstanceCompleted:
+		expect(r, 2)
+		e.Body = &SubOrchestrationInstanceCompleted{TaskID: int32(r.Int()), Result: r.Binary()}
+	case KindSubOrchestrationInstanceFailed:
+		expect(r, 2)
+		e.Body = &SubOrchestrationInstanceFailed{TaskID: int32(r.Int()), Failure: readFailure(r, 0)}
+	case KindSubOrchestrationInstanceCanceled:
+		expect(r, 1)
+		e.Body = &SubOrchestrationInstanceCanceled{TaskID: int32(r.Int())}
 	case KindTimerCreated:
 		expect(r, 1)
 		e.Body = &TimerCreated{FireAt: r.Time()}

@@ -37,8 +37,13 @@ func every() []Event {
 		{ID: 4, Time: at, Body: &TimerCreated{FireAt: at.Add(72 * time.Hour)}},
 		{ID: NoID, Time: at, Body: &TimerFired{TimerID: 4, FireAt: at}},
 		{ID: 5, Time: at, Body: &TimerCanceled{TimerID: 4}},
+		{ID: 6, Time: at, Body: &SubOrchestrationInstanceCreated{Instance: "kid", Name: "shop.kid", Version: "3", Input: Payload(`1`), Detached: true, TraceParent: "00-3", Tags: map[string]string{"x": "y"}}},
+		{ID: NoID, Time: at, Body: &SubOrchestrationInstanceCompleted{TaskID: 6, Result: Payload(`2`)}},
+		{ID: NoID, Time: at, Body: &SubOrchestrationInstanceFailed{TaskID: 6, Failure: failure}},
+		{ID: 7, Time: at, Body: &SubOrchestrationInstanceCanceled{TaskID: 6}},
 		{ID: NoID, Body: &ExecutionStarted{}}, {Body: &ExecutionCompleted{}}, {Body: &ExecutionTerminated{}}, {Body: &TaskScheduled{}},
 		{Body: &TaskCompleted{}}, {Body: &TaskFailed{}}, {Body: &TaskCanceled{}}, {Body: &TimerCreated{}}, {Body: &TimerFired{}}, {Body: &TimerCanceled{}},
+		{Body: &SubOrchestrationInstanceCreated{}}, {Body: &SubOrchestrationInstanceCompleted{}}, {Body: &SubOrchestrationInstanceFailed{}}, {Body: &SubOrchestrationInstanceCanceled{}},
 	}
 }
 

@@ -55,6 +55,18 @@ func describeBody(body Body) string {
 		l.word("TaskFailed").id(b.TaskID).failure(b.Failure)
 	case *TaskCanceled:
 		l.word("TaskCanceled").id(b.TaskID)
+	case *SubOrchestrationInstanceCreated:
+		l.word("SubOrchestrationInstanceCreated").quoted("", b.Name).quoted("version", b.Version).quoted("instance", string(b.Instance)).payload("input", b.Input)
+		if b.Detached {
+			l.word("detached")
+		}
+		l.tags(b.Tags)
+	case *SubOrchestrationInstanceCompleted:
+		l.word("SubOrchestrationInstanceCompleted").id(b.TaskID).payload("result", b.Result)
+	case *SubOrchestrationInstanceFailed:
+		l.word("SubOrchestrationInstanceFailed").id(b.TaskID).failure(b.Failure)
+	case *SubOrchestrationInstanceCanceled:
+		l.word("SubOrchestrationInstanceCanceled").id(b.TaskID)
 	case *TimerCreated:
 		l.word("TimerCreated").time("fires", b.FireAt)
 	case *TimerFired:

@@ -9,7 +9,7 @@ import (
 // line.
 func TestDescribe(t *testing.T) {
 	var got []string
-	for _, e := range every()[:11] {
+	for _, e := range every()[:15] {
 		got = append(got, Describe(e))
 	}
 	want := []string{
@@ -24,6 +24,10 @@ func TestDescribe(t *testing.T) {
 		`#4 TimerCreated fires=2026-11-26T13:00:00.000000123Z`,
 		`TimerFired of=#4`,
 		`#5 TimerCanceled of=#4`,
+		`#6 SubOrchestrationInstanceCreated "shop.kid" version="3" instance="kid" input=1 detached x:"y"`,
+		`SubOrchestrationInstanceCompleted of=#6 result=2`,
+		`SubOrchestrationInstanceFailed of=#6 type="*shop.Error" code="shop.broken" message="broken" non-retriable`,
+		`#7 SubOrchestrationInstanceCanceled of=#6`,
 	}
 	for i := range want {
 		if got[i] != want[i] {

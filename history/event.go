@@ -34,22 +34,26 @@ type Body interface {
 type Kind uint8
 
 // The kinds of events. The gaps are the Durable Task events that are not
-// produced yet (sub-orchestrations 9–11, events 16–17, suspend and resume
-// 21–22, entities 23–29, rewind 30).
+// produced yet (events 16–17, suspend and resume 21–22, entities 23–29, rewind
+// 30).
 const (
-	KindExecutionStarted    Kind = 3
-	KindExecutionCompleted  Kind = 4
-	KindExecutionTerminated Kind = 5
-	KindTaskScheduled       Kind = 6
-	KindTaskCompleted       Kind = 7
-	KindTaskFailed          Kind = 8
-	KindTimerCreated        Kind = 12
-	KindTimerFired          Kind = 13
-	KindOrchestratorStarted Kind = 14
-	KindContinueAsNew       Kind = 20
+	KindExecutionStarted                  Kind = 3
+	KindExecutionCompleted                Kind = 4
+	KindExecutionTerminated               Kind = 5
+	KindTaskScheduled                     Kind = 6
+	KindTaskCompleted                     Kind = 7
+	KindTaskFailed                        Kind = 8
+	KindSubOrchestrationInstanceCreated   Kind = 9
+	KindSubOrchestrationInstanceCompleted Kind = 10
+	KindSubOrchestrationInstanceFailed    Kind = 11
+	KindTimerCreated                      Kind = 12
+	KindTimerFired                        Kind = 13
+	KindOrchestratorStarted               Kind = 14
+	KindContinueAsNew                     Kind = 20
 	// Kinds from 64 on are our own; they never go to a Durable Task SDK.
-	KindTimerCanceled Kind = 64
-	KindTaskCanceled  Kind = 65
+	KindTimerCanceled                    Kind = 64
+	KindTaskCanceled                     Kind = 65
+	KindSubOrchestrationInstanceCanceled Kind = 66
 )
 
 type (
@@ -111,6 +115,38 @@ type (
 	// any more: its pending row goes, a running attempt is told.
 	TaskCanceled struct{ TaskID int32 }
 
+	// SubOrchestrationInstanceCreated decides that another orchestration, a child,
+	// is to be started. Its execution ID follows from this one's; see
+	// [ChildExecution].
+	SubOrchestrationInstanceCreated struct {
+		Instance InstanceID
+		Name     string
+		Version  string
+		Input    Payload
+		// Detached: the child has no parent. Nothing awaits its end, and nothing that
+		// happens to this execution reaches it.
+		Detached    bool
+		TraceParent string
+		Tags        map[string]string
+	}
+
+	// SubOrchestrationInstanceCompleted arrives when a child completed.
+	SubOrchestrationInstanceCompleted struct {
+		TaskID int32
+		Result Payload
+	}
+
+	// SubOrchestrationInstanceFailed arrives when a child failed, was terminated, or
+	// could not be started.
+	SubOrchestrationInstanceFailed struct {
+		TaskID  int32
+		Failure *Failure
+	}
+
+	// SubOrchestrationInstanceCanceled decides that a child is not wanted any more:
+	// it is terminated, and so are its own children.
+	SubOrchestrationInstanceCanceled struct{ TaskID int32 }
+
 	// TimerCreated decides that a timer is to fire.
 	TimerCreated struct{ FireAt time.Time }
 
@@ -125,17 +161,21 @@ type (
 )
 
 // Kind implements Body.
-func (OrchestratorStarted) Kind() Kind  { return KindOrchestratorStarted }
-func (*ExecutionStarted) Kind() Kind    { return KindExecutionStarted }
-func (*ExecutionCompleted) Kind() Kind  { return KindExecutionCompleted }
-func (*ExecutionTerminated) Kind() Kind { return KindExecutionTerminated }
-func (*TaskScheduled) Kind() Kind       { return KindTaskScheduled }
-func (*TaskCompleted) Kind() Kind       { return KindTaskCompleted }
-func (*TaskFailed) Kind() Kind          { return KindTaskFailed }
-func (*TaskCanceled) Kind() Kind        { return KindTaskCanceled }
-func (*TimerCreated) Kind() Kind        { return KindTimerCreated }
-func (*TimerFired) Kind() Kind          { return KindTimerFired }
-func (*TimerCanceled) Kind() Kind       { return KindTimerCanceled }
+func (OrchestratorStarted) Kind() Kind                { return KindOrchestratorStarted }
+func (*ExecutionStarted) Kind() Kind                  { return KindExecutionStarted }
+func (*ExecutionCompleted) Kind() Kind                { return KindExecutionCompleted }
+func (*ExecutionTerminated) Kind() Kind               { return KindExecutionTerminated }
+func (*TaskScheduled) Kind() Kind                     { return KindTaskScheduled }
+func (*TaskCompleted) Kind() Kind                     { return KindTaskCompleted }
+func (*TaskFailed) Kind() Kind                        { return KindTaskFailed }
+func (*TaskCanceled) Kind() Kind                      { return KindTaskCanceled }
+func (*SubOrchestrationInstanceCreated) Kind() Kind   { return KindSubOrchestrationInstanceCreated }
+func (*SubOrchestrationInstanceCompleted) Kind() Kind { return KindSubOrchestrationInstanceCompleted }
+func (*SubOrchestrationInstanceFailed) Kind() Kind    { return KindSubOrchestrationInstanceFailed }
+func (*SubOrchestrationInstanceCanceled) Kind() Kind  { return KindSubOrchestrationInstanceCanceled }
+func (*TimerCreated) Kind() Kind                      { return KindTimerCreated }
+func (*TimerFired) Kind() Kind                        { return KindTimerFired }
+func (*TimerCanceled) Kind() Kind                     { return KindTimerCanceled }
 
 // ParentInstance names the orchestration that started this one.
 type ParentInstance struct {

@@ -24,4 +24,8 @@ type Failure struct {
 const (
 	FailurePanic   = "panic"
 	FailureTimeout = "timeout"
+	// FailureTerminated: the child was terminated.
+	FailureTerminated = "terminated"
+	// FailureExists: the child was not started, because a live instance has its ID.
+	FailureExists = "instance-exists"
 )

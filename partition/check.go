@@ -25,13 +25,15 @@ func (v Violation) String() string {
 // Check verifies the whole state of a partition between two entries:
 //
 //   - an instance that has not ended is runnable (it stands in the ready list),
-//     waits for a pending activity, an armed timer or its scheduled start, or is
-//     parked with a reason;
-//   - every pending activity, timer, row of the inbox, of the ready list and of
-//     the parked belongs to an execution that has not ended, and the record's
-//     counts are those of the rows;
-//   - every activity and timer that a history awaits has its row, or its end in
-//     the inbox, and none has both;
+//     waits for a pending activity, an armed timer, a child or its scheduled start, or
+//     is parked with a reason;
+//   - every pending activity, timer, awaited child, row of the inbox, of the ready
+//     list and of the parked belongs to an execution that has not ended, and the
+//     record's counts are those of the rows;
+//   - every activity, timer and child that a history awaits has its row, or its end
+//     in the inbox, and none has both;
+//   - the letters of a lane to another partition are numbered without gaps up to
+//     the next number;
 //   - the history has all its rows, its IDs grow, its times do not run backward,
 //     nothing arrives twice, no timer fired early, and it ends with the completion
 //     exactly if the record says so.
@@ -39,6 +41,9 @@ func (v Violation) String() string {
 // It reads everything into memory: it is for tests and for operators.
 func Check(r Reader, partition uint32) ([]Violation, error) {
 	c := checker{partition: partition, instances: make(map[string]*checked)}
+	if err := c.lanes(r); err != nil {
+		return nil, err
+	}
 	for _, table := range []struct {
 		t  Table
 		fn func(key, value []byte) error
@@ -46,6 +51,7 @@ func Check(r Reader, partition uint32) ([]Violation, error) {
 		{TableInstances, c.record},
 		{TableActivities, c.activity},
 		{TableTimersOf, c.timerOf},
+		{TableChildren, c.child},
 		{TableTimers, c.timer},
 		{TableReady, c.ready},
 		{TableParked, c.parked},
@@ -85,6 +91,7 @@ type checked struct {
 	record     *Record
 	activities map[int32]*Activity
 	timersOf   map[int32]int64 // due, as stored
+	children   map[int32]Child
 	timers     map[Timer]bool
 	ready      bool
 	parked     []Parked
@@ -99,7 +106,7 @@ type checker struct {
 func (c *checker) of(a Address) *checked {
 	in := c.instances[a.path]
 	if in == nil {
-		in = &checked{addr: a, activities: map[int32]*Activity{}, timersOf: map[int32]int64{}, timers: map[Timer]bool{}}
+		in = &checked{addr: a, activities: map[int32]*Activity{}, timersOf: map[int32]int64{}, children: map[int32]Child{}, timers: map[Timer]bool{}}
 		c.instances[a.path] = in
 	}
 	return in
@@ -131,6 +138,45 @@ func (c *checker) timerOf(key, value []byte) error {
 	due, err := decodeDue(value)
 	c.of(a).timersOf[id] = nanos(due)
 	return err
+}
+
+func (c *checker) child(key, value []byte) error {
+	a, id, err := ParseActivityKey(key) // of the same shape
+	if err != nil {
+		return err
+	}
+	c.of(a).children[id], err = decodeChild(value)
+	return err
+}
+
+// lanes looks for gaps in the lanes to other partitions.
+func (c *checker) lanes(r Reader) error {
+	lanes, err := ReadOutLanes(r, c.partition)
+	if err != nil {
+		return err
+	}
+	for to, lane := range lanes {
+		var last uint64
+		var failed error
+		err := ReadOutbox(r, c.partition, to, 0, func(sequence uint64, data []byte, _ int) bool {
+			if to != c.partition && last != 0 && sequence != last+1 {
+				c.violations = append(c.violations, Violation{What: fmt.Sprintf("lane to %d: letter %d comes after %d", to, sequence, last)})
+			}
+			last = sequence
+			_, failed = DecodeLetter(data)
+			return failed == nil
+		})
+		if err == nil {
+			err = failed
+		}
+		if err != nil {
+			return err
+		}
+		if to != c.partition && last != 0 && last+1 != lane.Next || last >= lane.Next {
+			c.violations = append(c.violations, Violation{What: fmt.Sprintf("lane to %d: the last letter is %d, the next number is %d", to, last, lane.Next)})
+		}
+	}
+	return nil
 }
 
 func (c *checker) timer(key, _ []byte) error {
@@ -166,7 +212,7 @@ func (c *checker) unfinished(r Reader) error {
 		marked[string(key[tableHeader:])] = true
 		return true
 	})
-	for _, table := range []Table{TableHistory, TableInbox} {
+	for _, table := range []Table{TableHistory, TableInbox, TableOutbox} {
 		var row []byte
 		var pieces int
 		from, to := TableRange(c.partition, table)
@@ -233,6 +279,9 @@ func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
 	if rec.Timers != int64(len(in.timersOf)) {
 		bad("has %d armed timers, the record says %d", len(in.timersOf), rec.Timers)
 	}
+	if rec.Children != int64(len(in.children)) {
+		bad("has %d awaited children, the record says %d", len(in.children), rec.Children)
+	}
 	if rec.Stored != int64(len(inbox)) {
 		bad("has %d stored events, the record says %d", len(inbox), rec.Stored)
 	}
@@ -273,12 +322,12 @@ func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
 		}
 	}
 	if rec.Status.Ended() {
-		if len(in.activities)+len(in.timers)+len(inbox)+len(in.parked) > 0 || in.ready {
+		if len(in.activities)+len(in.timers)+len(in.children)+len(inbox)+len(in.parked) > 0 || in.ready {
 			bad("has ended and still has pending rows")
 		}
 		return
 	}
-	if !in.ready && len(in.activities) == 0 && len(in.timers) == 0 && len(in.parked) == 0 {
+	if !in.ready && len(in.activities) == 0 && len(in.timers) == 0 && len(in.children) == 0 && len(in.parked) == 0 {
 		bad("has not ended and waits for nothing")
 	}
 	if rec.Status == history.Pending && (len(inbox) == 0 || rec.Episodes != 0) {
@@ -298,6 +347,10 @@ func checkHistory(in *checked, events []history.Event, inbox []*Mail, bad func(s
 		case *history.TaskCompleted:
 			id = body.TaskID
 		case *history.TaskFailed:
+			id = body.TaskID
+		case *history.SubOrchestrationInstanceCompleted:
+			id = body.TaskID
+		case *history.SubOrchestrationInstanceFailed:
 			id = body.TaskID
 		case *history.TimerFired:
 			id = body.TimerID
@@ -335,6 +388,12 @@ func checkHistory(in *checked, events []history.Event, inbox []*Mail, bad func(s
 			}
 		case *history.TaskScheduled, *history.TimerCreated:
 			open[e.ID] = e
+		case *history.SubOrchestrationInstanceCreated:
+			if !body.Detached {
+				open[e.ID] = e
+			}
+		case *history.SubOrchestrationInstanceCanceled:
+			delete(open, body.TaskID)
 		case *history.TaskCanceled:
 			delete(open, body.TaskID)
 		case *history.TimerCanceled:
@@ -370,11 +429,20 @@ func checkHistory(in *checked, events []history.Event, inbox []*Mail, bad func(s
 			if _, ok := in.timersOf[id]; !ok {
 				bad("timer %d is awaited and not armed", id)
 			}
+		case *history.SubOrchestrationInstanceCreated:
+			if _, ok := in.children[id]; !ok {
+				bad("child %d is awaited and has no row", id)
+			}
 		}
 	}
 	for id := range in.activities {
 		if _, ok := open[id]; !ok {
 			bad("activity %d is pending and nothing awaits it", id)
+		}
+	}
+	for id := range in.children {
+		if _, ok := open[id]; !ok {
+			bad("child %d has a row and nothing awaits it", id)
 		}
 	}
 	for id := range in.timersOf {

@@ -34,6 +34,10 @@ func describe(key, value []byte) (string, error) {
 		return fmt.Sprintf("parked %s %s %s", p.Why, p.Name, a), err
 	case TableAnswers:
 		return describeAnswer(key, value)
+	case TableOutbox:
+		return describeLetter(key, value)
+	case TableLanes:
+		return describeLane(key, value)
 	case TableUnfinished:
 		return fmt.Sprintf("unfinished %q", key[tableHeader:]), nil
 	default:
@@ -43,7 +47,44 @@ func describe(key, value []byte) (string, error) {
 
 func describeMeta(value []byte) (string, error) {
 	m, err := DecodeMeta(value)
-	return "meta clock=" + clock(m.Clock), err
+	text := "meta clock=" + clock(m.Clock)
+	if m.Cut != 0 {
+		text += fmt.Sprintf(" cut=%d", m.Cut)
+	}
+	return text, err
+}
+
+func describeLane(key, value []byte) (string, error) {
+	if len(key) != tableHeader+5 {
+		return "", fmt.Errorf("key has %d bytes, not %d", len(key), tableHeader+5)
+	}
+	direction, label := "to", "next"
+	if key[tableHeader] == inward {
+		direction, label = "from", "received"
+	}
+	n, err := decodeLane(value)
+	return fmt.Sprintf("lanes %s %d: %s=%d", direction, binary.BigEndian.Uint32(key[tableHeader+1:]), label, n), err
+}
+
+func describeLetter(key, value []byte) (string, error) {
+	if len(key) != tableHeader+14 {
+		return "", fmt.Errorf("key has %d bytes, not %d", len(key), tableHeader+14)
+	}
+	text := fmt.Sprintf("outbox to %d number %d", binary.BigEndian.Uint32(key[tableHeader:]), binary.BigEndian.Uint64(key[tableHeader+4:]))
+	if n := binary.BigEndian.Uint16(key[tableHeader+12:]); n > 0 {
+		text += fmt.Sprintf(" piece %d", n)
+	}
+	if len(value) < rowHeader {
+		return text, nil
+	}
+	if pieces := binary.BigEndian.Uint16(value[2:]); pieces > 1 {
+		return fmt.Sprintf("%s: one of %d pieces, %d bytes", text, pieces, len(value)-rowHeader), nil
+	}
+	l, err := DecodeLetter(value[rowHeader:])
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s: %s/%s to %s %s: %s", text, l.Hub, l.From, l.To, l.ToExecution, history.Describe(l.Event)), nil
 }
 
 func describeAnswer(key, value []byte) (string, error) {
@@ -80,7 +121,7 @@ func describeInstanceRow(t Table, key, value []byte) (string, error) {
 		return describeRow(text+" "+execution, number, value)
 	case TableInbox:
 		return describeRow(text, rest, value)
-	case TableActivities, TableTimersOf:
+	case TableActivities, TableTimersOf, TableChildren:
 		if len(rest) != 4 {
 			return "", fmt.Errorf("key has %d bytes behind the instance", len(rest))
 		}
@@ -111,6 +152,12 @@ func describeInstanceRow(t Table, key, value []byte) (string, error) {
 			return "", err
 		}
 		text += ": " + clock(due)
+	case TableChildren:
+		c, err := decodeChild(value)
+		if err != nil {
+			return "", err
+		}
+		text += fmt.Sprintf(": %s %s %s", c.Name, c.Instance, c.Execution)
 	case TableCustomStatus:
 		text += fmt.Sprintf(": %s", value[min(rowHeader, len(value)):])
 	}
@@ -154,6 +201,7 @@ func (r *Record) String() string {
 	}
 	add("activities", r.Activities)
 	add("timers", r.Timers)
+	add("children", r.Children)
 	add("stored", r.Stored)
 	if r.Ready {
 		text += " ready"
@@ -171,7 +219,7 @@ var tableNames = map[Table]string{
 	TableMeta: "meta", TableInstances: "instances", TableHistory: "history", TableInbox: "inbox",
 	TableActivities: "activities", TableTimersOf: "timers-of", TableCustomStatus: "custom",
 	TableReady: "ready", TableTimers: "timers", TableParked: "parked", TableAnswers: "answers",
-	TableUnfinished: "unfinished",
+	TableUnfinished: "unfinished", TableChildren: "children", TableOutbox: "outbox", TableLanes: "lanes",
 }
 
 // String returns the table's name.

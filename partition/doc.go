@@ -20,12 +20,15 @@
 //	inbox       mail whose turn could not run in the entry in which it arrived
 //	activities  pending activities: attempt, next attempt, where the input is
 //	timers-of   armed timers by instance
+//	children    sub-orchestrations whose end is awaited
 //	custom      custom status
 //	ready       instances with stored mail whose turn has not run
 //	timers      everything that is due some day, by time
 //	parked      instances that cannot run on, by reason and name
 //	answers     answers to requests, by the time when the request was first sent
 //	unfinished  long rows whose last piece is not written yet
+//	outbox      mail to other instances, by lane and sequence number
+//	lanes       how far the lanes to and from other partitions are
 //
 // The input of an execution is in its ExecutionStarted event (the first row of
 // its history, or of its inbox while it is Pending), its output in the
@@ -37,6 +40,16 @@
 // the pending activity or timer that it comes from is deleted by the turn that
 // takes it, so that a crash before the turn finds the row and asks again. [Keep]
 // stores mail in the inbox, for turns that do not come soon.
+//
+// # Lanes
+//
+// A turn whose decisions concern other instances (a child to start, an end to
+// tell a parent) writes that mail to the outbox in the same entry. A lane is the
+// ordered mail of one partition to one other; its receiver takes number after
+// number and notes in the entry that records the mail how far it is ([InLane]), so
+// mail arrives exactly once. What it has said to have recorded is deleted here
+// ([Trim]). The lane of a partition to itself needs no cursor: the entry that
+// records a row's mail deletes the row.
 //
 // [Check] verifies a whole store.
 package partition

@@ -13,7 +13,10 @@ type Mail struct {
 	Event history.Event
 	// Number is the row of the inbox, from 1; 0 while the mail is not stored.
 	Number uint64
-	// Pieces is how many pieces the row of the inbox has.
+	// Sent is the row of the partition's lane to itself from which the mail comes; 0
+	// where it comes from elsewhere, or is stored.
+	Sent uint64
+	// Pieces is how many pieces that row, of the inbox or of the outbox, has.
 	Pieces int
 }
 
@@ -72,6 +75,9 @@ func consume(s Store, a Address, r *Record, m *Mail) error {
 		r.Stored--
 		return nil
 	}
+	if m.Sent != 0 {
+		Taken(s, a.Partition, m)
+	}
 	switch body := m.Event.Body.(type) {
 	case *history.TaskCompleted:
 		return removeActivity(s, a, r, body.TaskID)
@@ -79,6 +85,10 @@ func consume(s Store, a Address, r *Record, m *Mail) error {
 		return removeActivity(s, a, r, body.TaskID)
 	case *history.TimerFired:
 		return removeTimer(s, a, r, body.TimerID)
+	case *history.SubOrchestrationInstanceCompleted:
+		return removeChild(s, a, r, body.TaskID)
+	case *history.SubOrchestrationInstanceFailed:
+		return removeChild(s, a, r, body.TaskID)
 	}
 	return nil
 }

@@ -14,8 +14,7 @@ import (
 type Table byte
 
 // The tables. Numbers are stored and never reused. 0 belongs to raftlog. Kept
-// free: 8 for entities, 9 for payloads, 21 for the outbox by lane and sequence,
-// 22 for lane cursors, 23–31 for indexes.
+// free: 8 for entities, 9 for payloads, 23–31 for indexes.
 const (
 	TableMeta         Table = 1
 	TableInstances    Table = 2
@@ -24,11 +23,14 @@ const (
 	TableActivities   Table = 5
 	TableTimersOf     Table = 6
 	TableCustomStatus Table = 7
+	TableChildren     Table = 10
 	TableReady        Table = 16
 	TableTimers       Table = 17
 	TableParked       Table = 18
 	TableAnswers      Table = 19
 	TableUnfinished   Table = 20
+	TableOutbox       Table = 21
+	TableLanes        Table = 22
 )
 
 // tableHeader is the length of partition and table in a key.
@@ -112,6 +114,10 @@ func (a Address) ActivityKey(taskID int32) []byte {
 
 func (a Address) timerOfKey(timerID int32) []byte {
 	return binary.BigEndian.AppendUint32(a.key(TableTimersOf, 4), uint32(timerID))
+}
+
+func (a Address) childKey(taskID int32) []byte {
+	return binary.BigEndian.AppendUint32(a.key(TableChildren, 4), uint32(taskID))
 }
 
 func (a Address) customStatusKey() []byte { return a.key(TableCustomStatus, 2) }

@@ -30,7 +30,8 @@ func stored() map[string][2][]byte {
 		Execution: "0123456789abcdef0123456789abcdef", Name: "order.fulfil", Version: "2", Status: history.Running,
 		Created: at(0), Updated: at(5), Completed: at(9), ScheduledStart: at(-1), Episodes: 3, Events: 9, LastID: 4,
 		Activities: 2, Timers: 1, Stored: 1, NextMail: 300, Ready: true, StartArmed: true,
-		Parked:       Parked{Why: Nondeterministic, Name: "order.fulfil", Version: "2", Reason: "a diff"},
+		Parked:   Parked{Why: Nondeterministic, Name: "order.fulfil", Version: "2", Reason: "a diff"},
+		Children: 2, Parent: &history.ParentInstance{Name: "shop.day", Instance: "day-1", Execution: "ff", TaskID: 5},
 		CustomStatus: math.MaxUint64, Tags: map[string]string{"b": "2", "a": "1"}, TraceParent: "00-1-2-01",
 	}
 	activity := &Activity{Execution: record.Execution, Name: "card.charge", Version: "1", Episode: 2, Attempt: 3,
@@ -41,13 +42,24 @@ func stored() map[string][2][]byte {
 	for k, v := range s.rows {
 		answerKey, answer = []byte(k), v
 	}
+	letter := &Letter{Hub: "default", From: "day-1", FromExecution: "ff", To: "order-1", ToExecution: record.Execution, Cut: 3,
+		Event: history.Event{ID: history.NoID, Time: at(2), Body: &history.ExecutionTerminated{Recurse: true}}}
+	lanes := newMapStore()
+	SetOutLane(lanes, 7, 9, OutLane{Next: 300})
+	outLane := lanes.rows[string(laneKey(7, outward, 9))]
+	SetInLane(lanes, 7, 9, InLane{Received: 70000})
+	inLane := lanes.rows[string(laneKey(7, inward, 9))]
 	timer := Timer{Due: at(4), Address: anAddress, Kind: RetryTimer, ID: 3}
 	return map[string][2][]byte{
-		"meta":       {MetaKey(7), Meta{Clock: at(1.5)}.Encode()},
+		"meta":       {MetaKey(7), Meta{Clock: at(1.5), Cut: 2}.Encode()},
 		"record":     {anAddress.RecordKey(), record.Encode()},
 		"activity":   {anAddress.ActivityKey(3), activity.Encode()},
 		"history":    {pieceKey(anAddress.historyKey(record.Execution, 258), 1), pieceValue(2, []byte("data"))},
 		"inbox":      {pieceKey(anAddress.inboxKey(259), 0), pieceValue(1, []byte("data"))},
+		"child":      {anAddress.childKey(5), Child{Instance: "kid", Execution: "00ff", Name: "shop.kid"}.Encode()},
+		"outbox":     {pieceKey(outboxKey(7, 9, 258), 0), pieceValue(1, letter.Encode())},
+		"out-lane":   {laneKey(7, outward, 9), outLane},
+		"in-lane":    {laneKey(7, inward, 9), inLane},
 		"timer-of":   {anAddress.timerOfKey(3), encodeDue(at(4))},
 		"timer":      {timer.Key(), timerValue},
 		"ready":      {anAddress.readyKey(), readyValue},
@@ -78,6 +90,25 @@ func TestGolden(t *testing.T) {
 		if !told[name] {
 			t.Errorf("testdata/golden.txt lacks %s", name)
 		}
+	}
+}
+
+// TestOlderForms reads records as they were before they got their newest fields.
+func TestOlderForms(t *testing.T) {
+	unhex := func(text string) []byte {
+		b, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	meta, err := DecodeMeta(unhex("010091d31886725247622f00"))
+	if err != nil || meta != (Meta{Clock: at(1.5)}) {
+		t.Errorf("a meta record without a cut reads as %+v, %v", meta, err)
+	}
+	got, err := DecodeRecord(unhex("0100dc0015d9203031323334353637383961626364656630313233343536373839616263646566ac6f726465722e66756c66696ca13200d318867251edfa0000d31886725317fff200d318867254066b1a00d318867251b25f3600030904020101cd012cc3c39402ac6f726465722e66756c66696ca132a6612064696666ff94a161a131a162a132a930302d312d322d3031"))
+	if err != nil || got.Activities != 2 || got.TraceParent != "00-1-2-01" || got.Children != 0 || got.Parent != nil {
+		t.Errorf("a record without children and parent reads as %+v, %v", got, err)
 	}
 }
 

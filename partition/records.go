@@ -13,12 +13,16 @@ import (
 type Meta struct {
 	// Clock is the partition's clock when the newest entry was made.
 	Clock time.Time
+	// Cut is the number of the newest consistent cut that the partition has taken
+	// part in; 0 while there was none.
+	Cut uint64
 }
 
 // Encode returns the stored form.
 func (m Meta) Encode() []byte {
-	p := pack.NewWriter(16, 1)
+	p := pack.NewWriter(24, 2)
 	p.Time(m.Clock)
+	p.Int(int64(m.Cut))
 	return p.Bytes()
 }
 
@@ -29,8 +33,15 @@ func DecodeMeta(value []byte) (Meta, error) {
 	}
 	u := pack.NewReader(value)
 	var m Meta
-	if u.Next() {
-		m.Clock = u.Time()
+	for i := 0; u.Next(); i++ {
+		switch i {
+		case 0:
+			m.Clock = u.Time()
+		case 1:
+			m.Cut = uint64(u.Int())
+		default:
+			u.Skip() // of a newer writer
+		}
 	}
 	return m, u.Err()
 }
@@ -70,9 +81,10 @@ type Record struct {
 	Events   int64
 	// LastID is the highest ID of a decision so far, or [history.NoID].
 	LastID int32
-	// Activities and Timers count the pending rows of the execution.
+	// Activities, Timers and Children count the pending rows of the execution.
 	Activities int64
 	Timers     int64
+	Children   int64
 	// Stored counts the rows of the inbox. NextMail is the number of the next one;
 	// numbers begin with 1 and are not reused by the execution.
 	Stored   int64
@@ -86,9 +98,11 @@ type Record struct {
 	CustomStatus uint64
 	Tags         map[string]string
 	TraceParent  string
+	// Parent is who awaits the end of the execution; nil where nobody does.
+	Parent *history.ParentInstance
 }
 
-const recordFields = 21
+const recordFields = 23
 
 // Encode returns the stored form.
 func (r *Record) Encode() []byte {
@@ -122,6 +136,8 @@ func (r *Record) Encode() []byte {
 	p.Int(int64(r.CustomStatus))
 	putStrings(p, r.Tags)
 	p.String(r.TraceParent)
+	p.Int(r.Children)
+	putParent(p, r.Parent)
 	return p.Bytes()
 }
 
@@ -179,6 +195,10 @@ func DecodeRecord(value []byte) (*Record, error) {
 			r.Tags = getStrings(u)
 		case 20:
 			r.TraceParent = u.String()
+		case 21:
+			r.Children = u.Int()
+		case 22:
+			r.Parent = getParent(u)
 		default:
 			u.Skip() // of a newer writer
 		}
@@ -314,6 +334,31 @@ func getRetryPolicy(u *pack.Reader) *history.RetryPolicy {
 		r.NonRetryable = append(r.NonRetryable, u.String())
 	}
 	return r
+}
+
+func putParent(p *pack.Writer, parent *history.ParentInstance) {
+	if parent == nil {
+		p.Nil()
+		return
+	}
+	p.Array(4)
+	p.String(parent.Name)
+	p.String(string(parent.Instance))
+	p.String(string(parent.Execution))
+	p.Int(int64(parent.TaskID))
+}
+
+func getParent(u *pack.Reader) *history.ParentInstance {
+	if u.IsNil() {
+		return nil
+	}
+	if u.Array() != 4 {
+		u.Fail("odd shape")
+	}
+	return &history.ParentInstance{
+		Name: u.String(), Instance: history.InstanceID(u.String()),
+		Execution: history.ExecutionID(u.String()), TaskID: int32(u.Int()),
+	}
 }
 
 // strings writes a map as an array of keys and values, by key; nil where empty.

@@ -38,6 +38,9 @@ type Effects struct {
 	Armed []Timer
 	// Dropped are places in Turn.Rest: mail that has nobody left to take it.
 	Dropped []int
+	// Sent are letters to other instances, in the order in which they were decided.
+	// The caller writes them to the outbox in the same entry, see [Send].
+	Sent []Letter
 	// Ended is set where the execution ended.
 	Ended bool
 }
@@ -66,6 +69,7 @@ func Create(started *history.ExecutionStarted, now time.Time) *Record {
 		NextMail:       1,
 		Tags:           started.Tags,
 		TraceParent:    started.TraceParent,
+		Parent:         started.Parent,
 	}
 }
 
@@ -86,7 +90,15 @@ func Validate(r *Record, ep history.Episode) error {
 		}
 		last = e.ID
 		switch body := e.Body.(type) {
-		case *history.TaskScheduled, *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled:
+		case *history.TaskScheduled, *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled,
+			*history.SubOrchestrationInstanceCanceled:
+		case *history.SubOrchestrationInstanceCreated:
+			if err := history.ValidateOrchestrationID(body.Instance); err != nil {
+				return fmt.Errorf("%w: %w", ErrUnsupported, err)
+			}
+			if body.Name == "" {
+				return fmt.Errorf("%w: a sub-orchestration without a name", ErrUnsupported)
+			}
 		case *history.ExecutionCompleted:
 			if !body.Status.Ended() {
 				return fmt.Errorf("%w: completion with status %s", ErrUnsupported, body.Status)
@@ -126,6 +138,7 @@ func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
 	if r.Status == history.Pending {
 		r.Status = history.Running
 	}
+	r.Updated = t.Began
 	for _, e := range t.Episode.Decided {
 		if err := decide(s, a, r, e, t, &fx); err != nil {
 			return fx, err
@@ -134,17 +147,22 @@ func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
 	}
 	r.Episodes++
 	r.Events += int64(len(events))
-	r.Updated = t.Began
 	if !t.ByServer {
 		setCustomStatus(s, a, r, t.Episode.CustomStatus)
 	}
 	if fx.Ended {
+		if err := leaveChildren(s, a, r, recursion(t.Mail), &fx); err != nil {
+			return fx, err
+		}
 		if err := clearPending(s, a, r); err != nil {
 			return fx, err
 		}
 		fx.Dropped = fx.Dropped[:0]
-		for i := range t.Rest {
+		for i, m := range t.Rest {
 			fx.Dropped = append(fx.Dropped, i)
+			if m.Sent != 0 {
+				Taken(s, a.Partition, m)
+			}
 		}
 	}
 	if r.Ready && r.Stored == 0 {
@@ -156,6 +174,16 @@ func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
 	}
 	s.Set(a.RecordKey(), r.Encode())
 	return fx, nil
+}
+
+// recursion returns the termination that is to reach the children, or nil.
+func recursion(mail []*Mail) *history.ExecutionTerminated {
+	for _, m := range mail {
+		if end, ok := m.Event.Body.(*history.ExecutionTerminated); ok && end.Recurse {
+			return end
+		}
+	}
+	return nil
 }
 
 // decide carries out one decision.
@@ -203,10 +231,26 @@ func decide(s Store, a Address, r *Record, e history.Event, t Turn, fx *Effects)
 			fired, ok := b.(*history.TimerFired)
 			return ok && fired.TimerID == body.TimerID
 		})
+	case *history.SubOrchestrationInstanceCreated:
+		begin(s, a, r, e.ID, body, fx)
+	case *history.SubOrchestrationInstanceCanceled:
+		if err := cancelChild(s, a, r, body.TaskID, fx); err != nil {
+			return err
+		}
+		return drop(s, a, r, t.Rest, fx, func(b history.Body) bool {
+			switch b := b.(type) {
+			case *history.SubOrchestrationInstanceCompleted:
+				return b.TaskID == body.TaskID
+			case *history.SubOrchestrationInstanceFailed:
+				return b.TaskID == body.TaskID
+			}
+			return false
+		})
 	case *history.ExecutionCompleted:
 		r.Status = body.Status
 		r.Completed = t.Began
 		fx.Ended = true
+		tellParent(a, r, body, fx)
 	}
 	return nil
 }
@@ -218,10 +262,13 @@ func drop(s Store, a Address, r *Record, rest []*Mail, fx *Effects, unwanted fun
 			continue
 		}
 		fx.Dropped = append(fx.Dropped, i)
-		if m.Number != 0 {
+		switch {
+		case m.Number != 0:
 			if err := consume(s, a, r, m); err != nil {
 				return err
 			}
+		case m.Sent != 0:
+			Taken(s, a.Partition, m)
 		}
 	}
 	return nil

@@ -545,8 +545,10 @@ type SubOrchestrationInstanceCreatedEvent struct {
 	Input              *wrapperspb.BytesValue  `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
 	ParentTraceContext *TraceContext           `protobuf:"bytes,5,opt,name=parent_trace_context,json=parentTraceContext,proto3" json:"parent_trace_context,omitempty"`
 	Tags               map[string]string       `protobuf:"bytes,6,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Ours: the child has no parent.
+	Detached      bool `protobuf:"varint,50001,opt,name=detached,proto3" json:"detached,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubOrchestrationInstanceCreatedEvent) Reset() {
@@ -619,6 +621,13 @@ func (x *SubOrchestrationInstanceCreatedEvent) GetTags() map[string]string {
 		return x.Tags
 	}
 	return nil
+}
+
+func (x *SubOrchestrationInstanceCreatedEvent) GetDetached() bool {
+	if x != nil {
+		return x.Detached
+	}
+	return false
 }
 
 // SubOrchestrationInstanceCompletedEvent arrives when a child completed.
@@ -1889,6 +1898,52 @@ func (x *TimerCanceledEvent) GetTimerId() int32 {
 	return 0
 }
 
+// SubOrchestrationInstanceCanceledEvent decides that a child is not wanted any
+// more. Ours.
+type SubOrchestrationInstanceCanceledEvent struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	TaskScheduledId int32                  `protobuf:"varint,1,opt,name=task_scheduled_id,json=taskScheduledId,proto3" json:"task_scheduled_id,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *SubOrchestrationInstanceCanceledEvent) Reset() {
+	*x = SubOrchestrationInstanceCanceledEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubOrchestrationInstanceCanceledEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubOrchestrationInstanceCanceledEvent) ProtoMessage() {}
+
+func (x *SubOrchestrationInstanceCanceledEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubOrchestrationInstanceCanceledEvent.ProtoReflect.Descriptor instead.
+func (*SubOrchestrationInstanceCanceledEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *SubOrchestrationInstanceCanceledEvent) GetTaskScheduledId() int32 {
+	if x != nil {
+		return x.TaskScheduledId
+	}
+	return 0
+}
+
 // HistoryEvent is one entry of a history. event_id is -1 unless the event records
 // a decision of the orchestrator.
 type HistoryEvent struct {
@@ -1927,6 +1982,7 @@ type HistoryEvent struct {
 	//	*HistoryEvent_ExecutionRewound
 	//	*HistoryEvent_TimerCanceled
 	//	*HistoryEvent_TaskCanceled
+	//	*HistoryEvent_SubOrchestrationInstanceCanceled
 	EventType     isHistoryEvent_EventType `protobuf_oneof:"event_type"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1934,7 +1990,7 @@ type HistoryEvent struct {
 
 func (x *HistoryEvent) Reset() {
 	*x = HistoryEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[31]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1946,7 +2002,7 @@ func (x *HistoryEvent) String() string {
 func (*HistoryEvent) ProtoMessage() {}
 
 func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[31]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1959,7 +2015,7 @@ func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEvent.ProtoReflect.Descriptor instead.
 func (*HistoryEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{31}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *HistoryEvent) GetEventId() int32 {
@@ -2253,6 +2309,15 @@ func (x *HistoryEvent) GetTaskCanceled() *TaskCanceledEvent {
 	return nil
 }
 
+func (x *HistoryEvent) GetSubOrchestrationInstanceCanceled() *SubOrchestrationInstanceCanceledEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_SubOrchestrationInstanceCanceled); ok {
+			return x.SubOrchestrationInstanceCanceled
+		}
+	}
+	return nil
+}
+
 type isHistoryEvent_EventType interface {
 	isHistoryEvent_EventType()
 }
@@ -2379,6 +2444,10 @@ type HistoryEvent_TaskCanceled struct {
 	TaskCanceled *TaskCanceledEvent `protobuf:"bytes,50065,opt,name=task_canceled,json=taskCanceled,proto3,oneof"`
 }
 
+type HistoryEvent_SubOrchestrationInstanceCanceled struct {
+	SubOrchestrationInstanceCanceled *SubOrchestrationInstanceCanceledEvent `protobuf:"bytes,50066,opt,name=sub_orchestration_instance_canceled,json=subOrchestrationInstanceCanceled,proto3,oneof"`
+}
+
 func (*HistoryEvent_ExecutionStarted) isHistoryEvent_EventType() {}
 
 func (*HistoryEvent_ExecutionCompleted) isHistoryEvent_EventType() {}
@@ -2439,6 +2508,8 @@ func (*HistoryEvent_TimerCanceled) isHistoryEvent_EventType() {}
 
 func (*HistoryEvent_TaskCanceled) isHistoryEvent_EventType() {}
 
+func (*HistoryEvent_SubOrchestrationInstanceCanceled) isHistoryEvent_EventType() {}
+
 var File_reprise_durabletask_v1_history_proto protoreflect.FileDescriptor
 
 const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
@@ -2487,7 +2558,7 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x06result\x18\x02 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\"\x92\x01\n" +
 	"\x0fTaskFailedEvent\x12*\n" +
 	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\x12S\n" +
-	"\x0ffailure_details\x18\x02 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xb3\x03\n" +
+	"\x0ffailure_details\x18\x02 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xd1\x03\n" +
 	"$SubOrchestrationInstanceCreatedEvent\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12\x12\n" +
@@ -2495,7 +2566,8 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\aversion\x18\x03 \x01(\v2\x1c.google.protobuf.StringValueR\aversion\x121\n" +
 	"\x05input\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\x12V\n" +
 	"\x14parent_trace_context\x18\x05 \x01(\v2$.reprise.durabletask.v1.TraceContextR\x12parentTraceContext\x12Z\n" +
-	"\x04tags\x18\x06 \x03(\v2F.reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntryR\x04tags\x1a7\n" +
+	"\x04tags\x18\x06 \x03(\v2F.reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntryR\x04tags\x12\x1c\n" +
+	"\bdetached\x18ц\x03 \x01(\bR\bdetached\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x89\x01\n" +
@@ -2582,7 +2654,9 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x11TaskCanceledEvent\x12*\n" +
 	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\"/\n" +
 	"\x12TimerCanceledEvent\x12\x19\n" +
-	"\btimer_id\x18\x01 \x01(\x05R\atimerId\"\xf7\x17\n" +
+	"\btimer_id\x18\x01 \x01(\x05R\atimerId\"S\n" +
+	"%SubOrchestrationInstanceCanceledEvent\x12*\n" +
+	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\"\x8a\x19\n" +
 	"\fHistoryEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\x05R\aeventId\x128\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x12\\\n" +
@@ -2619,7 +2693,8 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x12entity_unlock_sent\x18\x1d \x01(\v2-.reprise.durabletask.v1.EntityUnlockSentEventH\x00R\x10entityUnlockSent\x12\\\n" +
 	"\x11execution_rewound\x18\x1e \x01(\v2-.reprise.durabletask.v1.ExecutionRewoundEventH\x00R\x10executionRewound\x12U\n" +
 	"\x0etimer_canceled\x18\x90\x87\x03 \x01(\v2*.reprise.durabletask.v1.TimerCanceledEventH\x00R\rtimerCanceled\x12R\n" +
-	"\rtask_canceled\x18\x91\x87\x03 \x01(\v2).reprise.durabletask.v1.TaskCanceledEventH\x00R\ftaskCanceledB\f\n" +
+	"\rtask_canceled\x18\x91\x87\x03 \x01(\v2).reprise.durabletask.v1.TaskCanceledEventH\x00R\ftaskCanceled\x12\x90\x01\n" +
+	"#sub_orchestration_instance_canceled\x18\x92\x87\x03 \x01(\v2=.reprise.durabletask.v1.SubOrchestrationInstanceCanceledEventH\x00R subOrchestrationInstanceCanceledB\f\n" +
 	"\n" +
 	"event_typeB0Z.github.com/reprise-run/reprise/api/durabletaskb\x06proto3"
 
@@ -2635,7 +2710,7 @@ func file_reprise_durabletask_v1_history_proto_rawDescGZIP() []byte {
 	return file_reprise_durabletask_v1_history_proto_rawDescData
 }
 
-var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*ExecutionStartedEvent)(nil),                  // 0: reprise.durabletask.v1.ExecutionStartedEvent
 	(*ExecutionCompletedEvent)(nil),                // 1: reprise.durabletask.v1.ExecutionCompletedEvent
@@ -2668,84 +2743,85 @@ var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*ExecutionRewoundEvent)(nil),                  // 28: reprise.durabletask.v1.ExecutionRewoundEvent
 	(*TaskCanceledEvent)(nil),                      // 29: reprise.durabletask.v1.TaskCanceledEvent
 	(*TimerCanceledEvent)(nil),                     // 30: reprise.durabletask.v1.TimerCanceledEvent
-	(*HistoryEvent)(nil),                           // 31: reprise.durabletask.v1.HistoryEvent
-	nil,                                            // 32: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	nil,                                            // 33: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	nil,                                            // 34: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	nil,                                            // 35: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	(*wrapperspb.StringValue)(nil),                 // 36: google.protobuf.StringValue
-	(*wrapperspb.BytesValue)(nil),                  // 37: google.protobuf.BytesValue
-	(*OrchestrationInstance)(nil),                  // 38: reprise.durabletask.v1.OrchestrationInstance
-	(*ParentInstanceInfo)(nil),                     // 39: reprise.durabletask.v1.ParentInstanceInfo
-	(*timestamppb.Timestamp)(nil),                  // 40: google.protobuf.Timestamp
-	(*TraceContext)(nil),                           // 41: reprise.durabletask.v1.TraceContext
-	(OrchestrationStatus)(0),                       // 42: reprise.durabletask.v1.OrchestrationStatus
-	(*TaskFailureDetails)(nil),                     // 43: reprise.durabletask.v1.TaskFailureDetails
-	(*durationpb.Duration)(nil),                    // 44: google.protobuf.Duration
-	(*OrchestrationState)(nil),                     // 45: reprise.durabletask.v1.OrchestrationState
+	(*SubOrchestrationInstanceCanceledEvent)(nil),  // 31: reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
+	(*HistoryEvent)(nil),                           // 32: reprise.durabletask.v1.HistoryEvent
+	nil,                                            // 33: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	nil,                                            // 34: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	nil,                                            // 35: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	nil,                                            // 36: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	(*wrapperspb.StringValue)(nil),                 // 37: google.protobuf.StringValue
+	(*wrapperspb.BytesValue)(nil),                  // 38: google.protobuf.BytesValue
+	(*OrchestrationInstance)(nil),                  // 39: reprise.durabletask.v1.OrchestrationInstance
+	(*ParentInstanceInfo)(nil),                     // 40: reprise.durabletask.v1.ParentInstanceInfo
+	(*timestamppb.Timestamp)(nil),                  // 41: google.protobuf.Timestamp
+	(*TraceContext)(nil),                           // 42: reprise.durabletask.v1.TraceContext
+	(OrchestrationStatus)(0),                       // 43: reprise.durabletask.v1.OrchestrationStatus
+	(*TaskFailureDetails)(nil),                     // 44: reprise.durabletask.v1.TaskFailureDetails
+	(*durationpb.Duration)(nil),                    // 45: google.protobuf.Duration
+	(*OrchestrationState)(nil),                     // 46: reprise.durabletask.v1.OrchestrationState
 }
 var file_reprise_durabletask_v1_history_proto_depIdxs = []int32{
-	36, // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
-	37, // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
-	38, // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
-	39, // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	40, // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
-	41, // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	36, // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
-	32, // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	42, // 8: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	37, // 9: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	43, // 10: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	37, // 11: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
-	36, // 12: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
-	37, // 13: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
-	41, // 14: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	33, // 15: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	37, // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
+	38, // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
+	39, // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
+	40, // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	41, // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
+	42, // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	37, // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
+	33, // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	43, // 8: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	38, // 9: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	44, // 10: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	38, // 11: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
+	37, // 12: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
+	38, // 13: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
+	42, // 14: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	34, // 15: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
 	4,  // 16: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
-	44, // 17: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
-	44, // 18: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
-	44, // 19: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
-	44, // 20: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
-	37, // 21: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	43, // 22: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	36, // 23: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
-	37, // 24: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
-	41, // 25: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	34, // 26: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	37, // 27: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	43, // 28: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	40, // 29: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
-	40, // 30: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
-	37, // 31: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
-	37, // 32: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
-	37, // 33: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
-	45, // 34: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
-	37, // 35: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
-	37, // 36: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
-	37, // 37: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
-	40, // 38: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	37, // 39: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
-	36, // 40: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	40, // 41: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	37, // 42: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
-	36, // 43: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	36, // 44: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	36, // 45: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	36, // 46: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	37, // 47: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
-	43, // 48: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	36, // 49: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	36, // 50: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	36, // 51: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
-	36, // 52: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	36, // 53: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
-	41, // 54: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	36, // 55: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
-	36, // 56: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
-	37, // 57: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 58: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	35, // 59: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	40, // 60: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
+	45, // 17: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
+	45, // 18: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
+	45, // 19: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
+	45, // 20: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
+	38, // 21: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	44, // 22: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	37, // 23: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
+	38, // 24: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
+	42, // 25: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	35, // 26: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	38, // 27: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	44, // 28: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	41, // 29: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
+	41, // 30: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
+	38, // 31: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
+	38, // 32: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
+	38, // 33: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
+	46, // 34: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
+	38, // 35: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
+	38, // 36: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
+	38, // 37: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
+	41, // 38: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	38, // 39: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
+	37, // 40: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	41, // 41: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	38, // 42: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
+	37, // 43: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	37, // 44: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	37, // 45: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	37, // 46: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	38, // 47: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
+	44, // 48: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	37, // 49: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	37, // 50: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	37, // 51: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
+	37, // 52: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	37, // 53: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
+	42, // 54: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	37, // 55: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
+	37, // 56: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
+	38, // 57: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
+	40, // 58: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	36, // 59: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	41, // 60: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
 	0,  // 61: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
 	1,  // 62: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
 	2,  // 63: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
@@ -2776,11 +2852,12 @@ var file_reprise_durabletask_v1_history_proto_depIdxs = []int32{
 	28, // 88: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
 	30, // 89: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
 	29, // 90: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
-	91, // [91:91] is the sub-list for method output_type
-	91, // [91:91] is the sub-list for method input_type
-	91, // [91:91] is the sub-list for extension type_name
-	91, // [91:91] is the sub-list for extension extendee
-	0,  // [0:91] is the sub-list for field type_name
+	31, // 91: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
+	92, // [92:92] is the sub-list for method output_type
+	92, // [92:92] is the sub-list for method input_type
+	92, // [92:92] is the sub-list for extension type_name
+	92, // [92:92] is the sub-list for extension extendee
+	0,  // [0:92] is the sub-list for field type_name
 }
 
 func init() { file_reprise_durabletask_v1_history_proto_init() }
@@ -2789,7 +2866,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		return
 	}
 	file_reprise_durabletask_v1_common_proto_init()
-	file_reprise_durabletask_v1_history_proto_msgTypes[31].OneofWrappers = []any{
+	file_reprise_durabletask_v1_history_proto_msgTypes[32].OneofWrappers = []any{
 		(*HistoryEvent_ExecutionStarted)(nil),
 		(*HistoryEvent_ExecutionCompleted)(nil),
 		(*HistoryEvent_ExecutionTerminated)(nil),
@@ -2820,6 +2897,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		(*HistoryEvent_ExecutionRewound)(nil),
 		(*HistoryEvent_TimerCanceled)(nil),
 		(*HistoryEvent_TaskCanceled)(nil),
+		(*HistoryEvent_SubOrchestrationInstanceCanceled)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2827,7 +2905,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reprise_durabletask_v1_history_proto_rawDesc), len(file_reprise_durabletask_v1_history_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   36,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -32,6 +32,18 @@ func FromEvent(e history.Event, instance history.InstanceID) (*durabletask.Histo
 		m.EventType = &durabletask.HistoryEvent_TaskFailed{TaskFailed: &durabletask.TaskFailedEvent{TaskScheduledId: b.TaskID, FailureDetails: FromFailure(b.Failure)}}
 	case *history.TaskCanceled:
 		m.EventType = &durabletask.HistoryEvent_TaskCanceled{TaskCanceled: &durabletask.TaskCanceledEvent{TaskScheduledId: b.TaskID}}
+	case *history.SubOrchestrationInstanceCreated:
+		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceCreated{SubOrchestrationInstanceCreated: &durabletask.SubOrchestrationInstanceCreatedEvent{
+			InstanceId: string(b.Instance), Name: b.Name, Version: FromText(b.Version), Input: FromPayload(b.Input),
+			ParentTraceContext: fromTrace(b.TraceParent), Tags: b.Tags, Detached: b.Detached}}
+	case *history.SubOrchestrationInstanceCompleted:
+		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceCompleted{SubOrchestrationInstanceCompleted: &durabletask.SubOrchestrationInstanceCompletedEvent{
+			TaskScheduledId: b.TaskID, Result: FromPayload(b.Result)}}
+	case *history.SubOrchestrationInstanceFailed:
+		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceFailed{SubOrchestrationInstanceFailed: &durabletask.SubOrchestrationInstanceFailedEvent{
+			TaskScheduledId: b.TaskID, FailureDetails: FromFailure(b.Failure)}}
+	case *history.SubOrchestrationInstanceCanceled:
+		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceCanceled{SubOrchestrationInstanceCanceled: &durabletask.SubOrchestrationInstanceCanceledEvent{TaskScheduledId: b.TaskID}}
 	case *history.TimerCreated:
 		m.EventType = &durabletask.HistoryEvent_TimerCreated{TimerCreated: &durabletask.TimerCreatedEvent{FireAt: timestamppb.New(b.FireAt)}}
 	case *history.TimerFired:
@@ -67,6 +79,19 @@ func Event(m *durabletask.HistoryEvent) (history.Event, error) {
 		e.Body = &history.TaskFailed{TaskID: t.TaskFailed.GetTaskScheduledId(), Failure: Failure(t.TaskFailed.GetFailureDetails())}
 	case *durabletask.HistoryEvent_TaskCanceled:
 		e.Body = &history.TaskCanceled{TaskID: t.TaskCanceled.GetTaskScheduledId()}
+	case *durabletask.HistoryEvent_SubOrchestrationInstanceCreated:
+		b := t.SubOrchestrationInstanceCreated
+		e.Body = &history.SubOrchestrationInstanceCreated{
+			Instance: history.InstanceID(b.GetInstanceId()), Name: b.GetName(), Version: b.GetVersion().GetValue(), Input: Payload(b.GetInput()),
+			TraceParent: b.GetParentTraceContext().GetTraceParent(), Tags: b.GetTags(), Detached: b.GetDetached()}
+	case *durabletask.HistoryEvent_SubOrchestrationInstanceCompleted:
+		b := t.SubOrchestrationInstanceCompleted
+		e.Body = &history.SubOrchestrationInstanceCompleted{TaskID: b.GetTaskScheduledId(), Result: Payload(b.GetResult())}
+	case *durabletask.HistoryEvent_SubOrchestrationInstanceFailed:
+		b := t.SubOrchestrationInstanceFailed
+		e.Body = &history.SubOrchestrationInstanceFailed{TaskID: b.GetTaskScheduledId(), Failure: Failure(b.GetFailureDetails())}
+	case *durabletask.HistoryEvent_SubOrchestrationInstanceCanceled:
+		e.Body = &history.SubOrchestrationInstanceCanceled{TaskID: t.SubOrchestrationInstanceCanceled.GetTaskScheduledId()}
 	case *durabletask.HistoryEvent_TimerCreated:
 		e.Body = &history.TimerCreated{FireAt: Time(t.TimerCreated.GetFireAt())}
 	case *durabletask.HistoryEvent_TimerFired:

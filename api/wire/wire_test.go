@@ -40,6 +40,12 @@ func events() []history.Event {
 		&history.TimerCreated{FireAt: at},
 		&history.TimerFired{TimerID: 7, FireAt: at},
 		&history.TimerCanceled{TimerID: 8},
+		&history.SubOrchestrationInstanceCreated{
+			Instance: "kid", Name: "c", Version: "4", Input: history.Payload(`{}`), TraceParent: "00-c", Tags: map[string]string{"k": "v"}, Detached: true,
+		},
+		&history.SubOrchestrationInstanceCompleted{TaskID: 9, Result: history.Payload(`1`)},
+		&history.SubOrchestrationInstanceFailed{TaskID: 10, Failure: failure},
+		&history.SubOrchestrationInstanceCanceled{TaskID: 11},
 	}
 	var all []history.Event
 	for i, b := range bodies {

@@ -3,6 +3,8 @@ package leader
 import (
 	"log/slog"
 	"time"
+
+	"github.com/reprise-run/reprise/history"
 )
 
 // Config is what a leader is made of.
@@ -11,6 +13,11 @@ type Config struct {
 	Log        Log
 	Executor   Executor
 	Dispatcher Dispatcher
+	// PartitionOf returns the partition to which a slot belongs, or 0 while that is
+	// not known. Nil: all slots are this partition's.
+	PartitionOf func(history.Slot) uint32
+	// Courier brings mail to other partitions. Nil only where there are none.
+	Courier Courier
 	// Clock reads the wall clock. The partition's clock follows it but never runs
 	// backward. Nil: time.Now.
 	Clock func() time.Time
@@ -29,6 +36,9 @@ type Limits struct {
 	Mailbox int
 	// Results is how many results of activities may wait for the loop. Default 65536.
 	Results int
+	// Lanes is how many runs of letters from other partitions may wait for the
+	// loop. Default 256.
+	Lanes int
 	// Episodes is how many episodes run at a time. Those that do not yield within a
 	// second are not counted, up to 16 times this number. Default 64.
 	Episodes int
@@ -71,6 +81,11 @@ type Faults struct {
 	ReadFromMemory bool
 	// LocalTimers fires timers by the wall clock instead of the partition's.
 	LocalTimers bool
+	// LaneCursorEarly notes letters of other partitions as recorded when they have
+	// come.
+	LaneCursorEarly bool
+	// TrimEarly deletes letters to other partitions when they were sent.
+	TrimEarly bool
 }
 
 func (l Limits) withDefaults() Limits {
@@ -86,6 +101,7 @@ func (l Limits) withDefaults() Limits {
 	}
 	number(&l.Mailbox, 8192)
 	number(&l.Results, 65536)
+	number(&l.Lanes, 256)
 	number(&l.Episodes, 64)
 	number(&l.Instances, 16384)
 	number(&l.Runnable, 8192)
@@ -104,3 +120,5 @@ func (f *Faults) ackBeforeCommit() bool { return f != nil && f.AckBeforeCommit }
 func (f *Faults) noDedup() bool         { return f != nil && f.NoDedup }
 func (f *Faults) readFromMemory() bool  { return f != nil && f.ReadFromMemory }
 func (f *Faults) localTimers() bool     { return f != nil && f.LocalTimers }
+func (f *Faults) laneCursorEarly() bool { return f != nil && f.LaneCursorEarly }
+func (f *Faults) trimEarly() bool       { return f != nil && f.TrimEarly }

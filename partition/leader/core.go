@@ -70,6 +70,12 @@ type core struct {
 	tasksFrom   []byte             // where the next page of pending activities begins; nil: none
 	filling     []*taskQueue       // that have room again for what was left in the state
 
+	// Letters to and from other partitions, and of this one to itself.
+	cut      uint64 // the partition's cut number
+	outLanes []*outLane
+	inLanes  []*inLane
+	local    localLane
+
 	timers    timers
 	readyFrom []byte // where the next page of the ready list begins; nil: none
 	bindings  uint64 // how often they changed
@@ -94,6 +100,7 @@ func newCore(cfg Config) *core {
 	c.mailbox.signal = make(chan struct{}, 1)
 	c.mailbox.limits[requests] = cfg.Limits.Mailbox
 	c.mailbox.limits[results] = cfg.Limits.Results
+	c.mailbox.limits[lanes] = cfg.Limits.Lanes
 	c.waiters.by = make(map[InstanceRef][]*waiter)
 	c.waiters.limit = cfg.Limits.Waiters
 	c.reads.state = applied{cfg.Log.State()}
@@ -128,7 +135,9 @@ func (c *core) loop() error {
 		case <-alarm.C:
 		}
 		c.tick()
-		c.advance()
+		if err := c.advance(); err != nil {
+			return err
+		}
 		if len(c.taken) == 0 {
 			spare = c.mailbox.take(spare)
 			c.taken = spare
@@ -153,6 +162,7 @@ func (c *core) recover() error {
 	}
 	c.began = time.Now()
 	c.clock = partition.NewClock(meta.Clock)
+	c.cut = meta.Cut
 	c.tick()
 	if err := partition.Sweep(&c.view, c.cfg.Partition); err != nil {
 		return err
@@ -161,6 +171,9 @@ func (c *core) recover() error {
 		if err := c.propose(); err != nil {
 			return err
 		}
+	}
+	if err := c.recoverLanes(); err != nil {
+		return err
 	}
 	c.readyFrom, _ = partition.TableRange(c.cfg.Partition, partition.TableReady)
 	c.retryParked(false)
@@ -203,7 +216,7 @@ func (c *core) round() error {
 	if !c.crowded() {
 		c.raiseFlags()
 		for _, step := range []func() error{
-			c.fireDue, c.pageReady, c.pageParked, c.pageTasks, c.storeOverdue, c.watch, c.sweepAnswers,
+			c.fireDue, c.pageReady, c.pageParked, c.pageTasks, c.takeLocal, c.storeOverdue, c.watch, c.tendLanes, c.sweepAnswers,
 		} {
 			if err := step(); err != nil {
 				return err
@@ -243,6 +256,9 @@ func (c *core) sleep(more bool) time.Duration {
 		// The wall clock may jump in the meantime.
 		soon(min(d, time.Second))
 	}
+	if d, ok := c.untilLanes(); ok {
+		soon(d)
+	}
 	if len(c.spills) > 0 {
 		soon(c.cfg.Limits.Spill - (c.mono - c.spills[0].since))
 	}
@@ -253,6 +269,9 @@ func (c *core) sleep(more bool) time.Duration {
 		soon(slowAfter)
 	}
 	if room := len(c.runnable) < c.cfg.Limits.Runnable; room && (c.readyFrom != nil || len(c.retrials) > 0) || (c.tasksFrom != nil || len(c.filling) > 0) && c.surveyed {
+		wait = 0
+	}
+	if (len(c.local.queue) > 0 || c.local.left) && c.roomForLocal() {
 		wait = 0
 	}
 	return wait
@@ -308,6 +327,11 @@ func (c *core) show() {
 	s.Attempts = c.attempts
 	s.QueuedTasks = c.queuedTasks
 	s.Timers = len(c.timers.heap)
+	for _, lane := range c.outLanes {
+		if lane.to != c.cfg.Partition {
+			s.Outbox += lane.next - 1 - lane.acked
+		}
+	}
 	c.showing.Lock()
 	c.shown = s
 	c.showing.Unlock()

@@ -23,6 +23,10 @@ type entry struct {
 	cancel   []AttemptID
 	notices  []notice
 	rows     []*live // once for each row of history in the entry
+	// written and received say up to which number the entry writes letters to other
+	// partitions, and records those from them.
+	written  map[*outLane]uint64
+	received map[*inLane]uint64
 }
 
 // reply answers a caller who waits for the loop.
@@ -54,9 +58,10 @@ func (c *core) propose() error {
 	if err := c.proposeAhead(); err != nil {
 		return err
 	}
+	c.noteLanes()
 	e := c.view.open
 	c.view.open = &entry{}
-	meta := partition.Meta{Clock: c.clock.Now()}.Encode()
+	meta := partition.Meta{Clock: c.clock.Now(), Cut: c.cut}.Encode()
 	_ = e.batch.Set(partition.MetaKey(c.cfg.Partition), meta, nil) // into memory; cannot fail
 	return c.send(e)
 }
@@ -83,13 +88,17 @@ func (c *core) send(e *entry) error {
 	c.stats.Entries++
 	c.stats.EntryBytes += uint64(len(repr))
 	if c.cfg.Faults.ackBeforeCommit() {
-		c.let(e)
+		written := e.written
+		e.written = nil // letters are read from the state, where they are not yet
+		err := c.let(e)
+		e.written = written
+		return err
 	}
 	return nil
 }
 
 // advance lets out the effects of the entries that were applied.
-func (c *core) advance() {
+func (c *core) advance() error {
 	applied := c.cfg.Log.Applied()
 	for len(c.inFlight) > 0 && c.inFlight[0].sequence <= applied {
 		e := c.inFlight[0]
@@ -102,12 +111,15 @@ func (c *core) advance() {
 			}
 			c.settle(l)
 		}
-		c.let(e)
+		if err := c.let(e); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // let lets the effects of an entry out.
-func (c *core) let(e *entry) {
+func (c *core) let(e *entry) error {
 	for _, r := range e.replies {
 		r.to.done <- outcome{r.answer, r.err}
 	}
@@ -123,7 +135,22 @@ func (c *core) let(e *entry) {
 	for _, n := range e.notices {
 		c.waiters.tell(n)
 	}
-	e.replies, e.recorded, e.cancel, e.dispatch, e.notices = nil, nil, nil, nil, nil
+	for lane, n := range e.received {
+		lane.settled(n, c.cut)
+	}
+	e.replies, e.recorded, e.cancel, e.dispatch, e.notices, e.received = nil, nil, nil, nil, nil, nil
+	written := e.written
+	e.written = nil
+	for lane, n := range written {
+		if lane.to == c.cfg.Partition {
+			continue
+		}
+		lane.committed = n
+		if err := c.forward(lane); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // newest returns the entry whose commit settles all that the loop has seen, or

@@ -217,6 +217,53 @@ func (x *fakeExecutor) Episode(ctx context.Context, req EpisodeRequest) (history
 	return run, nil
 }
 
+// fakeCourier keeps the runs of letters that it was given.
+type fakeCourier struct {
+	mu   sync.Mutex
+	runs []carried
+	note func(format string, args ...any)
+}
+
+type carried struct {
+	run  LaneRun
+	done func(LaneAnswer, error)
+}
+
+func (f *fakeCourier) Carry(run LaneRun, done func(LaneAnswer, error)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.runs = append(f.runs, carried{run, done})
+	f.note("carry to %d%s", run.To, describeRun(run))
+}
+
+// next takes the run that was given first.
+func (f *fakeCourier) next() carried {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.runs) == 0 {
+		return carried{done: func(LaneAnswer, error) { f.note("nothing is on its way") }}
+	}
+	r := f.runs[0]
+	f.runs = f.runs[1:]
+	return r
+}
+
+func describeRun(run LaneRun) string {
+	var out strings.Builder
+	for i, data := range run.Letters {
+		l, err := partition.DecodeLetter(data)
+		if err != nil {
+			return err.Error()
+		}
+		if i == 3 && len(run.Letters) > 5 {
+			fmt.Fprintf(&out, "\n  … and %d more", len(run.Letters)-i)
+			break
+		}
+		fmt.Fprintf(&out, "\n  %d: %s to %s %.8s: %s", run.First+uint64(i), l.From, l.To, l.ToExecution, history.Describe(l.Event))
+	}
+	return out.String()
+}
+
 // fakeDispatcher keeps the attempts that it was given.
 type fakeDispatcher struct {
 	mu       sync.Mutex

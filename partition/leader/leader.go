@@ -86,6 +86,11 @@ func (c *core) abandon() {
 	for _, r := range c.early {
 		r.recorded(ErrNotLeading)
 	}
+	for _, lane := range c.inLanes {
+		for _, call := range lane.calls {
+			call.done(LaneAnswer{}, ErrNotLeading)
+		}
+	}
 }
 
 // Complete hands over how an attempt ended. It does not block. recorded is
@@ -129,6 +134,8 @@ type Stats struct {
 	Timers       int    // in memory
 	Waiters      int
 	Spilled      uint64 // mail stored in inboxes
+	Letters      uint64 // delivered: mail from other instances
+	Outbox       uint64 // letters to other partitions that they have not recorded yet
 	StaleResults uint64 // results refused as stale
 	LateEpisodes uint64 // episodes that came back to an instance that had ended
 	Parked       uint64 // times that an instance was parked

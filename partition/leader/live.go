@@ -58,6 +58,11 @@ type mail struct {
 	start    *call       // the request that started the instance
 	recorded func(error) // the node that sent the result
 	attempt  *attempt    // whose end it is; it stays in memory until the mail is written
+	// lane is where it comes from until it is recorded, letter its number there, to
+	// whose it is.
+	lane   *inLane
+	letter uint64
+	to     *live
 }
 
 // key names the present execution for executors.
@@ -140,9 +145,7 @@ func (c *core) settle(l *live) {
 // that does not come soon.
 func (c *core) post(l *live, m *mail) error {
 	if l.rec == nil || l.rec.Status.Ended() {
-		if m.recorded != nil {
-			c.refuse(m.recorded)
-		}
+		c.discard(m)
 		return nil
 	}
 	l.mail = append(l.mail, m)
@@ -185,8 +188,7 @@ func (c *core) store(l *live) error {
 	if err := partition.Keep(&c.view, l.addr, l.rec, rows); err != nil {
 		return err
 	}
-	c.committed(l, all)
-	return nil
+	return c.committed(l, all)
 }
 
 // replace removes the ended execution that a fresh one takes the place of, in
@@ -203,7 +205,7 @@ func (c *core) replace(l *live) error {
 }
 
 // committed attaches the answers of mail to the entry that writes it.
-func (c *core) committed(l *live, all []*mail) {
+func (c *core) committed(l *live, all []*mail) error {
 	e := c.view.open
 	l.fresh = false
 	l.waiting = false
@@ -224,7 +226,13 @@ func (c *core) committed(l *live, all []*mail) {
 			c.detach(m.attempt)
 			m.attempt = nil
 		}
+		if m.lane != nil {
+			if err := c.arrived(m); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
 }
 
 // spill is mail that is stored when its time has come.

@@ -16,6 +16,7 @@ type class int
 const (
 	requests class = iota
 	results
+	lanes
 	internal // bounded by what the loop itself began
 	classes
 )

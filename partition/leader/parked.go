@@ -25,7 +25,9 @@ func (c *core) park(l *live, why partition.Why, reason string) error {
 	if err := partition.Park(&c.view, l.addr, l.rec, p, rows(all), c.now); err != nil {
 		return err
 	}
-	c.committed(l, all)
+	if err := c.committed(l, all); err != nil {
+		return err
+	}
 	c.stats.Parked++
 	if why != partition.Unbound {
 		c.log.Warn("an instance is parked", "instance", l.addr.String(), "name", l.rec.Name, "reason", reason)

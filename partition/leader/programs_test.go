@@ -32,6 +32,9 @@ var programs = map[string]program{
 	"big":   big,
 	"block": block,
 	"huge":  huge,
+	"call":  callAll,
+	"cast":  cast,
+	"drop":  dropChild,
 }
 
 // replay runs a program over all events and returns what it decides now.
@@ -55,6 +58,10 @@ func replay(name string, events []history.Event) (history.Episode, error) {
 			s.ended[body.TaskID] = body
 		case *history.TimerFired:
 			s.ended[body.TimerID] = body
+		case *history.SubOrchestrationInstanceCompleted:
+			s.ended[body.TaskID] = body
+		case *history.SubOrchestrationInstanceFailed:
+			s.ended[body.TaskID] = body
 		default:
 			s.began[e.ID] = s.now
 			made++
@@ -82,6 +89,10 @@ func outcomeOf(b history.Body) (string, history.Body) {
 		return string(b.Result), nil
 	case *history.TaskFailed:
 		return "", &history.ExecutionCompleted{Status: history.Failed, Failure: b.Failure}
+	case *history.SubOrchestrationInstanceCompleted:
+		return string(b.Result), nil
+	case *history.SubOrchestrationInstanceFailed:
+		return "", &history.ExecutionCompleted{Status: history.Failed, Failure: b.Failure}
 	}
 	return "", nil
 }
@@ -92,6 +103,53 @@ func number(arg string) int {
 		return 1
 	}
 	return n
+}
+
+// child starts an orchestration: "ID/NAME", "ID" alone is an echo.
+func child(text string) *history.SubOrchestrationInstanceCreated {
+	id, name, named := strings.Cut(text, "/")
+	if !named {
+		name = "echo"
+	}
+	return &history.SubOrchestrationInstanceCreated{Instance: history.InstanceID(id), Name: name, Input: history.Payload("in " + id)}
+}
+
+// callAll starts the children of its argument, separated by commas, and returns what
+// they return.
+func callAll(s *seen, arg string) []history.Body {
+	var want []history.Body
+	for _, text := range strings.Split(arg, ",") {
+		want = append(want, child(text))
+	}
+	var results []string
+	for i := range int32(len(want)) {
+		b := s.ended[i]
+		if b == nil {
+			return want
+		}
+		r, failed := outcomeOf(b)
+		if failed != nil {
+			return append(want, failed)
+		}
+		results = append(results, r)
+	}
+	return append(want, done(strings.Join(results, ",")))
+}
+
+// cast starts a child that has no parent.
+func cast(s *seen, arg string) []history.Body {
+	detached := child(arg)
+	detached.Detached = true
+	return []history.Body{detached, done("cast")}
+}
+
+// dropChild cancels a child when an activity is over.
+func dropChild(s *seen, arg string) []history.Body {
+	want := []history.Body{child(arg), &history.TaskScheduled{Name: "step"}}
+	if s.ended[1] == nil {
+		return want
+	}
+	return append(want, &history.SubOrchestrationInstanceCanceled{TaskID: 0}, done("dropped"))
 }
 
 func echo(s *seen, _ string) []history.Body { return []history.Body{done(string(s.input))} }

@@ -103,7 +103,7 @@ func describe(ref InstanceRef, rec *partition.Record) Instance {
 	return Instance{
 		Ref: ref, Execution: rec.Execution, Name: rec.Name, Version: rec.Version, Status: rec.Status,
 		Created: rec.Created, Updated: rec.Updated, Completed: rec.Completed, ScheduledStart: rec.ScheduledStart,
-		Tags: rec.Tags, HistoryEvents: rec.Events, Parked: rec.Parked.Reason,
+		Tags: rec.Tags, Parent: rec.Parent, HistoryEvents: rec.Events, Parked: rec.Parked.Reason,
 	}
 }
 
@@ -193,6 +193,20 @@ func (c *core) waitsFor(s partition.Reader, addr partition.Address, rec *partiti
 		}
 		if more := rec.Activities - shown; more > 0 {
 			add("%d more activities", more)
+		}
+	}
+	if rec.Children > 0 {
+		shown := int64(0)
+		err := partition.ReadChildren(s, addr, func(id int32, child partition.Child) bool {
+			add("sub-orchestration %q (task %d), instance %q", child.Name, id, child.Instance)
+			shown++
+			return shown < waitingItems
+		})
+		if err != nil {
+			return err
+		}
+		if more := rec.Children - shown; more > 0 {
+			add("%d more sub-orchestrations", more)
 		}
 	}
 	if rec.Timers > 0 {

@@ -109,6 +109,7 @@ type Instance struct {
 	CustomStatus   history.Payload // likewise
 	Failure        *history.Failure
 	Tags           map[string]string
+	Parent         *history.ParentInstance // who awaits its end; nil where nobody does
 	HistoryEvents  int64
 	// Waiting says in words what the instance waits for, one item a line: pending
 	// activities with attempt and last failure, timers with their due time, a name

@@ -236,24 +236,17 @@ func (q *call) doStart(c *core, l *live) error {
 	atOnce := false // write it in this entry, do not wait for the episode
 	if l.rec != nil {
 		if !l.rec.Status.Ended() {
-			if err := c.terminate(l, nil, false); err != nil {
+			if err := c.terminate(l, c.termination(nil, false)); err != nil {
 				return err
 			}
 			atOnce = true
 		}
-		l.old = l.rec
-		l.tail = nil
 	}
 	started := &history.ExecutionStarted{
 		Name: req.Name, Version: req.Version, Input: req.Input, ExecutionID: req.Execution,
 		ScheduledStart: req.ScheduledStart, TraceParent: req.TraceParent, Tags: req.Tags,
 	}
-	l.rec = partition.Create(started, c.now)
-	if l.old != nil {
-		l.rec.NextMail = l.old.NextMail
-	}
-	l.fresh = true
-	l.loaded = true
+	c.create(l, started)
 	m := &mail{start: q}
 	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: started}
 	if req.ScheduledStart.After(c.now) {
@@ -264,8 +257,9 @@ func (q *call) doStart(c *core, l *live) error {
 		if err != nil {
 			return err
 		}
-		l.mail = []*mail{m}
-		c.committed(l, l.mail)
+		if err := c.committed(l, []*mail{m}); err != nil {
+			return err
+		}
 		l.mail, l.loaded = nil, false
 		c.timers.add(timer)
 		return nil
@@ -279,6 +273,21 @@ func (q *call) doStart(c *core, l *live) error {
 	return nil
 }
 
+// create gives an instance a new execution, in place of one that has ended. What
+// starts it is mail that comes next.
+func (c *core) create(l *live, started *history.ExecutionStarted) {
+	if l.rec != nil {
+		l.old = l.rec
+		l.tail = nil
+	}
+	l.rec = partition.Create(started, c.now)
+	if l.old != nil {
+		l.rec.NextMail = l.old.NextMail
+	}
+	l.fresh = true
+	l.loaded = true
+}
+
 var defaultReuse = DefaultReuse()
 
 func (q *call) doTerminate(c *core, l *live) error {
@@ -286,16 +295,23 @@ func (q *call) doTerminate(c *core, l *live) error {
 		return c.conclude(q, l, StartAnswer{}, ErrNotFound)
 	}
 	if !l.rec.Status.Ended() {
-		if err := c.terminate(l, q.terminate.Reason, q.terminate.Recurse); err != nil {
+		if err := c.terminate(l, c.termination(q.terminate.Reason, q.terminate.Recurse)); err != nil {
 			return err
 		}
 	}
 	return c.conclude(q, l, StartAnswer{}, nil)
 }
 
+// termination is the mail of somebody who asks for the end.
+func (c *core) termination(reason history.Payload, recurse bool) *mail {
+	m := &mail{}
+	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: &history.ExecutionTerminated{Reason: reason, Recurse: recurse}}
+	return m
+}
+
 // terminate ends an execution without its executor, in the entry under
-// construction. A late answer of the executor finds nobody.
-func (c *core) terminate(l *live, reason history.Payload, recurse bool) error {
+// construction; end asks for it. A late answer of the executor finds nobody.
+func (c *core) terminate(l *live, end *mail) error {
 	if l.run != nil {
 		l.mail = append(l.run.mail, l.mail...)
 		l.run = nil
@@ -313,9 +329,8 @@ func (c *core) terminate(l *live, reason history.Payload, recurse bool) error {
 		c.retrials = append(c.retrials, retrial{from, to, true})
 		l.probe = false
 	}
-	end := &mail{}
-	end.Event = history.Event{ID: history.NoID, Time: c.now, Body: &history.ExecutionTerminated{Reason: reason, Recurse: recurse}}
 	taken = append(taken, end)
+	reason := end.Event.Body.(*history.ExecutionTerminated).Reason
 	c.cfg.Executor.Forget(c.key(l))
 	l.waiting = false
 	return c.record(l, partition.Turn{Began: c.now, ByServer: true, Episode: history.Episode{

@@ -25,7 +25,7 @@ import (
 // Commands:
 //
 //	start ID NAME [input=] [request=] [age=] [reuse=] [after=] [execution=]
-//	terminate ID [reason=] [request=] [age=]
+//	terminate ID [reason=] [recurse] [request=] [age=]
 //	complete ID#TASK [result= | failure= [code=] [final]] [fence=]
 //	wait ID [started], status ID [payloads], history ID
 //	advance DURATION, clock DURATION (the wall clock jumps)
@@ -33,6 +33,11 @@ import (
 //	bind NAME, unbind NAME, break NAME, mend NAME, block NAME, unblock NAME
 //	room N, lost ID#TASK
 //	crash [losing what is not applied], lead [survey=given] [slow-survey], surveyed [given]
+//	far ID: the instance is of partition 8
+//	deliver first=N [from=P]: letters of the input, one a line:
+//	    "start ID NAME [PARENT TASK]", "completed ID TASK CHILD RESULT",
+//	    "failed ID TASK CHILD MESSAGE", "terminate ID [recurse]"
+//	carried received=N | failed: what became of the first run given to the courier
 //	state [TABLE], check, stats
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -50,6 +55,8 @@ type story struct {
 	log      *fakeLog
 	executor *fakeExecutor
 	nodes    *fakeDispatcher
+	courier  *fakeCourier
+	far      map[history.Slot]bool
 	leader   *Leader
 	stop     context.CancelFunc
 	ended    chan struct{}
@@ -66,8 +73,8 @@ type story struct {
 }
 
 func newStory(t *testing.T) *story {
-	s := &story{t: t, db: openState(t), executor: newFakeExecutor(), nodes: newFakeDispatcher(), begin: time.Now(), limits: Limits{Episodes: 1}}
-	s.executor.note, s.nodes.note = s.note, s.note
+	s := &story{t: t, db: openState(t), executor: newFakeExecutor(), nodes: newFakeDispatcher(), courier: &fakeCourier{}, far: map[history.Slot]bool{}, begin: time.Now(), limits: Limits{Episodes: 1}}
+	s.executor.note, s.nodes.note, s.courier.note = s.note, s.note, s.note
 	return s
 }
 
@@ -123,7 +130,13 @@ func (s *story) lead() {
 		s.log.note = s.note
 	}
 	s.leader = New(Config{
-		Partition: 7, Log: s.log, Executor: s.executor, Dispatcher: s.nodes,
+		Partition: 7, Log: s.log, Executor: s.executor, Dispatcher: s.nodes, Courier: s.courier,
+		PartitionOf: func(slot history.Slot) uint32 {
+			if s.far[slot] {
+				return 8
+			}
+			return 7
+		},
 		Clock: func() time.Time { return time.Now().Add(time.Duration(s.skew.Load())) }, Limits: s.limits,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -220,7 +233,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	case "start":
 		s.start(t, arg(0), arg(1), opt)
 	case "terminate":
-		req := TerminateRequest{Instance: ref(arg(0)), Reason: history.Payload(opt("reason")), Identity: s.identity(t, opt)}
+		req := TerminateRequest{Instance: ref(arg(0)), Reason: history.Payload(opt("reason")), Recurse: d.HasArg("recurse"), Identity: s.identity(t, opt)}
 		go func() { s.heard("terminated %s: %v", req.Instance.ID, s.leader.Terminate(context.Background(), req)) }()
 	case "complete":
 		r := ActivityResult{Attempt: s.newestAttempt(arg(0), opt("fence")), Node: "n1", Result: history.Payload(opt("result"))}
@@ -279,6 +292,25 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		s.nodes.room = number(arg(0))
 		s.nodes.mu.Unlock()
 		s.leader.CapacityFreed()
+	case "far":
+		s.far[history.SlotOf(history.DefaultTaskHub, history.InstanceID(arg(0)))] = true
+	case "deliver":
+		from := uint32(8)
+		if p := opt("from"); p != "" {
+			from = uint32(number(p))
+		}
+		run := LaneRun{From: from, To: 7, First: uint64(number(opt("first")))}
+		for _, line := range strings.Split(d.Input, "\n") {
+			run.Letters = append(run.Letters, s.letter(t, line).Encode())
+		}
+		s.leader.Deliver(run, func(a LaneAnswer, err error) { s.note("delivered from %d: received=%d %v", from, a.Received, err) })
+	case "carried":
+		r := s.courier.next()
+		if d.HasArg("failed") {
+			r.done(LaneAnswer{}, errors.New("out of reach"))
+		} else {
+			r.done(LaneAnswer{Received: uint64(number(opt("received")))}, nil)
+		}
 	case "state":
 		return s.state(t, d)
 	case "check":
@@ -289,6 +321,34 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		d.Fatalf(t, "unknown command %q", d.Cmd)
 	}
 	return s.take()
+}
+
+// letter reads a letter of another partition.
+func (s *story) letter(t *testing.T, line string) *partition.Letter {
+	words := strings.Fields(line)
+	l := &partition.Letter{Hub: history.DefaultTaskHub, To: history.InstanceID(words[1]), ToExecution: history.ExecutionID("x-" + words[1])}
+	l.Event.ID = history.NoID
+	switch words[0] {
+	case "start":
+		started := &history.ExecutionStarted{Name: words[2], ExecutionID: l.ToExecution, Input: history.Payload("in " + words[1])}
+		if len(words) > 3 {
+			l.From, l.FromExecution = history.InstanceID(words[3]), history.ExecutionID("x-"+words[3])
+			started.Parent = &history.ParentInstance{Name: "far", Instance: l.From, Execution: l.FromExecution, TaskID: int32(number(words[4]))}
+		}
+		l.Event.Body = started
+	case "completed", "failed":
+		id := int32(number(words[2]))
+		l.From, l.FromExecution = history.InstanceID(words[3]), history.ChildExecution(l.ToExecution, id)
+		l.Event.Body = &history.SubOrchestrationInstanceCompleted{TaskID: id, Result: history.Payload(words[4])}
+		if words[0] == "failed" {
+			l.Event.Body = &history.SubOrchestrationInstanceFailed{TaskID: id, Failure: &history.Failure{Message: words[4]}}
+		}
+	case "terminate":
+		l.Event.Body = &history.ExecutionTerminated{Reason: history.Payload("far away"), Recurse: len(words) > 2}
+	default:
+		t.Fatalf("unknown letter %q", line)
+	}
+	return l
 }
 
 func number0(arg string) int {

@@ -216,7 +216,12 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	l.unapplied++
 	e.rows = append(e.rows, l)
 	rest := l.mail
-	c.committed(l, taken)
+	if err := c.committed(l, taken); err != nil {
+		return err
+	}
+	if err := c.write(fx.Sent); err != nil {
+		return err
+	}
 
 	for _, id := range fx.Canceled {
 		c.drop(l, id)
@@ -229,8 +234,8 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	}
 	if len(fx.Dropped) > 0 {
 		for _, i := range fx.Dropped {
-			if m := rest[i]; m != nil && m.recorded != nil {
-				c.refuse(m.recorded)
+			if rest[i] != nil {
+				c.discard(rest[i])
 			}
 			rest[i] = nil
 		}
@@ -287,6 +292,10 @@ func payloadBytes(e history.Event) int {
 	case *history.TaskScheduled:
 		return len(body.Input)
 	case *history.TaskCompleted:
+		return len(body.Result)
+	case *history.SubOrchestrationInstanceCreated:
+		return len(body.Input)
+	case *history.SubOrchestrationInstanceCompleted:
 		return len(body.Result)
 	case *history.ExecutionCompleted:
 		return len(body.Result)

@@ -117,6 +117,34 @@ type ActivityResult struct {
 	Failure *history.Failure
 }
 
+// LaneRun is a run of letters of one partition to one other, with consecutive
+// numbers. What a number stands for never changes: all leaders of the sender send
+// the same.
+type LaneRun struct {
+	From    uint32
+	To      uint32
+	First   uint64   // the number of the first letter
+	Letters [][]byte // as [partition.Letter.Encode] returns them
+	Cut     uint64   // the sender's cut number
+}
+
+// LaneAnswer says up to which number the receiver has recorded a lane's letters.
+type LaneAnswer struct {
+	Received uint64
+	Cut      uint64 // the receiver's cut number
+}
+
+// Courier brings letters to the leaders of other partitions, which take them by
+// [Leader.Deliver]. It is safe for concurrent use.
+type Courier interface {
+	// Carry takes a run and calls done once, from any goroutine, with the receiver's
+	// answer, or with an error if there is none; then it is not known whether the
+	// run arrived. Runs of a lane arrive in the order of the calls, or not at all;
+	// where a network cannot keep to that, the receiver refuses them, and they are
+	// sent again. It does not block.
+	Carry(run LaneRun, done func(LaneAnswer, error))
+}
+
 // Dispatcher brings attempts of activities to nodes that have the function. It
 // is safe for concurrent use. Results come back through [Leader.Complete].
 type Dispatcher interface {

@@ -1,0 +1,179 @@
+package partition
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/internal/pack"
+)
+
+// Child is a sub-orchestration whose end an execution awaits.
+type Child struct {
+	Instance  history.InstanceID
+	Execution history.ExecutionID
+	Name      string
+}
+
+// Encode returns the stored form.
+func (c Child) Encode() []byte {
+	p := pack.NewWriter(64+len(c.Instance)+len(c.Name), 3)
+	p.String(string(c.Instance))
+	p.String(string(c.Execution))
+	p.String(c.Name)
+	return p.Bytes()
+}
+
+func decodeChild(value []byte) (Child, error) {
+	u := pack.NewReader(value)
+	var c Child
+	for i := 0; u.Next(); i++ {
+		switch i {
+		case 0:
+			c.Instance = history.InstanceID(u.String())
+		case 1:
+			c.Execution = history.ExecutionID(u.String())
+		case 2:
+			c.Name = u.String()
+		default:
+			u.Skip() // of a newer writer
+		}
+	}
+	if u.Err() != nil {
+		return c, fmt.Errorf("decode child: %w", u.Err())
+	}
+	return c, nil
+}
+
+// ReadChild returns the child that an instance's decision started, if its end is
+// still awaited; otherwise nil.
+func ReadChild(r Reader, a Address, taskID int32) (*Child, error) {
+	value, err := r.Get(a.childKey(taskID))
+	if err != nil || value == nil {
+		return nil, err
+	}
+	c, err := decodeChild(value)
+	return &c, err
+}
+
+// ReadChildren calls fn with the awaited children of an instance in the order of
+// their decisions until it returns false.
+func ReadChildren(r Reader, a Address, fn func(taskID int32, c Child) bool) error {
+	from := a.key(TableChildren, 0)
+	var failed error
+	err := r.Scan(from, after(from), func(key, value []byte) bool {
+		c, err := decodeChild(value)
+		if err != nil {
+			failed = err
+			return false
+		}
+		return fn(int32(binary.BigEndian.Uint32(key[len(key)-4:])), c)
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+// begin decides the start of a child.
+func begin(s Store, a Address, r *Record, taskID int32, b *history.SubOrchestrationInstanceCreated, fx *Effects) {
+	child := Child{b.Instance, history.ChildExecution(r.Execution, taskID), b.Name}
+	started := &history.ExecutionStarted{
+		Name: b.Name, Version: b.Version, Input: b.Input, ExecutionID: child.Execution,
+		TraceParent: b.TraceParent, Tags: b.Tags,
+	}
+	if !b.Detached {
+		started.Parent = &history.ParentInstance{Name: r.Name, Instance: a.ID, Execution: r.Execution, TaskID: taskID}
+		s.Set(a.childKey(taskID), child.Encode())
+		r.Children++
+	}
+	fx.Sent = append(fx.Sent, a.letter(r, child.Instance, child.Execution, started))
+}
+
+// removeChild deletes an awaited child's row, if it is there.
+func removeChild(s Store, a Address, r *Record, taskID int32) error {
+	key := a.childKey(taskID)
+	value, err := s.Get(key)
+	if err == nil && value != nil {
+		s.Delete(key)
+		r.Children--
+	}
+	return err
+}
+
+// cancelChild ends an awaited child, and all that it awaits in turn.
+func cancelChild(s Store, a Address, r *Record, taskID int32, fx *Effects) error {
+	child, err := ReadChild(s, a, taskID)
+	if err != nil || child == nil {
+		return err
+	}
+	fx.Sent = append(fx.Sent, a.letter(r, child.Instance, child.Execution, &history.ExecutionTerminated{Recurse: true}))
+	return removeChild(s, a, r, taskID)
+}
+
+// leaveChildren deletes the rows of all awaited children; terminate ends them.
+func leaveChildren(s Store, a Address, r *Record, terminate *history.ExecutionTerminated, fx *Effects) error {
+	if r.Children == 0 {
+		return nil
+	}
+	if terminate != nil {
+		err := ReadChildren(s, a, func(_ int32, c Child) bool {
+			fx.Sent = append(fx.Sent, a.letter(r, c.Instance, c.Execution, terminate))
+			return true
+		})
+		if err != nil {
+			return err
+		}
+	}
+	r.Children = 0
+	from := a.key(TableChildren, 0)
+	return deleteAll(s, from, after(from))
+}
+
+// tellParent tells the parent how the execution ended.
+func tellParent(a Address, r *Record, end *history.ExecutionCompleted, fx *Effects) {
+	p := r.Parent
+	if p == nil {
+		return
+	}
+	var body history.Body
+	switch end.Status {
+	case history.Completed:
+		body = &history.SubOrchestrationInstanceCompleted{TaskID: p.TaskID, Result: end.Result}
+	case history.Failed:
+		body = &history.SubOrchestrationInstanceFailed{TaskID: p.TaskID, Failure: end.Failure}
+	default:
+		body = &history.SubOrchestrationInstanceFailed{TaskID: p.TaskID, Failure: &history.Failure{
+			Type: history.FailureTerminated, Message: terminatedText(a, end.Result),
+		}}
+	}
+	fx.Sent = append(fx.Sent, a.letter(r, p.Instance, p.Execution, body))
+}
+
+func terminatedText(a Address, reason history.Payload) string {
+	const shown = 256
+	text := fmt.Sprintf("orchestration %q was terminated", a.ID)
+	switch {
+	case len(reason) == 0:
+	case len(reason) > shown:
+		text += fmt.Sprintf(": %s… (%d bytes)", reason[:shown], len(reason))
+	default:
+		text += ": " + string(reason)
+	}
+	return text
+}
+
+// Refusal is the answer to a parent whose child could not be started because its
+// ID is in use; nil where there is no parent.
+func Refusal(a Address, started *history.ExecutionStarted) *Letter {
+	p := started.Parent
+	if p == nil {
+		return nil
+	}
+	return &Letter{
+		Hub: a.Hub, From: a.ID, FromExecution: started.ExecutionID, To: p.Instance, ToExecution: p.Execution,
+		Event: history.Event{ID: history.NoID, Body: &history.SubOrchestrationInstanceFailed{TaskID: p.TaskID, Failure: &history.Failure{
+			Type: history.FailureExists, Message: fmt.Sprintf("orchestration %q was not started: a live instance has that ID", a.ID),
+		}}},
+	}
+}
