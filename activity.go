@@ -2,9 +2,11 @@ package reprise
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/reprise-run/reprise/engine"
 	"github.com/reprise-run/reprise/history"
 )
 
@@ -36,18 +38,17 @@ func (a Activity[In, Out]) Start(o *Orchestration, in In, opts ...ActivityOption
 	switch {
 	case a.name == "":
 		err = fmt.Errorf("start an activity: its descriptor has no name")
-	case options.err != nil:
-		err = fmt.Errorf("start %s: %w", f.what, options.err)
+	case options.problem() != nil:
+		err = fmt.Errorf("start %s: %w", f.what, options.problem())
 	}
 	if err != nil {
 		f.settle(nil, err)
 		return Future[Out]{f}
 	}
-	call := &activityCall{o: o, future: f, handler: options.handler, first: o.Now(), task: &history.TaskScheduled{
-		Name: a.name, Input: input, Retry: options.policy(), Timeout: options.timeout,
-	}}
-	f.cancel = call.cancel
-	call.schedule()
+	task := &history.TaskScheduled{Name: a.name, Input: input, Retry: options.retries.policy, Timeout: options.timeout}
+	all := &attempts{o: o, future: f, next: options.retries.byHandler(o)}
+	all.begin = func(settled func(*engine.Promise)) *engine.Promise { return o.h.Schedule(task, settled) }
+	all.start()
 	return Future[Out]{f}
 }
 
@@ -62,8 +63,8 @@ func (a Activity[In, Out]) bind(r *Registry, fn func(context.Context, In) (Out, 
 	if err := checkBinding[In, Out](r, "activity", a.name, fn == nil, taken); err != nil {
 		return err
 	}
-	if a.options.err != nil {
-		return fmt.Errorf("bind activity %q: %w", a.name, a.options.err)
+	if err := a.options.problem(); err != nil {
+		return fmt.Errorf("bind activity %q: %w", a.name, err)
 	}
 	inputName, outputName := fmt.Sprintf("input of activity %q", a.name), fmt.Sprintf("output of activity %q", a.name)
 	r.activities[a.name] = func(ctx context.Context, input history.Payload) (history.Payload, *history.Failure) {
@@ -86,36 +87,33 @@ func (a Activity[In, Out]) bind(r *Registry, fn func(context.Context, In) (Out, 
 
 // ActivityOption sets how an activity is attempted: [Retry], [RetryWith],
 // [Timeout].
-type ActivityOption func(*activityOptions)
+type ActivityOption interface{ activity(*activityOptions) }
 
 type activityOptions struct {
-	retry   *history.RetryPolicy
-	handler RetryHandler
+	retries Retries
 	timeout time.Duration
 	err     error
 }
 
 func (s *activityOptions) apply(opts []ActivityOption) {
 	for _, opt := range opts {
-		opt(s)
+		opt.activity(s)
 	}
 }
 
-// policy returns the policy that travels with the activity. A handler in code
-// decides alone.
-func (s *activityOptions) policy() *history.RetryPolicy {
-	if s.handler != nil {
-		return nil
-	}
-	return s.retry
-}
+// problem returns what is wrong with the options, or nil.
+func (s *activityOptions) problem() error { return errors.Join(s.err, s.retries.err) }
+
+type activityOption func(*activityOptions)
+
+func (f activityOption) activity(s *activityOptions) { f(s) }
 
 // Timeout limits each attempt, from its start to its end. An attempt that takes
 // longer fails with [ErrTimeout]; its context is cancelled.
 func Timeout(d time.Duration) ActivityOption {
-	return func(s *activityOptions) {
+	return activityOption(func(s *activityOptions) {
 		if s.timeout = d; d <= 0 {
 			s.err = fmt.Errorf("timeout of %v; it must be above 0", d)
 		}
-	}
+	})
 }

@@ -54,6 +54,11 @@ var (
 	ErrTimeout = NewError("reprise.timeout", "timed out")
 	// ErrCanceled: the result is not wanted any more.
 	ErrCanceled = NewError("reprise.canceled", "canceled")
+	// ErrTerminated: the sub-orchestration was terminated.
+	ErrTerminated = NewError("reprise.terminated", "orchestration was terminated")
+	// ErrInstanceExists: the sub-orchestration was not started, because a live
+	// instance has its ID.
+	ErrInstanceExists = NewError("reprise.instance_exists", "a live instance has the ID")
 )
 
 // PanicError is a panic of an activity or an orchestrator.

@@ -20,6 +20,13 @@ var standardErrors = map[string]error{
 	"context.deadline_exceeded": context.DeadlineExceeded,
 }
 
+// systemErrors are the sentinels of failures that the system itself gives.
+var systemErrors = map[string]*Error{
+	history.FailureTimeout:    ErrTimeout,
+	history.FailureTerminated: ErrTerminated,
+	history.FailureExists:     ErrInstanceExists,
+}
+
 // RemoteError is an error that came back from a history: an activity's, or an
 // orchestration's. errors.Is and errors.As look into it as they would have where
 // it happened, for sentinels made by [NewError] and for types that are a
@@ -38,8 +45,7 @@ func (e *RemoteError) Error() string { return e.failure.Message }
 // Is reports whether the original is the sentinel target.
 func (e *RemoteError) Is(target error) bool {
 	if sentinel, ok := target.(*Error); ok {
-		return sentinel.code != "" && sentinel.code == e.failure.Code ||
-			sentinel == ErrTimeout && e.failure.Type == history.FailureTimeout
+		return sentinel.code != "" && sentinel.code == e.failure.Code || sentinel == systemErrors[e.failure.Type]
 	}
 	standard := standardErrors[e.failure.Code]
 	return standard != nil && standard == target

@@ -8,23 +8,34 @@ import (
 	"github.com/reprise-run/reprise/history"
 )
 
-// Retry repeats a failing activity: attempts in all, with a wait of first before
-// the second one, twice as long before each further one ([Backoff]). The leader
-// of the partition repeats; the orchestrator is not run for it, and sees only the
-// last failure.
-func Retry(attempts int, first time.Duration, opts ...RetryOption) ActivityOption {
+// Retries says how what failed is attempted again: an [ActivityOption] and a
+// [ChildOption], made by [Retry] or [RetryWith].
+type Retries struct {
+	policy  *history.RetryPolicy
+	handler RetryHandler
+	err     error
+}
+
+// Retry repeats a failing activity or sub-orchestration: attempts in all, with a
+// wait of first before the second one, twice as long before each further one
+// ([Backoff]). An activity is repeated by the leader of the partition; the
+// orchestrator is not run for it, and sees only the last failure. Of a
+// sub-orchestration each attempt is a new execution.
+func Retry(attempts int, first time.Duration, opts ...RetryOption) Retries {
 	policy := history.RetryPolicy{MaxAttempts: attempts, First: first, Backoff: 2}
 	for _, opt := range opts {
 		opt(&policy)
 	}
-	err := checkPolicy(policy)
-	return func(s *activityOptions) {
-		s.retry, s.handler = &policy, nil
-		if err != nil {
-			s.err = err
-		}
-	}
+	return Retries{policy: &policy, err: checkPolicy(policy)}
 }
+
+// RetryWith repeats what failed as the handler says. Each attempt of an activity
+// is scheduled anew, after a durable timer, so each has its own idempotency key;
+// prefer [Retry] where a policy suffices.
+func RetryWith(handler RetryHandler) Retries { return Retries{handler: handler} }
+
+func (r Retries) activity(s *activityOptions) { s.retries = r }
+func (r Retries) child(s *childOptions)       { s.retries = r }
 
 // RetryOption sets something of a [Retry].
 type RetryOption func(*history.RetryPolicy)
@@ -73,48 +84,73 @@ type RetryContext struct {
 	Elapsed time.Duration // since the first attempt was scheduled
 }
 
-// RetryHandler decides whether a failed activity is attempted again, and after
-// which wait. It is part of the orchestrator: it decides the same on replay, and
-// it waits for nothing.
+// RetryHandler decides whether what failed is attempted again, and after which
+// wait. It is part of the orchestrator: it decides the same on replay, and it
+// waits for nothing.
 type RetryHandler func(RetryContext) (wait time.Duration, again bool)
 
-// RetryWith repeats a failing activity as the handler says. Each attempt is
-// scheduled anew, after a durable timer, so each has its own idempotency key;
-// prefer [Retry] where a policy suffices.
-func RetryWith(handler RetryHandler) ActivityOption {
-	return func(s *activityOptions) { s.handler, s.retry = handler, nil }
-}
-
-// activityCall is one scheduled activity with the attempts that a handler makes.
-type activityCall struct {
-	o       *Orchestration
-	future  *future
-	task    *history.TaskScheduled
-	handler RetryHandler
-	first   time.Time
-	attempt int
+// attempts is something that an orchestrator started, with the attempts that it
+// makes itself.
+type attempts struct {
+	o      *Orchestration
+	future *future
+	// begin decides on one attempt.
+	begin func(settled func(*engine.Promise)) *engine.Promise
+	// next says what follows a failure; nil: nothing does.
+	next    func(attempt int, f *history.Failure, err error) (wait time.Duration, again bool)
+	count   int
 	current *engine.Promise // the attempt, or the wait before the next
 }
 
-func (c *activityCall) schedule() {
-	c.attempt++
-	c.current = c.o.h.Schedule(c.task, c.ended)
+// start makes the first attempt.
+func (a *attempts) start() {
+	a.future.cancel = func() { a.o.h.Cancel(a.current) }
+	a.attempt()
 }
 
-func (c *activityCall) ended(p *engine.Promise) {
+func (a *attempts) attempt() {
+	a.count++
+	a.current = a.begin(a.ended)
+}
+
+func (a *attempts) ended(p *engine.Promise) {
 	if p.Failure == nil {
-		c.future.settle(p.Result, nil)
+		a.future.settle(p.Result, nil)
 		return
 	}
-	err := ErrorOf(c.o.codec, p.Failure)
-	if c.handler != nil && !p.Failure.NonRetriable {
-		wait, again := c.handler(RetryContext{Attempt: c.attempt, Err: err, Elapsed: c.o.Now().Sub(c.first)})
-		if again && !c.future.done {
-			c.current = c.o.h.CreateTimer(c.o.Now().Add(max(wait, 0)), func(*engine.Promise) { c.schedule() })
+	err := ErrorOf(a.o.codec, p.Failure)
+	if a.next != nil {
+		if wait, again := a.next(a.count, p.Failure, err); again && !a.future.done {
+			a.current = a.o.h.CreateTimer(a.o.Now().Add(max(wait, 0)), func(*engine.Promise) { a.attempt() })
 			return
 		}
 	}
-	c.future.settle(nil, err)
+	a.future.settle(nil, err)
 }
 
-func (c *activityCall) cancel() { c.o.h.Cancel(c.current) }
+// byHandler lets the user's code decide on further attempts.
+func (r Retries) byHandler(o *Orchestration) func(int, *history.Failure, error) (time.Duration, bool) {
+	if r.handler == nil {
+		return nil
+	}
+	first := o.Now()
+	return func(attempt int, f *history.Failure, err error) (time.Duration, bool) {
+		if f.NonRetriable {
+			return 0, false
+		}
+		return r.handler(RetryContext{Attempt: attempt, Err: err, Elapsed: o.Now().Sub(first)})
+	}
+}
+
+// inCode lets the orchestration itself make the attempts, by the handler or by
+// the policy.
+func (r Retries) inCode(o *Orchestration) func(int, *history.Failure, error) (time.Duration, bool) {
+	if r.policy == nil {
+		return r.byHandler(o)
+	}
+	first := o.Now()
+	return func(attempt int, f *history.Failure, _ error) (time.Duration, bool) {
+		next, again := r.policy.Next(attempt, first, o.Now(), f)
+		return next.Sub(o.Now()), again
+	}
+}

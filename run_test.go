@@ -27,7 +27,7 @@ func (exampleFailure) Helper()                           {}
 func (exampleFailure) Fatal(args ...any)                 { panic(fmt.Sprint(args...)) }
 func (exampleFailure) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
 
-// run plays a cluster for one orchestration: it runs activities at once, one
+// run plays a cluster for one orchestration: it runs activities and children at once, one
 // after the other, lets timers fire in virtual time, and rebuilds the execution
 // from its history before every episode where rebuild is set.
 type run struct {
@@ -42,20 +42,25 @@ type run struct {
 }
 
 func (r *run) start(t failer, name string, input string) *history.ExecutionCompleted {
+	return r.execute(t, &history.ExecutionStarted{Name: name, ExecutionID: "00ff", Input: history.Payload(input)}, "instance")
+}
+
+func (r *run) execute(t failer, started *history.ExecutionStarted, instance history.InstanceID) *history.ExecutionCompleted {
 	t.Helper()
+	name := started.Name
 	program, ok := r.registry.Orchestrator(name)
 	if err := r.registry.Err(); err != nil || !ok {
 		t.Fatalf("%s: bound %v, %v", name, ok, err)
 	}
 	load := func() *engine.Execution {
-		return engine.New(program, engine.Identity{Hub: "default", Instance: "instance"})
+		return engine.New(program, engine.Identity{Hub: "default", Instance: instance})
 	}
 	x := load()
 	defer func() { unload(x) }()
 	now := began
 	var ready []history.Event
 	timers := map[int32]time.Time{}
-	arrived := []history.Body{&history.ExecutionStarted{Name: name, ExecutionID: "00ff", Input: history.Payload(input)}}
+	arrived := []history.Body{started}
 	for r.end == nil {
 		events := []history.Event{{ID: history.NoID, Time: now, Body: history.OrchestratorStarted{}}}
 		for _, b := range arrived {
@@ -80,6 +85,10 @@ func (r *run) start(t failer, name string, input string) *history.ExecutionCompl
 				if !r.hold[b.Name] {
 					ready = append(ready, e)
 				}
+			case *history.SubOrchestrationInstanceCreated:
+				if !r.hold[b.Name] && !b.Detached {
+					ready = append(ready, e)
+				}
 			case *history.TimerCreated:
 				timers[e.ID] = b.FireAt
 			case *history.TimerCanceled:
@@ -89,7 +98,7 @@ func (r *run) start(t failer, name string, input string) *history.ExecutionCompl
 		switch {
 		case r.end != nil:
 		case len(ready) > 0:
-			arrived = []history.Body{r.attempt(t, ready[0])}
+			arrived = []history.Body{r.outcome(t, started.ExecutionID, ready[0])}
 			ready = ready[1:]
 		case len(timers) > 0:
 			first := int32(-1)
@@ -106,6 +115,21 @@ func (r *run) start(t failer, name string, input string) *history.ExecutionCompl
 		}
 	}
 	return r.end
+}
+
+// outcome runs an activity or a child.
+func (r *run) outcome(t failer, parent history.ExecutionID, e history.Event) history.Body {
+	b, ok := e.Body.(*history.SubOrchestrationInstanceCreated)
+	if !ok {
+		return r.attempt(t, e)
+	}
+	child := &run{registry: r.registry, rebuild: r.rebuild, hold: r.hold}
+	end := child.execute(t, &history.ExecutionStarted{Name: b.Name, Input: b.Input, ExecutionID: history.ChildExecution(parent, e.ID),
+		Parent: &history.ParentInstance{Instance: "instance", Execution: parent, TaskID: e.ID}}, b.Instance)
+	if end.Failure != nil {
+		return &history.SubOrchestrationInstanceFailed{TaskID: e.ID, Failure: end.Failure}
+	}
+	return &history.SubOrchestrationInstanceCompleted{TaskID: e.ID, Result: end.Result}
 }
 
 func (r *run) attempt(t failer, e history.Event) history.Body {

@@ -29,6 +29,8 @@ func randomProgram(seed uint64, skip int) Program {
 				}
 			}
 			switch {
+			case choice < 1:
+				open = append(open, c.child(fmt.Sprintf("c%d", r.IntN(2))))
 			case choice < 3:
 				open = append(open, c.activity(fmt.Sprintf("a%d", r.IntN(3))))
 			case choice < 5:
@@ -195,6 +197,11 @@ func outcomes(e history.Event, r *rand.Rand) []history.Event {
 		body = &history.TaskCompleted{TaskID: e.ID, Result: history.Payload(fmt.Sprint("r", e.ID))}
 		if r.IntN(4) == 0 {
 			body = &history.TaskFailed{TaskID: e.ID, Failure: &history.Failure{Message: fmt.Sprint("f", e.ID)}}
+		}
+	case *history.SubOrchestrationInstanceCreated:
+		body = &history.SubOrchestrationInstanceCompleted{TaskID: e.ID, Result: history.Payload(fmt.Sprint("c", e.ID))}
+		if r.IntN(4) == 0 {
+			body = &history.SubOrchestrationInstanceFailed{TaskID: e.ID, Failure: &history.Failure{Message: fmt.Sprint("f", e.ID)}}
 		}
 	case *history.TimerCreated:
 		body = &history.TimerFired{TimerID: e.ID}

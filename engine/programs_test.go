@@ -34,6 +34,12 @@ func (c code) timer(d time.Duration) *step {
 	return s
 }
 
+func (c code) child(name string) *step {
+	s := &step{}
+	s.Promise = c.StartChild(&history.SubOrchestrationInstanceCreated{Name: name}, func(*Promise) { s.done = true })
+	return s
+}
+
 func (c code) await(s *step) string {
 	c.Wait(func() bool { return s.done })
 	if s.Failure != nil {
@@ -108,6 +114,28 @@ var programs = map[string]func(c code) (string, *history.Failure){
 			}
 			c.await(c.timer(wait))
 		}
+	},
+	"children": func(c code) (string, *history.Failure) {
+		first, second := c.child("kid"), c.child("kid")
+		c.StartDetached(&history.SubOrchestrationInstanceCreated{Name: "stray", Instance: "far"})
+		return c.await(first) + c.await(second), nil
+	},
+	"children-renamed": func(c code) (string, *history.Failure) {
+		first, second := c.child("kid"), c.child("boy")
+		return c.await(first) + c.await(second), nil
+	},
+	"children-kept": func(c code) (string, *history.Failure) { // none is detached
+		first, second, _ := c.child("kid"), c.child("kid"), c.StartChild(&history.SubOrchestrationInstanceCreated{Name: "stray", Instance: "far"}, func(*Promise) {})
+		return c.await(first) + c.await(second), nil
+	},
+	"child-or-timer": func(c code) (string, *history.Failure) {
+		kid, t := c.child("kid"), c.timer(time.Minute)
+		c.Wait(func() bool { return kid.done || t.done })
+		if kid.done {
+			return c.await(kid), nil
+		}
+		c.Cancel(kid.Promise)
+		return "late", nil
 	},
 	"fail":  func(c code) (string, *history.Failure) { return "", &history.Failure{Message: "no", Code: "shop.no"} },
 	"panic": func(c code) (string, *history.Failure) { c.call("a"); panic("boom") },

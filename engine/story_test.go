@@ -21,7 +21,8 @@ var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 //	start P              a new execution of program P, and its first episode
 //	arrive at=1m         one episode with the events of the input, one a line:
 //	                     "completed ID RESULT", "failed ID MESSAGE" (a ! before
-//	                     the message: non-retriable), "fired ID", "terminated"
+//	                     the message: non-retriable), "fired ID", "terminated",
+//	                     "child ID RESULT", "child-failed ID MESSAGE"
 //	replay [P]           what was recorded, against program P (the same if left out)
 //	close                unload the execution
 //	history              what was recorded
@@ -182,6 +183,10 @@ func (s *story) bodies(t *testing.T, input string) []history.Body {
 		case "failed":
 			message, fatal := strings.CutPrefix(text, "!")
 			out = append(out, &history.TaskFailed{TaskID: id, Failure: &history.Failure{Message: message, NonRetriable: fatal}})
+		case "child":
+			out = append(out, &history.SubOrchestrationInstanceCompleted{TaskID: id, Result: history.Payload(text)})
+		case "child-failed":
+			out = append(out, &history.SubOrchestrationInstanceFailed{TaskID: id, Failure: &history.Failure{Message: text}})
 		case "fired":
 			out = append(out, &history.TimerFired{TimerID: id})
 		case "terminated":

@@ -2,8 +2,6 @@ package partition
 
 import (
 	"fmt"
-	"math"
-	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -13,28 +11,7 @@ import (
 // Failed says what becomes of a pending activity whose attempt failed at time
 // now: the time of the next attempt, or false when the failure is for good.
 func (a *Activity) Failed(now time.Time, f *history.Failure) (next time.Time, again bool) {
-	p := a.Retry
-	if p == nil || a.Attempt >= p.MaxAttempts || f.NonRetriable || slices.Contains(p.NonRetryable, f.Code) && f.Code != "" {
-		return time.Time{}, false
-	}
-	next = now.Add(interval(p, a.Attempt))
-	if p.Total > 0 && next.After(a.First.Add(p.Total)) {
-		return time.Time{}, false
-	}
-	return next, true
-}
-
-// interval is the wait after so many attempts.
-func interval(p *history.RetryPolicy, attempts int) time.Duration {
-	longest := time.Duration(math.MaxInt64 / 4)
-	if p.MaxInterval > 0 {
-		longest = min(longest, p.MaxInterval)
-	}
-	wait := float64(p.First) * math.Pow(max(p.Backoff, 1), float64(attempts-1))
-	if wait >= float64(longest) { // also where it is infinite
-		return longest
-	}
-	return max(time.Duration(wait), 0)
+	return a.Retry.Next(a.Attempt, a.First, now, f)
 }
 
 // Retry schedules the next attempt of a pending activity, after the one with the

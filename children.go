@@ -1,0 +1,112 @@
+package reprise
+
+import (
+	"fmt"
+
+	"github.com/reprise-run/reprise/engine"
+	"github.com/reprise-run/reprise/history"
+)
+
+// Start starts a sub-orchestration, a child of this orchestration, and returns its
+// future. The child is an orchestration like any other, with a status and a history
+// of its own, in whichever partition its ID is. A failure of it is an error with its
+// identity; [ErrTerminated] says that somebody terminated it, [ErrInstanceExists]
+// that a live instance has the chosen ID, which is left alone. To cancel the future
+// terminates the child and all children below it. A child whose parent ends without
+// waiting for it goes on.
+func (d Orchestrator[In, Out]) Start(o *Orchestration, in In, opts ...ChildOption) Future[Out] {
+	f := &future{o: o, what: fmt.Sprintf("sub-orchestration %q", d.name)}
+	options := applyChild(opts)
+	input, err := d.input(o, f.what, in, options)
+	if err != nil {
+		f.settle(nil, err)
+		return Future[Out]{f}
+	}
+	a := &attempts{o: o, future: f, next: options.retries.inCode(o)}
+	a.begin = func(settled func(*engine.Promise)) *engine.Promise {
+		return o.h.StartChild(&history.SubOrchestrationInstanceCreated{Instance: options.id, Name: d.name, Input: input, Tags: options.tags}, settled)
+	}
+	a.start()
+	return Future[Out]{f}
+}
+
+// Call starts a sub-orchestration and waits for its end; see [Orchestrator.Start].
+func (d Orchestrator[In, Out]) Call(o *Orchestration, in In, opts ...ChildOption) (Out, error) {
+	return d.Start(o, in, opts...).Await(o)
+}
+
+// StartDetached starts an orchestration that has no parent: it outlives this one,
+// whatever happens to either, and nobody is told how it ends. It returns the ID of
+// the instance. If a live instance has a chosen ID, nothing is started. The error is
+// of the input or of the options; [Retries] make no sense here.
+func (d Orchestrator[In, Out]) StartDetached(o *Orchestration, in In, opts ...ChildOption) (history.InstanceID, error) {
+	what := fmt.Sprintf("orchestration %q", d.name)
+	options := applyChild(opts)
+	input, err := d.input(o, what, in, options)
+	if err != nil {
+		return "", err
+	}
+	if options.retries.policy != nil || options.retries.handler != nil {
+		return "", fmt.Errorf("start %s: nobody is told how a detached orchestration ends, so it cannot be retried", what)
+	}
+	child := &history.SubOrchestrationInstanceCreated{Instance: options.id, Name: d.name, Input: input, Tags: options.tags}
+	o.h.StartDetached(child)
+	return child.Instance, nil
+}
+
+// input checks a start and returns its input.
+func (d Orchestrator[In, Out]) input(o *Orchestration, what string, in In, options childOptions) (history.Payload, error) {
+	input, err := EncodePayload(o.codec, "input of "+what, in)
+	switch {
+	case d.name == "":
+		err = fmt.Errorf("start an orchestration: its descriptor has no name")
+	case options.err != nil:
+		err = fmt.Errorf("start %s: %w", what, options.err)
+	case options.retries.err != nil:
+		err = fmt.Errorf("start %s: %w", what, options.retries.err)
+	}
+	return input, err
+}
+
+// Parent returns who awaits the end of this orchestration; nil where nobody does.
+// It must not be changed.
+func (o *Orchestration) Parent() *history.ParentInstance { return o.h.Started().Parent }
+
+// ChildOption sets how a sub-orchestration is started: [ChildID], [ChildTags],
+// [Retry], [RetryWith].
+type ChildOption interface{ child(*childOptions) }
+
+type childOptions struct {
+	id      history.InstanceID
+	tags    map[string]string
+	retries Retries
+	err     error
+}
+
+func applyChild(opts []ChildOption) childOptions {
+	var options childOptions
+	for _, opt := range opts {
+		opt.child(&options)
+	}
+	return options
+}
+
+type childOption func(*childOptions)
+
+func (f childOption) child(s *childOptions) { f(s) }
+
+// ChildID chooses the instance ID of a sub-orchestration. Without it the ID is made
+// from the parent's execution ID.
+func ChildID(id history.InstanceID) ChildOption {
+	return childOption(func(s *childOptions) {
+		s.id = id
+		if err := history.ValidateOrchestrationID(id); err != nil {
+			s.err = err
+		}
+	})
+}
+
+// ChildTags gives the sub-orchestration tags.
+func ChildTags(tags map[string]string) ChildOption {
+	return childOption(func(s *childOptions) { s.tags = tags })
+}
