@@ -70,9 +70,24 @@ func (l *workload) checkEnds() {
 				l.complain("G1: output of %s: %v", a.ref.ID, err)
 			}
 		}
+		if a.execution == "" {
+			a.execution = got.Execution // whoever started it chose
+		}
 		if got.Execution != a.execution || got.Status != history.Completed || output != a.plan.expected() {
 			l.complain("G1: %s ended %v with output %s, want Completed with %d (failure %+v)", a.ref.ID, got.Status, got.Output, a.plan.expected(), got.Failure)
 		}
+	}
+}
+
+// addStrays adds the detached orchestrations to those that must end: the letters
+// that start them were acknowledged with their parents (G9).
+func (l *workload) addStrays() {
+	strays := map[history.InstanceID]plan{}
+	for _, a := range l.acked {
+		a.plan.strays(strays)
+	}
+	for id, p := range strays {
+		l.acked = append(l.acked, &acked{ref: leader.InstanceRef{Hub: "sim", ID: id}, plan: p})
 	}
 }
 
@@ -112,6 +127,8 @@ func checkHistory(a *acked, events []history.Event, book *ledger) []string {
 	complain := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	scheduled := map[int32]*history.TaskScheduled{}
 	settled := map[int32]int{}
+	children := map[int32]*history.SubOrchestrationInstanceCreated{}
+	told := map[int32]int{}
 	timers := map[int32]time.Time{}
 	fired := map[int32]int{}
 	last := history.NoID
@@ -143,6 +160,15 @@ func checkHistory(a *acked, events []history.Event, book *ledger) []string {
 			}
 		case *history.TaskFailed:
 			settled[b.TaskID]++
+		case *history.SubOrchestrationInstanceCreated:
+			children[e.ID] = b
+		case *history.SubOrchestrationInstanceCompleted:
+			told[b.TaskID]++
+			if children[b.TaskID] == nil {
+				complain("G9: event %d: result of child %d, which was never started", i, b.TaskID)
+			}
+		case *history.SubOrchestrationInstanceFailed:
+			complain("G9: event %d: child %d failed: %+v", i, b.TaskID, b.Failure)
 		case *history.TimerCreated:
 			timers[e.ID] = b.FireAt
 		case *history.TimerFired:
@@ -160,6 +186,11 @@ func checkHistory(a *acked, events []history.Event, book *ledger) []string {
 	for id, n := range settled {
 		if n > 1 {
 			complain("G4: activity %d is recorded %d times", id, n)
+		}
+	}
+	for id, n := range told {
+		if n > 1 {
+			complain("G9: the end of child %d is recorded %d times", id, n)
 		}
 	}
 	for id, n := range fired {

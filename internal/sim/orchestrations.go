@@ -10,6 +10,7 @@ import (
 	"time"
 
 	reprise "github.com/reprise-run/reprise"
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/internal/peer"
 )
 
@@ -17,7 +18,12 @@ import (
 type plan struct {
 	Seed  uint64
 	Steps int
+	// Depth is how many parents it has.
+	Depth int
 }
+
+// maxDepth is how deep children of children go.
+const maxDepth = 2
 
 // job is the input of an activity.
 type job struct {
@@ -47,9 +53,10 @@ func resultOf(token uint64) uint64 {
 
 // step is one thing that a random orchestration does.
 type step struct {
-	kind string // activity, fan, sleep, fail, race
+	kind string // activity, fan, sleep, fail, race, children, child race, stray
 	jobs []job
 	nap  time.Duration
+	kids []plan
 }
 
 // steps are what a plan stands for; expected and the orchestrator both follow it.
@@ -65,10 +72,17 @@ func (p plan) steps() []step {
 		}
 		return j
 	}
+	child := func() plan {
+		return plan{Seed: rng.Uint64() >> 12, Steps: 1 + rng.IntN(2), Depth: p.Depth + 1}
+	}
+	kinds := 11
+	if p.Depth == maxDepth {
+		kinds = 8
+	}
 	steps := make([]step, p.Steps)
 	for i := range steps {
 		s := &steps[i]
-		switch rng.IntN(8) {
+		switch rng.IntN(kinds) {
 		case 0:
 			s.kind = "fan"
 			for range 2 + rng.IntN(6) {
@@ -80,6 +94,15 @@ func (p plan) steps() []step {
 			s.kind, s.jobs = "fail", []job{randomJob()}
 		case 3:
 			s.kind, s.jobs, s.nap = "race", []job{randomJob()}, time.Duration(rng.IntN(100))*time.Millisecond
+		case 8:
+			s.kind = "children"
+			for range 1 + rng.IntN(4) {
+				s.kids = append(s.kids, child())
+			}
+		case 9:
+			s.kind, s.kids, s.nap = "child race", []plan{child()}, time.Duration(rng.IntN(300))*time.Millisecond
+		case 10:
+			s.kind, s.kids = "stray", []plan{child()}
 		default:
 			s.kind, s.jobs = "activity", []job{randomJob()}
 		}
@@ -96,11 +119,34 @@ func (p plan) expected() uint64 {
 			for _, j := range s.jobs {
 				sum = sum*31 + resultOf(j.Token)
 			}
+		case "children":
+			for _, kid := range s.kids {
+				sum = sum*31 + kid.expected()
+			}
 		case "fail":
 			sum = sum*31 + uint64(i)
 		}
 	}
 	return sum >> 12 // so that JSON carries it exactly
+}
+
+// strays are the detached orchestrations that the plan is sure to start, by ID.
+func (p plan) strays(all map[history.InstanceID]plan) {
+	for _, s := range p.steps() {
+		switch s.kind {
+		case "children":
+			for _, kid := range s.kids {
+				kid.strays(all)
+			}
+		case "stray":
+			all[strayID(s.kids[0])] = s.kids[0]
+			s.kids[0].strays(all)
+		}
+	}
+}
+
+func strayID(p plan) history.InstanceID {
+	return history.InstanceID(fmt.Sprintf("stray-%d", p.Seed))
 }
 
 func runMixed(o *reprise.Orchestration, p plan) (uint64, error) {
@@ -135,6 +181,27 @@ func runMixed(o *reprise.Orchestration, p plan) (uint64, error) {
 			// Whoever wins, the loser is cancelled; the result may be either.
 			_, err := reprise.WithTimeout(o, s.nap, work.Start(o, s.jobs[0]))
 			if err != nil && !errors.Is(err, reprise.ErrTimeout) {
+				return 0, fmt.Errorf("step %d: %w", i, err)
+			}
+		case "children":
+			var futures []reprise.Future[uint64]
+			for _, kid := range s.kids {
+				futures = append(futures, mixed.Start(o, kid))
+			}
+			results, err := reprise.All(o, futures...)
+			if err != nil {
+				return 0, fmt.Errorf("step %d: %w", i, err)
+			}
+			for _, r := range results {
+				sum = sum*31 + r
+			}
+		case "child race":
+			_, err := reprise.WithTimeout(o, s.nap, mixed.Start(o, s.kids[0]))
+			if err != nil && !errors.Is(err, reprise.ErrTimeout) {
+				return 0, fmt.Errorf("step %d: %w", i, err)
+			}
+		case "stray":
+			if _, err := mixed.StartDetached(o, s.kids[0], reprise.ChildID(strayID(s.kids[0]))); err != nil {
 				return 0, fmt.Errorf("step %d: %w", i, err)
 			}
 		}

@@ -33,6 +33,8 @@ func TestPlantedBugs(t *testing.T) {
 		{"skipped fsync", Bugs{Log: raftlog.Faults{SkipFsync: true}}},
 		{"applied index outside the batch", Bugs{Log: raftlog.Faults{AppliedOutsideBatch: true}}},
 		{"a blank replica that votes", Bugs{Log: raftlog.Faults{KeepIdentity: true}}},
+		{"a lane's number raised before its letters are stored", Bugs{Leader: leader.Faults{LaneCursorEarly: true}}},
+		{"letters deleted when they are sent", Bugs{Leader: leader.Faults{TrimEarly: true}}},
 		{"a read from memory", Bugs{Leader: leader.Faults{ReadFromMemory: true}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -125,8 +125,10 @@ func Run(o Options) Report {
 		run  func()
 	}{
 		{"ends", load.checkEnds},
+		{"strays", func() { load.addStrays(); load.checkEnds() }},
 		{"histories", func() { load.checkHistories(book) }},
 		{"registers", load.checkRegisters},
+		{"lanes", load.checkLanes},
 		{"replicas", load.checkReplicas},
 	} {
 		if len(load.wrong) >= maxProblems {

@@ -86,6 +86,47 @@ func (l *workload) equalReplicas(p uint32) string {
 	return problem
 }
 
+// checkLanes waits until nothing is on its way between partitions: what was sent is
+// received, and was deleted by its sender (G9).
+func (l *workload) checkLanes() {
+	problem := "never looked at"
+	for deadline := time.Now().Add(healTime); problem != "" && time.Now().Before(deadline); time.Sleep(time.Second) {
+		var err error
+		if problem, err = unsettledLane(reader{l.world.running(0).State()}); err != nil {
+			l.complain("check lanes: %v", err)
+			return
+		}
+	}
+	if problem != "" {
+		l.complain("G9: after %v of peace: %s", healTime, problem)
+	}
+}
+
+// unsettledLane says which lane is not at rest.
+func unsettledLane(r reader) (string, error) {
+	for p := uint32(1); p <= simPartitions; p++ {
+		lanes, err := partition.ReadOutLanes(r, p)
+		if err != nil {
+			return "", err
+		}
+		for to, out := range lanes {
+			left := 0
+			err := partition.ReadOutbox(r, p, to, 0, func(uint64, []byte, int) bool { left++; return true })
+			if err != nil {
+				return "", err
+			}
+			in, err := partition.ReadInLane(r, to, p)
+			if err != nil {
+				return "", err
+			}
+			if left > 0 || to != p && in.Received != out.Next-1 {
+				return fmt.Sprintf("lane %d to %d: %d letters sent, %d received, %d left", p, to, out.Next-1, in.Received, left), nil
+			}
+		}
+	}
+	return "", nil
+}
+
 // dump returns all keys and values of a partition on a node.
 func dump(n *cluster.Node, p uint32) ([]byte, error) {
 	from := binary.BigEndian.AppendUint32(nil, p)

@@ -69,7 +69,7 @@ func (l *workload) client(number int, seed uint64) *client {
 
 // run makes requests until ctx is done, and then finishes the one under way.
 func (c *client) run(ctx context.Context) {
-	for pause(ctx, time.Duration(c.rng.IntN(2000))*time.Millisecond) {
+	for pause(ctx, time.Duration(c.rng.IntN(4000))*time.Millisecond) {
 		switch n := c.rng.IntN(10); {
 		case n < 6:
 			c.startMixed()

@@ -116,8 +116,9 @@ func newWorld(seed uint64, nodes int, registry func(peer.NodeID) *reprise.Regist
 }
 
 // smallLogs makes snapshots and truncations as frequent in minutes as they are
-// in days.
+// in days. A simulated fsync copies the whole file, so a WAL had better be short.
 func smallLogs(c *raftlog.Config) {
+	c.MemTableBytes = 256 << 10
 	c.SnapshotLogBytes = 128 << 10
 	c.TrailingLogBytes = 32 << 10
 	c.TruncateEntries = 20
