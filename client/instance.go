@@ -29,6 +29,9 @@ type Instance struct {
 	CustomStatus   history.Payload
 	Failure        *history.Failure
 	Tags           map[string]string
+	// Parent is the orchestration that awaits the end of this one; empty where none
+	// does.
+	Parent history.InstanceID
 	// HistoryEvents counts the events of the current execution. Only
 	// [Client.Status] and [Handle.Status] tell it and what follows.
 	HistoryEvents int64
@@ -54,6 +57,7 @@ func instanceFromWire(m *durabletask.OrchestrationState) Instance {
 		CustomStatus:   wire.Payload(m.GetCustomStatus()),
 		Failure:        wire.Failure(m.GetFailureDetails()),
 		Tags:           m.GetTags(),
+		Parent:         history.InstanceID(m.GetParentInstanceId().GetValue()),
 	}
 }
 

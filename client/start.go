@@ -67,12 +67,25 @@ func (r *Reuse) wire() *durabletask.OrchestrationIdReusePolicy {
 	return m
 }
 
+// TerminateOption says how an instance is terminated.
+type TerminateOption func(*durabletask.TerminateRequest)
+
+// Recursive terminates the instance's awaited sub-orchestrations too, and theirs.
+// They end soon after the call has returned.
+func Recursive() TerminateOption {
+	return func(r *durabletask.TerminateRequest) { r.Recursive = true }
+}
+
 // Terminate ends an instance without running its code; reason, which may be nil,
 // becomes its output. An instance that has ended stays as it is, which is no
-// error. [ErrNotFound] where there is none.
-func (c *Client) Terminate(ctx context.Context, id history.InstanceID, reason history.Payload) error {
+// error. Its sub-orchestrations go on, unless [Recursive] is given. [ErrNotFound]
+// where there is none.
+func (c *Client) Terminate(ctx context.Context, id history.InstanceID, reason history.Payload, opts ...TerminateOption) error {
 	what := call{what: fmt.Sprintf("terminate %q", id), slot: c.slot(id), identity: true}
 	req := &durabletask.TerminateRequest{InstanceId: string(id), Output: wire.FromPayload(reason)}
+	for _, opt := range opts {
+		opt(req)
+	}
 	return c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
 		_, err := durabletask.NewTaskHubSidecarServiceClient(conn).TerminateInstance(ctx, req, opts...)
 		return err

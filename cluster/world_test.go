@@ -25,7 +25,12 @@ var (
 	fan   = reprise.NewOrchestration[int, []string]("fan")
 	chain = reprise.NewOrchestration[int, int]("chain")
 	rare  = reprise.NewOrchestration[int, int]("rare")
+	tree  = reprise.NewOrchestration[branch, int]("tree")
 )
+
+// branch is the input of a tree of orchestrations: so many children, and so many
+// levels of them below this one.
+type branch struct{ Width, Depth int }
 
 // testWorld is a cluster in one process and one bubble.
 type testWorld struct {
@@ -96,6 +101,22 @@ func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
 			}
 		}
 		return n, nil
+	})
+	reprise.Bind(r, tree, func(o *reprise.Orchestration, b branch) (int, error) {
+		if b.Depth == 0 {
+			_, err := work.Call(o, 20)
+			return 1, err
+		}
+		var futures []reprise.Future[int]
+		for range b.Width {
+			futures = append(futures, tree.Start(o, branch{b.Width, b.Depth - 1}))
+		}
+		leaves, err := reprise.All(o, futures...)
+		sum := 0
+		for _, n := range leaves {
+			sum += n
+		}
+		return sum, err
 	})
 	if slices.Contains(extra, "rare") {
 		reprise.Bind(r, rare, func(o *reprise.Orchestration, n int) (int, error) {

@@ -21,6 +21,9 @@ func stateToWire(in leader.Instance, payloads bool) *durabletask.OrchestrationSt
 		ExecutionId:             wire.FromText(string(in.Execution)),
 		Tags:                    in.Tags,
 	}
+	if in.Parent != nil {
+		m.ParentInstanceId = wire.FromText(string(in.Parent.Instance))
+	}
 	if payloads {
 		m.Input = wire.FromPayload(in.Input)
 		m.Output = wire.FromPayload(in.Output)

@@ -54,6 +54,7 @@ type instanceJSON struct {
 	CompletedTime      *time.Time        `json:"completedTime,omitempty"`
 	ScheduledStartTime *time.Time        `json:"scheduledStartTime,omitempty"`
 	Tags               map[string]string `json:"tags,omitempty"`
+	ParentInstanceID   string            `json:"parentInstanceId,omitempty"`
 	HistoryEvents      int64             `json:"historyEvents"`
 	Waiting            []string          `json:"waiting,omitempty"`
 	Parked             string            `json:"parked,omitempty"`
@@ -75,7 +76,7 @@ func statusJSON(in client.Instance) instanceJSON {
 		Failure:     toFailureJSON(in.Failure),
 		CreatedTime: in.Created, LastUpdatedTime: in.Updated,
 		CompletedTime: timeJSON(in.Completed), ScheduledStartTime: timeJSON(in.ScheduledStart),
-		Tags: in.Tags, HistoryEvents: in.HistoryEvents, Waiting: in.Waiting, Parked: in.Parked,
+		Tags: in.Tags, ParentInstanceID: string(in.Parent), HistoryEvents: in.HistoryEvents, Waiting: in.Waiting, Parked: in.Parked,
 	}
 }
 
@@ -128,6 +129,9 @@ func (p *program) printStatus(in client.Instance) error {
 	row("Name", "%s", in.Name)
 	if in.Version != "" {
 		row("Version", "%s", in.Version)
+	}
+	if in.Parent != "" {
+		row("Parent", "%s", in.Parent)
 	}
 	row("Status", "%v", in.Status)
 	row("Execution", "%s", in.Execution)
