@@ -24,6 +24,10 @@
 //	reprise.Bind(registry, Fulfil, fulfil)
 //	reprise.Bind(registry, Charge, cards.Charge) // func(context.Context, Order) (Receipt, error)
 //
+// An orchestrator starts others with their descriptors, as clients do:
+//
+//	receipt, err := Fulfil.Call(o, order)
+//
 // *[Orchestration] is not a context.Context on purpose: handing it to a database
 // or an HTTP client inside an orchestrator does not compile.
 package reprise

@@ -119,10 +119,10 @@ func ReadOutbox(r Reader, partition, to uint32, from uint64, fn func(sequence ui
 	return nil
 }
 
-// Trim deletes the letters of a lane up to a number that its receiver has said to
-// have recorded.
-func Trim(s Store, partition, to uint32, through uint64) error {
-	return deleteAll(s, outboxKey(partition, to, 0), outboxKey(partition, to, through+1))
+// Trim deletes the letters of a lane behind one that was deleted before, up to a
+// number that the receiver has said to have recorded.
+func Trim(s Store, partition, to uint32, behind, through uint64) error {
+	return deleteAll(s, outboxKey(partition, to, behind+1), outboxKey(partition, to, through+1))
 }
 
 // OutLane says how far a lane to another partition is: the number of the next

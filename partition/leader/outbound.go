@@ -207,7 +207,7 @@ func (c *core) tendLanes() error {
 			through = lane.sent
 		}
 		if n := through - lane.trimmed; n >= trimRows || n > 0 && c.mono-lane.ackedAt >= trimAfter {
-			if err := partition.Trim(&c.view, c.cfg.Partition, lane.to, through); err != nil {
+			if err := partition.Trim(&c.view, c.cfg.Partition, lane.to, lane.trimmed, through); err != nil {
 				return err
 			}
 			lane.trimmed = through
