@@ -21,6 +21,7 @@ var crashScenario = []struct{ id, name, want string }{
 	{"e", "race:1s", "timer won, then r"},
 	{"f", "big", "r"},
 	{"g", "echo", ""},
+	{"h", "call:h1/seq:2,h2/call:h3", "r,r,in h3"},
 }
 
 // TestCrashAtEveryEntry plays one scenario over and over; each time the leader

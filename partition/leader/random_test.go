@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -115,8 +116,8 @@ func (g *gambler) check() {
 	for _, v := range violations {
 		g.t.Error(v)
 	}
-	for id := range 6 {
-		ref := ref(fmt.Sprint("i", id))
+	for id := range 18 {
+		ref := ref(fmt.Sprint("icd"[id/6:id/6+1], id%6))
 		addr := partition.NewAddress(7, ref.Hub, ref.ID)
 		rec, err := partition.ReadRecord(state, addr)
 		if err != nil {
@@ -152,7 +153,7 @@ func (g *gambler) step() {
 	case 0, 1, 2:
 		g.start()
 	case 3:
-		req := TerminateRequest{Instance: ref(fmt.Sprint("i", g.rng.IntN(6))), Reason: history.Payload("dice")}
+		req := TerminateRequest{Instance: ref(fmt.Sprint("icd"[g.rng.IntN(3):][:1], g.rng.IntN(6))), Reason: history.Payload("dice"), Recurse: g.rng.IntN(2) == 0}
 		l := g.s.leader
 		go func() { _ = l.Terminate(context.Background(), req) }()
 	case 4, 5, 6, 7:
@@ -191,7 +192,7 @@ func (g *gambler) step() {
 }
 
 func (g *gambler) name() string {
-	return []string{"seq", "fan", "sleep", "race", "retry", "echo"}[g.rng.IntN(6)]
+	return []string{"seq", "fan", "sleep", "race", "retry", "echo", "call", "drop"}[g.rng.IntN(8)]
 }
 
 func (g *gambler) start() {
@@ -200,6 +201,11 @@ func (g *gambler) start() {
 	switch name {
 	case "seq", "fan", "retry":
 		name += fmt.Sprint(":", 1+g.rng.IntN(5))
+	case "call", "drop":
+		name += fmt.Sprintf(":c%d/seq:2", g.rng.IntN(6))
+		if g.rng.IntN(2) == 0 && strings.HasPrefix(name, "call") {
+			name += fmt.Sprintf(",c%d/call:d%d/fan:2,c%d", g.rng.IntN(6), g.rng.IntN(3), g.rng.IntN(6))
+		}
 	case "sleep", "race":
 		name += fmt.Sprint(":", g.rng.IntN(4000), "ms")
 	}
@@ -318,6 +324,11 @@ func (g *gambler) settle() {
 		if err != nil || in.Execution != e || !in.Status.Ended() {
 			g.t.Errorf("acknowledged start %s of %s: now %s %s %v, waits for %v", e, at.ID, in.Execution, in.Status, err, in.Waiting)
 		}
+	}
+	left := 0
+	err := partition.ReadOutbox(applied{g.s.db}, 7, 7, 0, func(uint64, []byte, int) bool { left++; return true })
+	if err != nil || left > 0 {
+		g.t.Errorf("%d letters were never delivered: %v", left, err)
 	}
 	g.s.crash()
 	g.check()
