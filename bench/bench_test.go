@@ -25,6 +25,7 @@ var (
 	dirFlag         = flag.String("dir", "", "where data goes, a real disk; default: the temporary directory, or .reprise in the repository if that one is in memory")
 	turnBytesFlag   = flag.Int("turnbytes", 700, "bytes of one turn in W0; what a workload writes is told as bytes/turn")
 	fanFlag         = flag.Int("fan", 1000, "activities of W2")
+	childrenFlag    = flag.Int("children", 100, "children of W5")
 	stepsFlag       = flag.Int("steps", 2000, "activities of W6")
 	takeoversFlag   = flag.Int("takeovers", 0, "takeovers that BenchmarkFailover measures at least; 0 skips it")
 	profileFlag     = flag.String("nodeprofile", "", "directory for CPU profiles of the nodes; the client's: -cpuprofile")
@@ -255,6 +256,10 @@ func BenchmarkW2(b *testing.B) {
 
 func BenchmarkW3(b *testing.B) {
 	loops(b, workload{"W3", empty, newValue(0), 0}, nil, 1, 64, 512)
+}
+
+func BenchmarkW5(b *testing.B) {
+	loops(b, workload{"W5", family, newValue(*childrenFlag), *childrenFlag}, nil, 1)
 }
 
 func BenchmarkW6(b *testing.B) {

@@ -25,6 +25,9 @@ var (
 	sequence = reprise.NewOrchestration[value, value]("bench.sequence")
 	// fanOut runs N activities in parallel and waits for all (W2).
 	fanOut = reprise.NewOrchestration[value, value]("bench.fan-out")
+	// family runs N children in parallel, each with one activity, and waits for all
+	// (W5).
+	family = reprise.NewOrchestration[value, value]("bench.family")
 	// empty ends at once (W3).
 	empty = reprise.NewOrchestration[value, value]("bench.empty")
 )
@@ -48,6 +51,18 @@ func bind(r *reprise.Registry) {
 		futures := make([]reprise.Future[value], in.N)
 		for i := range futures {
 			futures[i] = step.Start(o, newValue(0))
+		}
+		results, err := reprise.All(o, futures...)
+		sum := 0
+		for _, r := range results {
+			sum += r.N
+		}
+		return newValue(sum), err
+	})
+	reprise.Bind(r, family, func(o *reprise.Orchestration, in value) (value, error) {
+		futures := make([]reprise.Future[value], in.N)
+		for i := range futures {
+			futures[i] = sequence.Start(o, newValue(1))
 		}
 		results, err := reprise.All(o, futures...)
 		sum := 0
