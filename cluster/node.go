@@ -48,7 +48,9 @@ type Node struct {
 
 	starting sync.Mutex // one replica is started or dropped at a time
 	founding sync.Mutex // one step of the founding is taken at a time
-	reminded time.Time  // of tend: when it last said what the founding waits for
+	// announcing is held while the others are told what this node is.
+	announcing sync.Mutex
+	reminded   time.Time // of tend: when it last said what the founding waits for
 
 	mu       sync.Mutex // guards the fields below
 	layout   *layout    // nil until known
