@@ -36,9 +36,6 @@ const (
 	methodFounding   = peer.Method("cluster/founding")
 )
 
-// foundingReminder is how often a founding that waits for a node says so.
-const foundingReminder = time.Minute
-
 // candidates returns the nodes with which this node would found a cluster, if it
 // sees enough of them and none that has a cluster.
 func (n *Node) candidates() ([]layoutNode, error) {
@@ -80,30 +77,9 @@ func (n *Node) bootstrap(ctx context.Context) error {
 			return err
 		}
 	case f.Proposer != n.self && f.Servers == nil:
-		// Its proposer will tell.
-		n.remindOfFounding(f, fmt.Errorf("this node agreed, and has not heard from %s whether the cluster is founded", f.Proposer))
-		return nil
+		return nil // its proposer will tell
 	}
-	err := n.found(ctx)
-	if err != nil && !errors.Is(err, ErrOtherCluster) && ctx.Err() == nil {
-		n.remindOfFounding(n.data.get().Founding, err)
-	}
-	return err
-}
-
-// remindOfFounding says from time to time what a founding waits for. Only tend
-// calls it.
-func (n *Node) remindOfFounding(f *founding, why error) {
-	now := time.Now()
-	if n.reminded.IsZero() {
-		n.reminded = now // nodes that start together need a moment
-	}
-	if now.Sub(n.reminded) < foundingReminder {
-		return
-	}
-	n.reminded = now
-	n.log.Warn("the founding of the cluster waits for a node; start it, with an empty data directory if its disk is lost. If it will never come back, stop these nodes, delete their data directories, which hold nothing yet, and start anew",
-		"nodes", f.Layout.names(), "proposer", f.Proposer, "why", why)
+	return n.found(ctx)
 }
 
 // propose makes a proposal if this node is the one to do so, and all its nodes

@@ -34,6 +34,9 @@ func (n *Node) tend(ctx context.Context) {
 	for {
 		n.observe()
 		settled, err := n.settle(ctx)
+		n.mu.Lock()
+		n.unsettled = err
+		n.mu.Unlock()
 		switch {
 		case errors.Is(err, ErrOtherCluster):
 			n.fatal(err)
@@ -223,9 +226,7 @@ func (n *Node) agreedTo(ctx context.Context, f *founding) error {
 		}
 		errs = append(errs, err)
 	}
-	err := errors.Join(errs...)
-	n.remindOfFounding(f, err)
-	return err
+	return errors.Join(errs...)
 }
 
 // joinAny asks the nodes of a cluster, one after the other, for a place in it.
