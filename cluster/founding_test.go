@@ -143,6 +143,23 @@ func TestRestartOfProposerWhileAnotherIsGone(t *testing.T) {
 	})
 }
 
+// TestBelongsBeforeItKnowsTheLayout: a node notes that it belongs to a cluster, and
+// learns the layout next. In between, its tend runs: it waits for the same lock as
+// the note, and goes on with it.
+func TestBelongsBeforeItKnowsTheLayout(t *testing.T) {
+	bubble(t, func(t *testing.T, w *testWorld) {
+		a := w.start("a", 3)
+		w.start("b", 3)
+		time.Sleep(time.Second)
+		if err := a.data.update(func(r *nodeRecord) { r.Cluster = "x" }); err != nil {
+			t.Fatal(err)
+		}
+		if settled, err := a.settle(t.Context()); settled || err != nil {
+			t.Errorf("settled: %v, %v", settled, err)
+		}
+	})
+}
+
 // TestLateProposal: what a node has given up does not come back.
 func TestLateProposal(t *testing.T) {
 	bubble(t, func(t *testing.T, w *testWorld) {

@@ -158,13 +158,16 @@ func (n *Node) settle(ctx context.Context) (settled bool, err error) {
 	if n.clusterID() == "" {
 		return false, n.findCluster(ctx)
 	}
+	l := n.currentLayout()
+	if l == nil {
+		return false, nil // the record has the cluster; this process learns the layout next
+	}
 	// Some may not have heard of the founding yet. One that is not there keeps
 	// nobody from the rest.
 	var untold error
 	if r := n.data.get(); r.Founding != nil && r.Founding.Proposer == n.self && !r.Told {
 		untold = n.tell(ctx, r.Founding)
 	}
-	l := n.currentLayout()
 	members := n.others()
 	for _, m := range members {
 		if m.Cluster == l.Cluster && m.Layout > l.Version {
