@@ -262,14 +262,16 @@ func (n *Node) learnLayout(l *layout) {
 		}
 	}
 	n.mu.Unlock()
-	err := n.data.update(func(r *nodeRecord) {
-		if r.Layout == nil || r.Layout.Version < l.Version {
-			r.Layout = l
+	if stored := n.data.get().Layout; stored == nil || stored.Version < l.Version {
+		err := n.data.update(func(r *nodeRecord) {
+			if r.Layout == nil || r.Layout.Version < l.Version {
+				r.Layout = l
+			}
+		})
+		if err != nil {
+			n.fatal(err)
+			return
 		}
-	})
-	if err != nil {
-		n.fatal(err)
-		return
 	}
 	n.announce()
 	n.changed.fire()

@@ -34,6 +34,9 @@ func (n *Node) tend(ctx context.Context) {
 	for {
 		n.observe()
 		settled, err := n.settle(ctx)
+		n.mu.Lock()
+		n.unsettled = err
+		n.mu.Unlock()
 		switch {
 		case errors.Is(err, ErrOtherCluster):
 			n.fatal(err)
@@ -155,13 +158,16 @@ func (n *Node) settle(ctx context.Context) (settled bool, err error) {
 	if n.clusterID() == "" {
 		return false, n.findCluster(ctx)
 	}
+	l := n.currentLayout()
+	if l == nil {
+		return false, nil // the record has the cluster; this process learns the layout next
+	}
 	// Some may not have heard of the founding yet. One that is not there keeps
 	// nobody from the rest.
 	var untold error
 	if r := n.data.get(); r.Founding != nil && r.Founding.Proposer == n.self && !r.Told {
 		untold = n.tell(ctx, r.Founding)
 	}
-	l := n.currentLayout()
 	members := n.others()
 	for _, m := range members {
 		if m.Cluster == l.Cluster && m.Layout > l.Version {
@@ -223,9 +229,7 @@ func (n *Node) agreedTo(ctx context.Context, f *founding) error {
 		}
 		errs = append(errs, err)
 	}
-	err := errors.Join(errs...)
-	n.remindOfFounding(f, err)
-	return err
+	return errors.Join(errs...)
 }
 
 // joinAny asks the nodes of a cluster, one after the other, for a place in it.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -44,6 +45,22 @@ type testWorld struct {
 	mu     sync.Mutex // guards the fields below
 	runs   map[string]int
 	clocks map[string]time.Duration // how wrong a node's clock is
+	logs   strings.Builder          // what people should know, of all nodes
+}
+
+// Write takes in what nodes log.
+func (w *testWorld) Write(line []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.logs.Write(line)
+}
+
+// logged returns what was logged since the last call.
+func (w *testWorld) logged() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer w.logs.Reset()
+	return w.logs.String()
 }
 
 // bubble runs a test with a world.
@@ -141,7 +158,7 @@ func (w *testWorld) tryStart(name string, expect int, extra ...string) (*Node, e
 	if w.disks[name] == nil {
 		w.disks[name] = vfs.NewMem()
 	}
-	logger := slog.New(slog.DiscardHandler)
+	logger := slog.New(slog.NewTextHandler(w, nil))
 	if os.Getenv("CLUSTER_LOG") != "" {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}

@@ -80,6 +80,13 @@ func (m *machine) setReign(r *Reign) {
 	m.mu.Unlock()
 }
 
+// currentReign returns the reign that this replica leads, nil if it does not.
+func (m *machine) currentReign() *Reign {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.reign
+}
+
 // Apply implements raft.FSM. Raft calls ApplyBatch instead.
 func (m *machine) Apply(l *raft.Log) any { return m.ApplyBatch([]*raft.Log{l})[0] }
 

@@ -194,14 +194,6 @@ func (g *Group) RemoveServer(ctx context.Context, id ServerID) error {
 	})
 }
 
-// TransferLeadership hands leadership to another voter. Proposals that meet the
-// transfer are refused, which ends the reign.
-func (g *Group) TransferLeadership(ctx context.Context, to ServerID) error {
-	return g.change(ctx, "transfer leadership to", to, func(r *raft.Raft) raft.Future {
-		return r.LeadershipTransferToServer(raft.ServerID(to), raft.ServerAddress(to))
-	})
-}
-
 // change runs a request to Raft and waits for its future or for ctx. The wait
 // ends at the latest when Raft stops.
 func (g *Group) change(ctx context.Context, what string, id ServerID, ask func(*raft.Raft) raft.Future) error {

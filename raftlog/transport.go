@@ -156,7 +156,7 @@ func (t *transport) RequestPreVote(id raft.ServerID, _ raft.ServerAddress, args 
 }
 
 func (t *transport) ballot(id raft.ServerID, m peer.Method, v ballot) (uint64, bool, error) {
-	answer, err := t.call(id, m, peer.Urgent, encodeBallot(t.frame(id), v), t.inc.group.host.cfg.ElectionTimeout)
+	answer, err := t.call(id, m, peer.Urgent, encodeBallot(t.frame(id), v), t.inc.patience.current())
 	if err != nil {
 		return 0, false, err
 	}
