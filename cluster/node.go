@@ -46,9 +46,10 @@ type Node struct {
 	gossip  chan struct{}  // capacity 1: the members may have changed
 	changed broadcast      // layout, members, replicas or leaders changed
 
-	starting sync.Mutex // one replica is started or dropped at a time
-	founding sync.Mutex // one step of the founding is taken at a time
-	reminded time.Time  // of tend: when it last said what the founding waits for
+	starting   sync.Mutex // one replica is started or dropped at a time
+	founding   sync.Mutex // one step of the founding is taken at a time
+	reminded   time.Time  // of tend: when it last said what the founding waits for
+	leaderless leaderless // of tend
 
 	mu       sync.Mutex // guards the fields below
 	layout   *layout    // nil until known
@@ -178,6 +179,7 @@ func (n *Node) handlers() {
 	r.handle(methodFounding, n.handleFounding)
 	r.handle(methodEnsure, n.handleEnsure)
 	r.handle(methodDrop, n.handleDrop)
+	r.handle(methodFence, n.handleFence)
 	r.handle(methodRun, n.handleRun)
 	r.handle(methodResults, n.handleResults)
 	r.handle(methodStopWork, n.handleStopWork)

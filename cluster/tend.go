@@ -29,7 +29,8 @@ const (
 )
 
 // tend keeps up with membership: it founds or joins a cluster, learns newer
-// layouts and what other nodes bind, and notices who came and who went.
+// layouts and what other nodes bind, notices who came and who went, and says which
+// groups stay without a leader.
 func (n *Node) tend(ctx context.Context) {
 	for {
 		n.observe()
@@ -42,6 +43,7 @@ func (n *Node) tend(ctx context.Context) {
 			n.log.Debug("not settled", "error", err)
 		}
 		n.dispatcher.nudge()
+		n.watchLeaders()
 		pause := tendPause
 		if settled {
 			pause = tendSettledPause
