@@ -48,7 +48,7 @@ type Node struct {
 
 	starting   sync.Mutex // one replica is started or dropped at a time
 	founding   sync.Mutex // one step of the founding is taken at a time
-	reminded   time.Time  // of tend: when it last said what the founding waits for
+	reminded   time.Time  // of tend: when it last said what founding or joining waits for
 	leaderless leaderless // of tend
 
 	mu       sync.Mutex // guards the fields below

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -173,6 +175,145 @@ func TestOldMajorityStops(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestRecoverOnTwoNodes loses two of four nodes. Some groups have lost their majority
+// and are recovered, each on the node that is left of it; the others elect as ever.
+func TestRecoverOnTwoNodes(t *testing.T) {
+	bubble(t, func(t *testing.T, w *testWorld) {
+		nodes := []string{"a", "b", "c", "d"}
+		for _, name := range nodes {
+			w.start(name, 4)
+		}
+		w.ready()
+		for i := range 8 {
+			w.run(w.nodes["a"], w.nodes["d"], startOf("chain", fmt.Sprint("x", i), 2))
+		}
+		w.eventually(w.nodes["a"], "all vote", func(d Description) bool { return allVote(d, replication) && level(d) })
+		// On d there is a blank replica of each group that is elsewhere, as if a node
+		// had been asked to make it and its group had thought better of it.
+		l := w.nodes["d"].currentLayout()
+		var stray []uint32
+		for _, g := range l.groups() {
+			if p, _ := l.group(g); !slices.Contains(p.Replicas, "d") {
+				if _, err := w.nodes["d"].ensureReplica(l.Cluster, g, ""); err != nil {
+					t.Fatal(err)
+				}
+				stray = append(stray, g)
+			}
+		}
+		for _, name := range nodes {
+			w.crash(name)
+		}
+		a, d := w.inspect("a"), w.inspect("d")
+		recovered := map[uint32]string{}
+		for name, report := range map[string]StoppedNode{"a": d, "d": a} {
+			cfg := w.recovering(name, "b", "c")
+			cfg.Reports = []StoppedNode{report}
+			r, err := Recover(cfg)
+			if err != nil && !errors.Is(err, ErrRecoveryRefused) {
+				t.Fatal(err)
+			}
+			for _, g := range r.Groups {
+				if g.Identity != "" {
+					recovered[uint32(g.Group)] += name
+				}
+			}
+		}
+		for _, g := range l.groups() {
+			want, left := "", []string{}
+			p, _ := l.group(g)
+			for _, name := range p.Replicas {
+				if name == "a" || name == "d" {
+					left = append(left, string(name))
+				}
+			}
+			if len(left) == 1 {
+				want = left[0]
+			}
+			if recovered[g] != want {
+				t.Errorf("group %d with replicas on %v was recovered on %q, want %q", g, p.Replicas, recovered[g], want)
+			}
+		}
+		if len(recovered) == 0 || len(recovered) == len(l.groups()) || len(stray) == 0 {
+			t.Fatalf("%d of %d groups recovered, %d stray replicas: the test is void", len(recovered), len(l.groups()), len(stray))
+		}
+		delete(w.disks, "b")
+		delete(w.disks, "c")
+		w.start("a", 0)
+		w.start("d", 0)
+		w.ready()
+		w.complete(w.nodes["d"], 8)
+		w.eventually(w.nodes["a"], "stray replicas are gone where a group was recovered", func(Description) bool {
+			groups := w.nodes["d"].groups()
+			for _, g := range stray {
+				if recovered[g] != "" && groups[g] != nil {
+					return false
+				}
+			}
+			return true
+		})
+		w.start("b", 0)
+		w.start("c", 0)
+		w.eventually(w.nodes["a"], "all vote again", func(d Description) bool { return allVote(d, replication) })
+		w.complete(w.nodes["b"], 8)
+		w.run(w.nodes["b"], w.nodes["c"], startOf("chain", "after", 2))
+	})
+}
+
+// TestRecoveredTwice recovers the groups on two nodes separately. Nobody can tell who
+// is right: both say so, and neither takes the other in or stops it.
+func TestRecoveredTwice(t *testing.T) {
+	bubble(t, func(t *testing.T, w *testWorld) {
+		w.written(2)
+		for _, name := range []string{"a", "b", "c"} {
+			w.crash(name)
+		}
+		for name, lost := range map[string][]string{"a": {"b", "c"}, "b": {"a", "c"}} {
+			if _, err := Recover(w.recovering(name, lost...)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		log := &safeBuffer{}
+		w.log = log
+		a, b := w.start("a", 0), w.start("b", 0)
+		time.Sleep(30 * time.Second)
+		for _, n := range []*Node{a, b} {
+			for g, group := range n.groups() {
+				if s := group.Stats(); s.Role != "leader" || len(s.Servers) != 1 {
+					t.Errorf("%s, group %d: %+v", n.self, g, s)
+				}
+			}
+		}
+		for _, said := range []string{"node=a group=0", "node=b group=0", "node=b group=4"} {
+			if !slices.ContainsFunc(strings.Split(log.String(), "\n"), func(line string) bool {
+				return strings.Contains(line, "A GROUP WAS RECOVERED TWICE") && strings.Contains(line, said)
+			}) {
+				t.Errorf("the log does not say it for %q:\n%s", said, log)
+			}
+		}
+		if r, err := PlanRecovery(RecoverConfig{DataDirs: []string{"/data"}, FS: w.disks["c"], Lost: []string{"a", "b"}}); err != nil || !r.Groups[0].Chosen {
+			t.Errorf("c alone: %+v, %v", r, err)
+		}
+	})
+}
+
+// safeBuffer is a buffer for several goroutines.
+type safeBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // TestRecoveryIsRefused asks for what must not be done.

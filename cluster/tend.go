@@ -202,10 +202,28 @@ func (n *Node) findCluster(ctx context.Context) error {
 			if f := n.data.get().Founding; f != nil && f.Layout.Cluster == id {
 				return n.agreedTo(ctx, f)
 			}
-			return n.joinAny(ctx, id)
+			err := n.joinAny(ctx, id)
+			if err != nil && ctx.Err() == nil {
+				n.remindOfJoining(id, err)
+			}
+			return err
 		}
 	}
 	return errors.New("nodes of several clusters are there; waiting until one is left")
+}
+
+// remindOfJoining says from time to time what keeps this node out of a cluster. Only
+// tend calls it.
+func (n *Node) remindOfJoining(cluster string, why error) {
+	now := time.Now()
+	if n.reminded.IsZero() {
+		n.reminded = now.Add(leaderlessPatience - foundingReminder) // an election takes a moment
+	}
+	if now.Sub(n.reminded) < foundingReminder {
+		return
+	}
+	n.reminded = now
+	n.log.Warn("cannot join the cluster yet; see the logs of its nodes", "cluster", cluster, "why", why)
 }
 
 // agreedTo does what is left of a founding to which this node agreed, when others
