@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -426,6 +427,32 @@ func TestInspectChangesNothing(t *testing.T) {
 			t.Errorf("looking made %v", names)
 		}
 	})
+}
+
+// TestReportForm pins the report that people carry between machines, perhaps between
+// two versions of the program.
+func TestReportForm(t *testing.T) {
+	report := StoppedNode{
+		Format: reportFormat, Cluster: "c1", Name: "n1", DataDir: "/data", Inspected: time.Unix(1_700_000_000, 0).UTC(), Nodes: []string{"n1", "n2"}, Layout: 3,
+		Replicas: []raftlog.Replica{
+			{
+				Group: 7, Server: "00.1-0a0b0c0d@n1", Term: 5, LastIndex: 20, LastTerm: 4, LastTime: time.Unix(1_700_000_000, 0).UTC(), Applied: 19, Snapshot: 10,
+				Servers: []raftlog.Server{{ID: "00.1-0a0b0c0d@n1", Voter: true}, {ID: "01.1-0a0b0c0d@n2"}}, Before: []raftlog.Server{{ID: "00.1-0a0b0c0d@n1", Voter: true}},
+			},
+			{Group: 8, Server: "02@n1", Damage: "its log is gone"},
+		},
+	}
+	const want = `{"format":1,"clusterId":"c1","node":"n1","dataDir":"/data","inspected":"2023-11-14T22:13:20Z","nodes":["n1","n2"],"layout":3,"replicas":[` +
+		`{"group":7,"server":"00.1-0a0b0c0d@n1","term":5,"lastIndex":20,"lastTerm":4,"lastTime":"2023-11-14T22:13:20Z","appliedIndex":19,"snapshotIndex":10,` +
+		`"servers":[{"id":"00.1-0a0b0c0d@n1","voter":true},{"id":"01.1-0a0b0c0d@n2","voter":false}],"serversBefore":[{"id":"00.1-0a0b0c0d@n1","voter":true}]},` +
+		`{"group":8,"server":"02@n1","term":0,"lastIndex":0,"lastTerm":0,"appliedIndex":0,"snapshotIndex":0,"servers":null,"damage":"its log is gone"}]}`
+	if got := string(mustJSON(report)); got != want {
+		t.Errorf("a report is\n%s\nwant\n%s", got, want)
+	}
+	var back StoppedNode
+	if err := json.Unmarshal([]byte(want), &back); err != nil || !reflect.DeepEqual(back, report) {
+		t.Errorf("it reads back as %+v, %v", back, err)
+	}
 }
 
 func TestRecoveredLayout(t *testing.T) {
