@@ -183,6 +183,7 @@ func (n *Node) handlers() {
 	r.handle(methodFounding, n.handleFounding)
 	r.handle(methodEnsure, n.handleEnsure)
 	r.handle(methodDrop, n.handleDrop)
+	r.handle(methodFence, n.handleFence)
 	r.handle(methodRun, n.handleRun)
 	r.handle(methodResults, n.handleResults)
 	r.handle(methodStopWork, n.handleStopWork)

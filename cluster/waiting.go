@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/reprise-run/reprise/internal/peer"
@@ -23,6 +23,7 @@ const (
 type waiting struct {
 	message string
 	details []any // for slog
+	severe  bool  // it will not end by itself
 }
 
 // watchWaiting says what the node waits for, until ctx is done.
@@ -51,7 +52,11 @@ func (n *Node) watchWaiting(ctx context.Context) {
 				n.log.Info("this node waits no more")
 			}
 		case message != "" && now.Sub(since) >= firstReminder && now.Sub(said) >= reminderPause:
-			n.log.Warn(message, w.details...)
+			level := slog.LevelWarn
+			if w.severe {
+				level = slog.LevelError
+			}
+			n.log.Log(ctx, level, message, w.details...)
 			said, told = now, true
 		}
 	}
@@ -75,8 +80,8 @@ func (n *Node) waitsFor(ctx context.Context) waiting {
 			why = errors.New("it is under way")
 		}
 		return waiting{
-			"the founding of the cluster waits for a node; start it, with an empty data directory if its disk is lost. If it will never come back, stop these nodes, delete their data directories, which hold nothing yet, and start anew",
-			[]any{"nodes", record.Founding.Layout.names(), "proposer", record.Founding.Proposer, "why", why},
+			message: "the founding of the cluster waits for a node; start it, with an empty data directory if its disk is lost. If it will never come back, stop these nodes, delete their data directories, which hold nothing yet, and start anew",
+			details: []any{"nodes", record.Founding.Layout.names(), "proposer", record.Founding.Proposer, "why", why},
 		}
 	}
 	var seen []peer.NodeID
@@ -95,50 +100,32 @@ func (n *Node) waitsFor(ctx context.Context) waiting {
 		why = err
 	}
 	return waiting{
-		"this node belongs to no cluster yet and waits for other nodes; are they started, and do they gossip at the addresses to join?",
-		[]any{"bootstrap-expect", n.cfg.BootstrapExpect, "sees", seen, "join", n.seeds(record), "why", why},
+		message: "this node belongs to no cluster yet and waits for other nodes; are they started, and do they gossip at the addresses to join?",
+		details: []any{"bootstrap-expect", n.cfg.BootstrapExpect, "sees", seen, "join", n.seeds(record), "why", why},
 	}
 }
 
-// waitsForLeaders names the groups that nobody leads, as far as this node can
-// find out, and the nodes that it does not see.
+// waitsForLeaders names the groups that nobody leads: those of which this node has a
+// replica, or else those that it cannot find a leader for.
 func (n *Node) waitsForLeaders(ctx context.Context) waiting {
+	if silent := n.leaderlessGroups(); len(silent) > 0 {
+		return n.whyLeaderless(ctx, silent)
+	}
 	d, err := n.Describe(ctx)
 	if err != nil {
-		return waiting{"this node does not know the layout of its cluster yet", []any{"why", err}}
+		return waiting{message: "this node does not know the layout of its cluster yet", details: []any{"why", err}}
 	}
-	var groups, dead, silent []string
+	var unled []uint32
 	for _, p := range d.Partitions {
-		switch {
-		case p.Leader != "":
-		case p.ID == systemGroup:
-			groups = append(groups, "system")
-		default:
-			groups = append(groups, fmt.Sprint(p.ID))
+		if p.Leader == "" {
+			unled = append(unled, p.ID)
 		}
 	}
-	if len(groups) == 0 {
+	if len(unled) == 0 {
 		return waiting{}
 	}
-	for _, node := range d.Nodes {
-		switch {
-		case node.State == NodeDead:
-			dead = append(dead, node.Name)
-		case !n.informedOf(peer.NodeID(node.Name)):
-			silent = append(silent, node.Name)
-		}
-	}
 	return waiting{
-		"partitions have no leader that this node knows of; requests for them wait. A partition needs most of its nodes",
-		[]any{"partitions", strings.Join(groups, " "), "not-seen", dead, "no-answer", silent},
+		message: "groups have no leader that this node knows of; requests for them wait",
+		details: []any{"where", groupNames(unled)},
 	}
-}
-
-// informedOf reports whether the process of a node that is alive has told what it
-// is.
-func (n *Node) informedOf(name peer.NodeID) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	k := n.known[name]
-	return k != nil && k.alive && k.informed
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -41,6 +42,7 @@ type testWorld struct {
 	disks   map[string]*vfs.MemFS
 	nodes   map[string]*Node
 	fatal   map[string]error
+	log     io.Writer // what nodes log, if it is set
 
 	mu     sync.Mutex // guards the fields below
 	runs   map[string]int
@@ -161,6 +163,9 @@ func (w *testWorld) tryStart(name string, expect int, extra ...string) (*Node, e
 	logger := slog.New(slog.NewTextHandler(w, nil))
 	if os.Getenv("CLUSTER_LOG") != "" {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	if w.log != nil {
+		logger = slog.New(slog.NewTextHandler(w.log, nil))
 	}
 	n, err := Start(w.t.Context(), Config{
 		Name: name, DataDir: "/data", APIAddr: name + ":1", BootstrapExpect: expect, Partitions: 4,

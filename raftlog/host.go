@@ -88,7 +88,11 @@ func (h *Host) ended() bool {
 // Create makes this node's replica of a group, or returns the identity of the
 // one that exists. A new replica is blank and has no vote until it is added. It
 // is durable when Create returns.
-func (h *Host) Create(g GroupID) (ServerID, error) {
+func (h *Host) Create(g GroupID) (ServerID, error) { return h.CreateIn(g, "") }
+
+// CreateIn is Create for a group that was recovered: a new replica belongs to the
+// lineage. One that exists may belong to another one, which its identity tells.
+func (h *Host) CreateIn(g GroupID, lineage Lineage) (ServerID, error) {
 	defer h.claim(g)()
 	if h.ended() {
 		return "", ErrClosed
@@ -97,7 +101,7 @@ func (h *Host) Create(g GroupID) (ServerID, error) {
 	if err != nil || id != "" {
 		return id, err
 	}
-	id = newServerID(h.cfg.Self)
+	id = newServerID(h.cfg.Self, lineage)
 	if h.cfg.Faults.KeepIdentity {
 		id = reusedServerID(h.cfg.Self, g)
 	}

@@ -74,7 +74,7 @@ Exit codes:
   2  wrong usage or settings
   3  no such instance
   4  the cluster is not reachable
-  5  refused: the ID is taken, the input too large
+  5  refused: the ID is taken, the input too large, a group needs no recovery
   6  --timeout passed
   7  the disk or the data directory is not usable
   130  interrupted`,
@@ -89,6 +89,7 @@ Exit codes:
 	root.AddCommand(
 		p.serverCommand(), p.upCommand(), p.demoCommand(),
 		p.startCommand(), p.waitCommand(), p.statusCommand(), p.historyCommand(), p.terminateCommand(), p.clusterCommand(),
+		p.recoverCommand(),
 	)
 	return root
 }
