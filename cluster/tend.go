@@ -14,7 +14,10 @@ import (
 type known struct {
 	member Member
 	alive  bool
-	since  time.Time // when this process of the node was first seen
+	// lost is set once the network has said that the process is gone, until it
+	// answers after all, or another one comes.
+	lost  bool
+	since time.Time // when this process of the node was first seen
 	// info is what the process said; informed is false until it has, or after its
 	// functions changed.
 	info     nodeInfo
@@ -75,7 +78,7 @@ func (n *Node) observe() {
 			n.known[m.Name] = k
 		}
 		if !k.alive || k.member.Incarnation != m.Incarnation {
-			k.alive, k.since, k.informed = true, time.Now(), false
+			k.alive, k.lost, k.since, k.informed = true, false, time.Now(), false
 			came = append(came, m.Name)
 		}
 		if k.member.Functions != m.Functions {
@@ -281,6 +284,24 @@ func (n *Node) member(name peer.NodeID) (Member, bool) {
 	return Member{}, false
 }
 
+// gone reports whether a node that did not answer just now has ended: membership
+// says so, or, which is known much sooner, its connection was refused or reset.
+func (n *Node) gone(name peer.NodeID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	k := n.known[name]
+	return k == nil || !k.alive || k.lost
+}
+
+// answers notes that a node's process has answered.
+func (n *Node) answers(name peer.NodeID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if k := n.known[name]; k != nil {
+		k.lost = false
+	}
+}
+
 // seenSince returns since when a node's process is known; now if it is not.
 func (n *Node) seenSince(name peer.NodeID) time.Time {
 	n.mu.Lock()
@@ -295,7 +316,11 @@ func (n *Node) seenSince(name peer.NodeID) time.Time {
 func (n *Node) lostProcess(name peer.NodeID) {
 	n.host.NodeLost(name)
 	n.rpc.lost(name)
+	n.dispatcher.avoid(name)
 	n.mu.Lock()
+	if k := n.known[name]; k != nil {
+		k.lost = true
+	}
 	stopping := n.stopping
 	if !stopping {
 		n.wg.Go(func() { n.dispatcher.audit(name) })

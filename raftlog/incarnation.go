@@ -77,13 +77,15 @@ func (inc *incarnation) apply(command []byte) raft.ApplyFuture {
 	return releaseOn(inc.raft.Apply(command, 0), inc.stopped)
 }
 
-// spawn runs f on a goroutine for which stop waits, unless stop has begun to.
-func (inc *incarnation) spawn(f func()) {
+// spawn runs f on a goroutine for which stop waits. It returns false, and does not
+// run it, once stop has begun to wait.
+func (inc *incarnation) spawn(f func()) bool {
 	inc.mu.Lock()
 	defer inc.mu.Unlock()
 	if !inc.ended {
 		inc.tasks.Go(f)
 	}
+	return !inc.ended
 }
 
 // stop ends the incarnation and everything that it started.
