@@ -111,7 +111,8 @@ func (g *gossip) Start(ctx context.Context, self Member, seeds []string, changed
 	cfg.BindPort = cfg.AdvertisePort
 	cfg.ProbeInterval, cfg.ProbeTimeout = 300*time.Millisecond, 100*time.Millisecond
 	cfg.SuspicionMult, cfg.SuspicionMaxTimeoutMult = 2, 3
-	cfg.GossipInterval = 50 * time.Millisecond
+	cfg.GossipInterval = 100 * time.Millisecond
+	cfg.EnableCompression = false // of messages that fit a packet: it costs more than it saves
 	cfg.PushPullInterval = 15 * time.Second
 	cfg.TCPTimeout = 2 * time.Second
 	cfg.DeadNodeReclaimTime = time.Second // a restarted node may have another address

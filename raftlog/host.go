@@ -28,6 +28,7 @@ type Host struct {
 
 	flusher  *flusher
 	confirms *confirmer
+	beat     *beat
 	streams  chan struct{} // capacity 1: held while a stream's view begins, and by ingests
 	senders  chan struct{} // held by snapshots being sent
 	stop     chan struct{} // closed by Close

@@ -36,6 +36,7 @@ func Open(cfg Config) (*Host, error) {
 	h.fs = &diskFS{FS: cfg.FS, stall: cfg.StallTimeout, fatal: h.fatal}
 	h.flusher = newFlusher(h)
 	h.confirms = newConfirmer(h)
+	h.beat = newBeat(cfg.HeartbeatTimeout)
 	err = h.openStores()
 	if err == nil {
 		err = h.checkReplicas()

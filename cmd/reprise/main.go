@@ -6,23 +6,15 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/reprise-run/reprise/internal/nodeproc"
 )
 
 func main() {
-	if os.Getenv("GOMAXPROCS") == "" {
-		// An fsync holds one of Go's processors: with few, everything waits for disks.
-		runtime.GOMAXPROCS(max(runtime.NumCPU(), 8))
-	}
-	if os.Getenv("GOGC") == "" {
-		// A node's live heap is small; collecting it less often saves a tenth of the
-		// processor time for some tens of megabytes.
-		debug.SetGCPercent(300)
-	}
+	nodeproc.Prepare()
 	// The first signal stops in good order; those that follow are ignored, because a
 	// terminal and a parent process may both send one. Every stop has a time limit.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

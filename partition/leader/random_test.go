@@ -71,7 +71,7 @@ func newGambler(t *testing.T, s *story, seed uint64) *gambler {
 }
 
 func (g *gambler) play() {
-	g.s.limits = Limits{Timers: 3, Tasks: 3, Instances: 4, Runnable: 8, EntryBytes: 2000}
+	g.s.limits = Limits{Timers: 3, Tasks: 3, Instances: 4, Runnable: 8, EntryBytes: 2000, InFlight: storyInFlight}
 	for range 12 {
 		g.reign()
 	}
