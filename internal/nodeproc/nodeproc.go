@@ -18,5 +18,4 @@ func Prepare() {
 		// processor time for some tens of megabytes.
 		debug.SetGCPercent(300)
 	}
-	calmMonitor()
 }
