@@ -79,7 +79,7 @@ func (r *reigns) count() int {
 type node struct {
 	name    peer.NodeID
 	disk    *vfs.MemFS
-	offset  atomic.Int64 // of its wall clock, in nanoseconds
+	clock   wallClock
 	process *cluster.Node
 	paused  bool
 }
@@ -115,15 +115,25 @@ func newWorld(seed uint64, nodes int, registry func(peer.NodeID) *reprise.Regist
 	return w
 }
 
-// smallLogs makes snapshots and truncations as frequent in minutes as they are
-// in days. A simulated fsync copies the whole file, so a WAL had better be short.
-func smallLogs(c *raftlog.Config) {
-	c.MemTableBytes = 256 << 10
-	c.SnapshotLogBytes = 128 << 10
-	c.TrailingLogBytes = 32 << 10
-	c.TruncateEntries = 20
-	c.HashInterval = 64
+// tuneRaft makes snapshots and truncations as frequent in minutes as they are in
+// days. A simulated fsync copies the whole file, so a WAL had better be short.
+//
+// The monotonic clock of a process runs at a pace of its own: a leader that is
+// slow learns late that others have elected another one.
+func tuneRaft(pace float64) func(*raftlog.Config) {
+	return func(c *raftlog.Config) {
+		c.MemTableBytes = 256 << 10
+		c.SnapshotLogBytes = 128 << 10
+		c.TrailingLogBytes = 32 << 10
+		c.TruncateEntries = 20
+		c.HashInterval = 64
+		timeout := time.Duration(pace * float64(500*time.Millisecond))
+		c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = timeout, timeout, timeout
+	}
 }
+
+// between returns a random number.
+func (w *World) between(low, high float64) float64 { return low + w.rng.Float64()*(high-low) }
 
 // start starts a node's process on its disk. It returns an error only where the
 // node cannot be configured.
@@ -134,14 +144,14 @@ func (w *World) start(n *node) error {
 		BootstrapExpect: len(w.nodes),
 		Partitions:      simPartitions,
 		FS:              n.disk,
-		Clock:           func() time.Time { return time.Now().Add(time.Duration(n.offset.Load())) },
+		Clock:           n.clock.read,
 		Network:         w.network.Node(n.name),
 		Members:         w.gossip.node(),
 		Logger:          w.logger,
 		OnFatal:         func(err error) { w.died(n, err) },
 		Faults:          &w.bugs.Leader,
 		RaftFaults:      &w.bugs.Log,
-		TuneRaft:        smallLogs,
+		TuneRaft:        tuneRaft(w.between(0.6, 1.6)),
 	}, w.registry(n.name))
 	if err != nil {
 		return fmt.Errorf("start %s: %w", n.name, err)
@@ -232,7 +242,8 @@ func (w *World) calm() error {
 			w.network.Resume(a.name)
 			a.paused = false
 		}
-		a.offset.Store(0)
+		a.clock.run(0)
+		a.clock.set(0)
 	}
 	for i, n := range w.nodes {
 		if w.running(i) == nil {
