@@ -66,10 +66,12 @@ type client struct {
 	serial int
 	// ahead is how wrong the client's clock is.
 	ahead time.Duration
+	// patience is how long the client goes on with one request, turn with one try.
+	patience, turn time.Duration
 }
 
 func (l *workload) client(number int, seed uint64) *client {
-	c := &client{workload: l, number: number, rng: rand.New(rand.NewPCG(seed, 100+uint64(number)))}
+	c := &client{workload: l, number: number, rng: rand.New(rand.NewPCG(seed, 100+uint64(number))), patience: patience, turn: patience}
 	if c.rng.IntN(4) == 0 {
 		c.ahead = time.Duration(c.rng.Int64N(int64(2*time.Hour))) - time.Hour
 	}
@@ -97,8 +99,8 @@ const patience = 20 * time.Second
 // the rules of package client. The same identity goes with every try (nil: the
 // request changes nothing); where it is too old for the partition, and certainly
 // nothing was done, it is stamped anew. known is false if the outcome is not known.
-func (c *client) ask(patience time.Duration, identity *leader.RequestIdentity, try func(ctx context.Context, node caller) error) (err error, known bool) {
-	deadline := time.Now().Add(patience)
+func (c *client) ask(identity *leader.RequestIdentity, try func(ctx context.Context, node caller) error) (err error, known bool) {
+	deadline := time.Now().Add(c.patience)
 	maybe := false // a try may have been executed
 	for time.Now().Before(deadline) {
 		node := c.world.running(c.rng.IntN(len(c.world.nodes)))
@@ -106,7 +108,7 @@ func (c *client) ask(patience time.Duration, identity *leader.RequestIdentity, t
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
-		ctx, cancel := context.WithDeadline(context.Background(), deadline)
+		ctx, cancel := context.WithTimeout(context.Background(), min(c.turn, time.Until(deadline)))
 		err := try(ctx, node)
 		cancel()
 		var expired *leader.ExpiredError
@@ -181,7 +183,7 @@ func (c *client) startMixed() {
 		Execution: c.newExecution(), Name: mixed.Name(), Input: input, Identity: identity,
 	}
 	var answer leader.StartAnswer
-	err, known := c.ask(patience, &req.Identity, func(ctx context.Context, node caller) (err error) {
+	err, known := c.ask(&req.Identity, func(ctx context.Context, node caller) (err error) {
 		req.Execution = tried(req.Execution)
 		answer, err = node.StartInstance(ctx, req)
 		return err
@@ -204,7 +206,7 @@ func (c *client) startMixed() {
 // touchRegister makes an operation on an ID that several clients share; each gets
 // few operations, for the checker's sake.
 func (c *client) touchRegister() {
-	c.touch(fmt.Sprintf("reg-%d-%d", int(time.Since(c.began)/(2*time.Minute)), c.rng.IntN(3)), patience)
+	c.touch(fmt.Sprintf("reg-%d-%d", int(time.Since(c.began)/(2*time.Minute)), c.rng.IntN(3)))
 }
 
 // watch works on some IDs without a pause whenever a fault begins: a stale read
@@ -220,9 +222,11 @@ func (l *workload) watch(ctx context.Context, seed uint64) {
 		for i := range watchers {
 			callers.Go(func() {
 				c := l.client(1000*(burst+1)+i, seed)
+				// Who waits for a node that is cut off sees nothing.
+				c.patience, c.turn = time.Second, 150*time.Millisecond
 				for range watcherOperations {
-					c.touch(fmt.Sprintf("watch-%d-%d", burst, c.rng.IntN(watched)), time.Second)
-					pause(ctx, time.Duration(c.rng.IntN(40))*time.Millisecond)
+					c.touch(fmt.Sprintf("watch-%d-%d", burst, c.rng.IntN(watched)))
+					pause(ctx, time.Duration(c.rng.IntN(60))*time.Millisecond)
 				}
 			})
 		}
@@ -232,13 +236,13 @@ func (l *workload) watch(ctx context.Context, seed uint64) {
 
 // The size of a burst of operations: about 17 on each ID.
 const (
-	watchers          = 4
-	watched           = 12
-	watcherOperations = 50
+	watchers          = 8
+	watched           = 18
+	watcherOperations = 40
 )
 
 // touch makes an operation on an ID.
-func (c *client) touch(name string, patience time.Duration) {
+func (c *client) touch(name string) {
 	id := history.InstanceID(name)
 	c.mu.Lock()
 	r := c.registers[id]
@@ -248,7 +252,7 @@ func (c *client) touch(name string, patience time.Duration) {
 	}
 	c.mu.Unlock()
 	ref := leader.InstanceRef{Hub: "sim", ID: id}
-	in := asked{action: []action{actStart, actTerminate, actStatus}[c.rng.IntN(3)], execution: c.newExecution()}
+	in := asked{action: []action{actStart, actTerminate, actStatus, actStatus}[c.rng.IntN(4)], execution: c.newExecution()}
 	end := r.call(c.number, in)
 	if end == nil {
 		return
@@ -256,7 +260,7 @@ func (c *client) touch(name string, patience time.Duration) {
 	identity := c.identity()
 	var out answered
 	execution := in.execution
-	err, known := c.ask(patience, &identity, func(ctx context.Context, node caller) error {
+	err, known := c.ask(&identity, func(ctx context.Context, node caller) error {
 		switch in.action {
 		case actStart:
 			execution = tried(execution)
@@ -293,7 +297,7 @@ func (c *client) readBack() {
 	a := c.acked[max(0, len(c.acked)-1-c.rng.IntN(min(len(c.acked), 100)))]
 	c.mu.Unlock()
 	var page leader.HistoryPage
-	err, _ := c.ask(patience, nil, func(ctx context.Context, node caller) (err error) {
+	err, _ := c.ask(nil, func(ctx context.Context, node caller) (err error) {
 		page, err = node.History(ctx, leader.HistoryRequest{Instance: a.ref, Execution: a.execution})
 		return err
 	})

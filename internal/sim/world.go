@@ -115,11 +115,14 @@ func newWorld(seed uint64, nodes int, registry func(peer.NodeID) *reprise.Regist
 	return w
 }
 
+// paces are how fast or slow the monotonic clock of a process runs: its timeouts are
+// so much longer than they should be.
+var paces = []float64{0.5, 1, 2}
+
 // tuneRaft makes snapshots and truncations as frequent in minutes as they are in
 // days. A simulated fsync copies the whole file, so a WAL had better be short.
 //
-// The monotonic clock of a process runs at a pace of its own: a leader that is
-// slow learns late that others have elected another one.
+// A leader whose pace is slow learns late that others have elected another one.
 func tuneRaft(pace float64) func(*raftlog.Config) {
 	return func(c *raftlog.Config) {
 		c.MemTableBytes = 256 << 10
@@ -151,7 +154,7 @@ func (w *World) start(n *node) error {
 		OnFatal:         func(err error) { w.died(n, err) },
 		Faults:          &w.bugs.Leader,
 		RaftFaults:      &w.bugs.Log,
-		TuneRaft:        tuneRaft(w.between(0.6, 1.6)),
+		TuneRaft:        tuneRaft(paces[w.rng.IntN(len(paces))]),
 	}, w.registry(n.name))
 	if err != nil {
 		return fmt.Errorf("start %s: %w", n.name, err)
