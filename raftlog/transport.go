@@ -92,6 +92,9 @@ func (t *transport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *
 	class, timeout := peer.Normal, t.inc.group.host.cfg.RequestTimeout
 	if heartbeat {
 		class, timeout = peer.Urgent, t.inc.group.host.cfg.HeartbeatTimeout/2
+		if offer := t.inc.group.host.cfg.Faults.OfferSnapshot; offer != nil && offer(t.inc.group.id) {
+			t.inc.spawn(func() { t.offerUnasked(id, args.Term) })
+		}
 	} else if err := t.awaitReachable(ServerID(id), args.Term); err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (m *nemesis) strike(ctx context.Context) (string, error) {
 	victim := m.nodes[m.rng.IntN(len(m.nodes))]
 	other := m.nodes[(m.index(victim)+1+m.rng.IntN(len(m.nodes)-1))%len(m.nodes)]
 	lasts := m.span(100*time.Millisecond, 8*time.Second)
-	switch m.rng.IntN(16) {
+	switch m.rng.IntN(17) {
 	case 0, 1, 2:
 		m.crash(victim)
 		pause(ctx, lasts)
@@ -84,12 +84,12 @@ func (m *nemesis) strike(ctx context.Context) (string, error) {
 		m.cut(victim, other, false)
 		return "one-way cut", nil
 	case 8:
-		m.network.SetUsual(peer.Fault{
-			Drop: m.rng.Float64() * 0.05, Duplicate: m.rng.Float64() * 0.1, Reorder: m.rng.Float64() * 0.2,
-			MinDelay: 100 * time.Microsecond, MaxDelay: m.span(time.Millisecond, 40*time.Millisecond),
-		})
+		// Half of the time it stays so while other things happen.
+		m.network.SetUsual(m.badNetwork())
 		pause(ctx, lasts)
-		m.network.SetUsual(peer.Fault{MinDelay: 100 * time.Microsecond, MaxDelay: time.Millisecond})
+		if m.rng.IntN(2) == 0 {
+			m.network.SetUsual(usualNetwork)
+		}
 		return "bad network", nil
 	case 9:
 		m.refusals.Store(uint64(m.rng.Float64() * 0.2 * (1 << 32)))
@@ -113,6 +113,13 @@ func (m *nemesis) strike(ctx context.Context) (string, error) {
 			victim.clock.set(0)
 		}
 		return "clock drift", nil
+	case 16:
+		m.offers.Store(uint64(m.rng.Float64() * (1 << 32)))
+		pause(ctx, lasts)
+		if m.rng.IntN(3) == 0 {
+			m.offers.Store(0)
+		}
+		return "unasked snapshots", nil
 	case 11:
 		for _, n := range m.nodes {
 			m.crash(n)
@@ -132,6 +139,21 @@ func (m *nemesis) strike(ctx context.Context) (string, error) {
 		m.running(m.index(victim)).HandOver(handing)
 		return "transfer", nil
 	}
+}
+
+// usualNetwork is how links are when nothing is wrong with them.
+var usualNetwork = peer.Fault{MinDelay: 100 * time.Microsecond, MaxDelay: time.Millisecond}
+
+// badNetwork returns links that lose, double and reorder, or that are slow.
+func (m *nemesis) badNetwork() peer.Fault {
+	f := peer.Fault{
+		Drop: m.rng.Float64() * 0.05, Duplicate: m.rng.Float64() * 0.1, Reorder: m.rng.Float64() * 0.2,
+		MinDelay: 100 * time.Microsecond, MaxDelay: m.span(time.Millisecond, 40*time.Millisecond),
+	}
+	if m.rng.IntN(2) == 0 {
+		f.Drop, f.BytesPerSecond = 0, 50_000+m.rng.IntN(500_000)
+	}
+	return f
 }
 
 // relay hurts the second node at the moment when the first, which was away and

@@ -33,6 +33,7 @@ type World struct {
 	registry func(node peer.NodeID) *reprise.Registry
 	bugs     Bugs
 	refusals atomic.Uint64 // a proposal is refused with probability refusals / 2^32
+	offers   atomic.Uint64 // a heartbeat comes with a snapshot with probability offers / 2^32
 	reigns   reigns
 
 	// strikes tells the watchers that a fault begins.
@@ -94,18 +95,21 @@ func newWorld(seed uint64, nodes int, registry func(peer.NodeID) *reprise.Regist
 		network:  peer.NewMemory(seed),
 		gossip:   newGossip(),
 	}
-	refuse := rand.New(rand.NewPCG(seed, 2))
-	var mu sync.Mutex // guards refuse
-	w.bugs.Log.RefuseProposal = func(g raftlog.GroupID, epoch, _ uint64) bool {
-		w.reigns.note(g, epoch)
-		limit := w.refusals.Load()
+	dice := rand.New(rand.NewPCG(seed, 2))
+	var mu sync.Mutex // guards dice
+	happens := func(limit uint64) bool {
 		if limit == 0 {
 			return false
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		return uint64(refuse.Uint32()) < limit
+		return uint64(dice.Uint32()) < limit
 	}
+	w.bugs.Log.RefuseProposal = func(g raftlog.GroupID, epoch, _ uint64) bool {
+		w.reigns.note(g, epoch)
+		return happens(w.refusals.Load())
+	}
+	w.bugs.Log.OfferSnapshot = func(raftlog.GroupID) bool { return happens(w.offers.Load()) }
 	for i := range nodes {
 		w.nodes = append(w.nodes, &node{
 			name: peer.NodeID(fmt.Sprintf("n%d", i+1)),
@@ -235,7 +239,8 @@ func (w *World) cut(from, to *node, on bool) {
 // that is right.
 func (w *World) calm() error {
 	w.refusals.Store(0)
-	w.network.SetUsual(peer.Fault{MinDelay: 100 * time.Microsecond, MaxDelay: time.Millisecond})
+	w.offers.Store(0)
+	w.network.SetUsual(usualNetwork)
 	w.network.Heal()
 	for _, a := range w.nodes {
 		for _, b := range w.nodes {
