@@ -116,10 +116,10 @@ func (n *Node) route(ctx context.Context, find func() (uint32, bool), repeatable
 		switch {
 		case err == nil:
 			return nil
-		case ctx.Err() != nil:
-			return fmt.Errorf("%w: %w", ctx.Err(), err)
 		case errors.Is(err, leader.ErrRequestExpired) && (unsure || time.Since(began) > leader.AnswerGrace):
 			return leader.ErrRequestExpired // without the clock: nobody may stamp it anew
+		case ctx.Err() != nil:
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
 		case !passing(err):
 			return err
 		case !untouched(err) && !repeatable:

@@ -31,9 +31,12 @@ func TestRefusalAsTooOld(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			n := &Node{self: "a", ctx: t.Context(), hints: map[uint32]peer.NodeID{}}
 			tries := c.tries
-			err := n.route(t.Context(), func() (uint32, bool) { n.hints[1] = "b"; return 1, true }, true, nil, func(context.Context, peer.NodeID) error {
+			ctx, cancel := context.WithCancel(t.Context())
+			err := n.route(ctx, func() (uint32, bool) { n.hints[1] = "b"; return 1, true }, true, nil, func(context.Context, peer.NodeID) error {
 				err := tries[0]
-				tries = tries[1:]
+				if tries = tries[1:]; len(tries) == 0 {
+					cancel() // the caller leaves just now; what he may hear is the same
+				}
 				return err
 			})
 			if sure := errors.As(err, new(*leader.ExpiredError)); sure != c.sure || !errors.Is(err, leader.ErrRequestExpired) {
