@@ -26,7 +26,7 @@ const reseedTime = 90 * time.Second
 // run makes faults. It is the goroutine that owns the world.
 func (m *nemesis) run(ctx context.Context) error {
 	for {
-		if !pause(ctx, m.between(500*time.Millisecond, 15*time.Second)) {
+		if !pause(ctx, m.span(500*time.Millisecond, 15*time.Second)) {
 			return nil
 		}
 		name, err := m.strike(ctx)
@@ -45,8 +45,8 @@ func (m *nemesis) strike(ctx context.Context) (string, error) {
 	}
 	victim := m.nodes[m.rng.IntN(len(m.nodes))]
 	other := m.nodes[(m.index(victim)+1+m.rng.IntN(len(m.nodes)-1))%len(m.nodes)]
-	lasts := m.between(100*time.Millisecond, 8*time.Second)
-	switch m.rng.IntN(15) {
+	lasts := m.span(100*time.Millisecond, 8*time.Second)
+	switch m.rng.IntN(17) {
 	case 0, 1, 2:
 		m.crash(victim)
 		pause(ctx, lasts)
@@ -84,12 +84,12 @@ func (m *nemesis) strike(ctx context.Context) (string, error) {
 		m.cut(victim, other, false)
 		return "one-way cut", nil
 	case 8:
-		m.network.SetUsual(peer.Fault{
-			Drop: m.rng.Float64() * 0.05, Duplicate: m.rng.Float64() * 0.1, Reorder: m.rng.Float64() * 0.2,
-			MinDelay: 100 * time.Microsecond, MaxDelay: m.between(time.Millisecond, 40*time.Millisecond),
-		})
+		// Half of the time it stays so while other things happen.
+		m.network.SetUsual(m.badNetwork())
 		pause(ctx, lasts)
-		m.network.SetUsual(peer.Fault{MinDelay: 100 * time.Microsecond, MaxDelay: time.Millisecond})
+		if m.rng.IntN(2) == 0 {
+			m.network.SetUsual(usualNetwork)
+		}
 		return "bad network", nil
 	case 9:
 		m.refusals.Store(uint64(m.rng.Float64() * 0.2 * (1 << 32)))
@@ -97,14 +97,29 @@ func (m *nemesis) strike(ctx context.Context) (string, error) {
 		m.refusals.Store(0)
 		return "refused proposals", nil
 	case 10:
-		// Not more than the window of remembered answers forward: a partition whose
-		// clock is ahead by more refuses what callers with a right clock ask.
-		victim.offset.Store(int64(m.between(-time.Hour, 8*time.Minute)))
+		victim.clock.set(m.span(-time.Hour, time.Hour))
 		pause(ctx, lasts)
 		if m.rng.IntN(2) == 0 {
-			victim.offset.Store(0)
+			victim.clock.set(0)
 		}
 		return "clock jump", nil
+	case 15:
+		// From half as fast to twice as fast, and maybe until something else is
+		// wrong with it.
+		victim.clock.run(m.between(-0.5, 1))
+		pause(ctx, lasts)
+		if m.rng.IntN(2) == 0 {
+			victim.clock.run(0)
+			victim.clock.set(0)
+		}
+		return "clock drift", nil
+	case 16:
+		m.offers.Store(uint64(m.rng.Float64() * (1 << 32)))
+		pause(ctx, lasts)
+		if m.rng.IntN(3) == 0 {
+			m.offers.Store(0)
+		}
+		return "unasked snapshots", nil
 	case 11:
 		for _, n := range m.nodes {
 			m.crash(n)
@@ -126,6 +141,21 @@ func (m *nemesis) strike(ctx context.Context) (string, error) {
 	}
 }
 
+// usualNetwork is how links are when nothing is wrong with them.
+var usualNetwork = peer.Fault{MinDelay: 100 * time.Microsecond, MaxDelay: time.Millisecond}
+
+// badNetwork returns links that lose, double and reorder, or that are slow.
+func (m *nemesis) badNetwork() peer.Fault {
+	f := peer.Fault{
+		Drop: m.rng.Float64() * 0.05, Duplicate: m.rng.Float64() * 0.1, Reorder: m.rng.Float64() * 0.2,
+		MinDelay: 100 * time.Microsecond, MaxDelay: m.span(time.Millisecond, 40*time.Millisecond),
+	}
+	if m.rng.IntN(2) == 0 {
+		f.Drop, f.BytesPerSecond = 0, 50_000+m.rng.IntN(500_000)
+	}
+	return f
+}
+
 // relay hurts the second node at the moment when the first, which was away and
 // has missed something, comes back, and keeps a third away: who is together then
 // was never together before.
@@ -137,7 +167,7 @@ func (m *nemesis) relay(ctx context.Context, first, second *node) error {
 		}
 	}
 	m.isolate(first, true)
-	pause(ctx, m.between(200*time.Millisecond, 3*time.Second))
+	pause(ctx, m.span(200*time.Millisecond, 3*time.Second))
 	m.isolate(third, true)
 	m.isolate(first, false)
 	m.crash(second)
@@ -146,7 +176,7 @@ func (m *nemesis) relay(ctx context.Context, first, second *node) error {
 		second.disk = vfs.NewCrashableMem()
 	}
 	err := m.start(second)
-	pause(ctx, m.between(time.Second, 8*time.Second))
+	pause(ctx, m.span(time.Second, 8*time.Second))
 	m.isolate(third, false)
 	return err
 }
@@ -170,11 +200,6 @@ func (m *nemesis) index(n *node) int {
 	panic("node of another world")
 }
 
-// between returns a random duration.
-func (m *nemesis) between(low, high time.Duration) time.Duration {
-	return low + time.Duration(m.rng.Int64N(int64(high-low)))
-}
-
 // pause waits in simulated time. It returns false if ctx ended first.
 func pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
@@ -185,4 +210,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// span returns a random duration.
+func (m *nemesis) span(low, high time.Duration) time.Duration {
+	return low + time.Duration(m.rng.Int64N(int64(high-low)))
 }
