@@ -14,14 +14,13 @@ import (
 // for a while, with quiet times between them.
 type nemesis struct {
 	*World
-	// lastLoss is when a disk was last lost: the next one waits until its replicas
-	// have surely been made anew, so that no partition loses a majority.
+	// lastLoss is when a disk was last lost.
 	lastLoss time.Time
 	done     map[string]int // how often each fault was made
 }
 
-// reseedTime is ample for a node to get all its replicas back.
-const reseedTime = 90 * time.Second
+// lossPause is the least time between two losses of a disk.
+const lossPause = 90 * time.Second
 
 // run makes faults. It is the goroutine that owns the world.
 func (m *nemesis) run(ctx context.Context) error {
@@ -52,7 +51,7 @@ func (m *nemesis) strike(ctx context.Context) (string, error) {
 		pause(ctx, lasts)
 		return "crash", m.start(victim)
 	case 3:
-		if time.Since(m.lastLoss) < reseedTime {
+		if !m.whole(ctx) {
 			return "quiet", nil
 		}
 		m.lastLoss = time.Now()
@@ -166,12 +165,13 @@ func (m *nemesis) relay(ctx context.Context, first, second *node) error {
 			third = n
 		}
 	}
+	loses := m.rng.IntN(2) == 0 && m.whole(ctx)
 	m.isolate(first, true)
 	pause(ctx, m.span(200*time.Millisecond, 3*time.Second))
 	m.isolate(third, true)
 	m.isolate(first, false)
 	m.crash(second)
-	if time.Since(m.lastLoss) >= reseedTime && m.rng.IntN(2) == 0 {
+	if loses {
 		m.lastLoss = time.Now()
 		second.disk = vfs.NewCrashableMem()
 	}
@@ -179,6 +179,31 @@ func (m *nemesis) relay(ctx context.Context, first, second *node) error {
 	pause(ctx, m.span(time.Second, 8*time.Second))
 	m.isolate(third, false)
 	return err
+}
+
+// whole reports whether a disk may be lost: only where the replicas of the last one
+// are back, with votes, however slow the network was, does no group lose a majority.
+func (m *nemesis) whole(ctx context.Context) bool {
+	if time.Since(m.lastLoss) < lossPause {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	d, err := m.running(0).Describe(ctx)
+	if err != nil || len(d.Partitions) != simPartitions+1 { // the system group too
+		return false
+	}
+	for _, p := range d.Partitions {
+		if len(p.Replicas) != len(m.nodes) {
+			return false
+		}
+		for _, r := range p.Replicas {
+			if !r.Voter || !r.Reachable {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // isolate cuts a node off from all others, or mends that.
