@@ -183,10 +183,12 @@ func (m *nemesis) relay(ctx context.Context, first, second *node) error {
 
 // whole reports whether a disk may be lost: only where the replicas of the last one
 // are back, with votes, however slow the network was, does no group lose a majority.
+// It looks twice: a leader shows a configuration before it is committed.
 func (m *nemesis) whole(ctx context.Context) bool {
-	if time.Since(m.lastLoss) < lossPause {
-		return false
-	}
+	return time.Since(m.lastLoss) >= lossPause && m.looksWhole(ctx) && pause(ctx, time.Second) && m.looksWhole(ctx)
+}
+
+func (m *nemesis) looksWhole(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	d, err := m.running(0).Describe(ctx)
