@@ -89,6 +89,10 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 				if !r.hold[b.Name] && !b.Detached {
 					ready = append(ready, e)
 				}
+			case *history.EventSent:
+				if b.Instance == instance {
+					ready = append(ready, e)
+				}
 			case *history.TimerCreated:
 				timers[e.ID] = b.FireAt
 			case *history.TimerCanceled:
@@ -117,8 +121,11 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 	return r.end
 }
 
-// outcome runs an activity or a child.
+// outcome runs an activity or a child, or raises an event.
 func (r *run) outcome(t failer, parent history.ExecutionID, e history.Event) history.Body {
+	if b, ok := e.Body.(*history.EventSent); ok {
+		return &history.EventRaised{Name: b.Name, Input: b.Input}
+	}
 	b, ok := e.Body.(*history.SubOrchestrationInstanceCreated)
 	if !ok {
 		return r.attempt(t, e)

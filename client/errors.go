@@ -25,6 +25,9 @@ var (
 	// ErrExpired: the call was first sent too long ago for the cluster to know
 	// whether it was done. It was not done now.
 	ErrExpired = fmt.Errorf("%w: outcome unknown", ErrRefused)
+	// ErrFull: the instance has too many events that it has not taken; the event was
+	// not raised. It may be raised again later.
+	ErrFull = fmt.Errorf("%w: too many events", ErrRefused)
 	// ErrNotSupported: the node does not know the call.
 	ErrNotSupported = fmt.Errorf("%w: not supported", ErrRefused)
 
@@ -45,6 +48,7 @@ var reasons = map[string]class{
 	"not-leading":     {ErrUnavailable, true},
 	"overloaded":      {ErrUnavailable, true},
 	"exists":          {ErrExists, false},
+	"full":            {ErrFull, false},
 	"not-found":       {ErrNotFound, false},
 	"request-expired": {ErrExpired, false},
 	"too-large":       {ErrTooLarge, false},

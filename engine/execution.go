@@ -53,6 +53,8 @@ type Execution struct {
 	pending map[int32]*Promise
 	// settled holds promises whose callbacks have not run yet.
 	settled []*Promise
+	// events are the external events and the waits for them.
+	events events
 	// decided are the decisions of the episode that runs.
 	decided []history.Event
 	// status is the custom status; nil where none was set.
@@ -139,7 +141,7 @@ func (x *Execution) Run(arrived []history.Event) (history.Episode, error) {
 		return history.Episode{}, x.err
 	}
 	x.length += len(arrived) + len(x.decided)
-	return history.Episode{Decided: x.decided, CustomStatus: x.status}, nil
+	return history.Episode{Decided: x.decided, CustomStatus: x.status, Awaits: x.events.awaits(), Buffered: x.events.buffered}, nil
 }
 
 // Ended reports whether the execution completed.

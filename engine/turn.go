@@ -43,6 +43,8 @@ func (x *Execution) apply(e history.Event) {
 		x.settle(b.TaskID, aChild, nil, saying(b.Failure, "sub-orchestration"))
 	case *history.TimerFired:
 		x.settle(b.TimerID, aTimer, nil, nil)
+	case *history.EventRaised:
+		x.raise(b)
 	case *history.ExecutionTerminated:
 		x.complete(&history.ExecutionCompleted{Status: history.Terminated, Result: b.Reason})
 	default:

@@ -100,9 +100,13 @@ type Record struct {
 	TraceParent  string
 	// Parent is who awaits the end of the execution; nil where nobody does.
 	Parent *history.ParentInstance
+	// Awaits are the names of the external events that the code waits for. Buffered
+	// counts those that are in the history and were not taken.
+	Awaits   []string
+	Buffered int64
 }
 
-const recordFields = 23
+const recordFields = 25
 
 // Encode returns the stored form.
 func (r *Record) Encode() []byte {
@@ -138,6 +142,11 @@ func (r *Record) Encode() []byte {
 	p.String(r.TraceParent)
 	p.Int(r.Children)
 	putParent(p, r.Parent)
+	p.Array(len(r.Awaits))
+	for _, name := range r.Awaits {
+		p.String(name)
+	}
+	p.Int(r.Buffered)
 	return p.Bytes()
 }
 
@@ -199,6 +208,12 @@ func DecodeRecord(value []byte) (*Record, error) {
 			r.Children = u.Int()
 		case 22:
 			r.Parent = getParent(u)
+		case 23:
+			for n := u.Array(); n > 0 && u.Err() == nil; n-- {
+				r.Awaits = append(r.Awaits, u.String())
+			}
+		case 24:
+			r.Buffered = u.Int()
 		default:
 			u.Skip() // of a newer writer
 		}

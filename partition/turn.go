@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -55,6 +56,22 @@ type Task struct {
 // ErrUnsupported says that an episode decided what this version cannot record.
 var ErrUnsupported = errors.New("decision is not supported")
 
+// MaxEventNameBytes bounds the names of external events.
+const MaxEventNameBytes = 256
+
+// ValidateEventName reports why a text cannot name an external event.
+func ValidateEventName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("the event has no name")
+	case len(name) > MaxEventNameBytes:
+		return fmt.Errorf("the event's name has %d bytes; at most %d are allowed", len(name), MaxEventNameBytes)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("the event's name %q is not UTF-8", name)
+	}
+	return nil
+}
+
 // Create returns the record of a new instance. It is not written yet.
 func Create(started *history.ExecutionStarted, now time.Time) *Record {
 	return &Record{
@@ -92,6 +109,13 @@ func Validate(r *Record, ep history.Episode) error {
 		switch body := e.Body.(type) {
 		case *history.TaskScheduled, *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled,
 			*history.SubOrchestrationInstanceCanceled:
+		case *history.EventSent:
+			if err := history.ValidateOrchestrationID(body.Instance); err != nil {
+				return fmt.Errorf("%w: %w", ErrUnsupported, err)
+			}
+			if err := ValidateEventName(body.Name); err != nil {
+				return fmt.Errorf("%w: %w", ErrUnsupported, err)
+			}
 		case *history.SubOrchestrationInstanceCreated:
 			if err := history.ValidateOrchestrationID(body.Instance); err != nil {
 				return fmt.Errorf("%w: %w", ErrUnsupported, err)
@@ -149,8 +173,10 @@ func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
 	r.Events += int64(len(events))
 	if !t.ByServer {
 		setCustomStatus(s, a, r, t.Episode.CustomStatus)
+		r.Awaits, r.Buffered = t.Episode.Awaits, int64(t.Episode.Buffered)
 	}
 	if fx.Ended {
+		r.Awaits = nil
 		if err := leaveChildren(s, a, r, recursion(t.Mail), &fx); err != nil {
 			return fx, err
 		}
@@ -246,6 +272,8 @@ func decide(s Store, a Address, r *Record, e history.Event, t Turn, fx *Effects)
 			}
 			return false
 		})
+	case *history.EventSent:
+		fx.Sent = append(fx.Sent, a.letter(r, body.Instance, "", &history.EventRaised{Name: body.Name, Input: body.Input}))
 	case *history.ExecutionCompleted:
 		r.Status = body.Status
 		r.Completed = t.Began

@@ -109,6 +109,8 @@ func (c *core) deliver(letter *partition.Letter, m *mail) error {
 			return nil
 		}
 		return c.terminate(l, m)
+	case *history.EventRaised:
+		return c.post(l, m) // or it finds nobody
 	case *history.SubOrchestrationInstanceCompleted:
 		return c.deliverEnd(l, letter, body.TaskID, m)
 	case *history.SubOrchestrationInstanceFailed:

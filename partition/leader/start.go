@@ -25,7 +25,8 @@ type call struct {
 	ref       InstanceRef
 	identity  RequestIdentity
 	start     *StartRequest     // or
-	terminate *TerminateRequest // one of both
+	terminate *TerminateRequest // or
+	raise     *RaiseRequest     // one of them
 	done      chan outcome      // capacity 1
 }
 
@@ -190,8 +191,11 @@ func (q *call) handle(c *core) error {
 			return nil
 		}
 	}
-	if q.terminate != nil {
+	switch {
+	case q.terminate != nil:
 		return q.doTerminate(c, l)
+	case q.raise != nil:
+		return q.doRaise(c, l)
 	}
 	return q.doStart(c, l)
 }
@@ -247,7 +251,7 @@ func (q *call) doStart(c *core, l *live) error {
 		ScheduledStart: req.ScheduledStart, TraceParent: req.TraceParent, Tags: req.Tags,
 	}
 	c.create(l, started)
-	m := &mail{start: q}
+	m := &mail{call: q}
 	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: started}
 	if req.ScheduledStart.After(c.now) {
 		if err := c.replace(l); err != nil {

@@ -293,6 +293,10 @@ func payloadBytes(e history.Event) int {
 		return len(body.Input)
 	case *history.TaskCompleted:
 		return len(body.Result)
+	case *history.EventSent:
+		return len(body.Input)
+	case *history.EventRaised:
+		return len(body.Input)
 	case *history.SubOrchestrationInstanceCreated:
 		return len(body.Input)
 	case *history.SubOrchestrationInstanceCompleted:
