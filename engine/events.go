@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/reprise-run/reprise/history"
@@ -10,7 +11,8 @@ import (
 // no event has come. Of one name there are only ever the one or the other.
 type events struct {
 	named    map[string]*channel // by history.EventName
-	buffered int                 // events that no wait has taken
+	arrivals int                 // events that have arrived
+	buffered int                 // of them those that no wait has taken
 	waits    []string            // what awaits returned last
 	changed  bool                // and whether that is not true any more
 }
@@ -18,8 +20,14 @@ type events struct {
 // channel is the events and waits of one name.
 type channel struct {
 	name    string // as the newest wait wrote it
-	arrived []*history.EventRaised
+	arrived []arrivedEvent
 	waiting []*Promise
+}
+
+// arrivedEvent is an event and the how-manieth it is to have arrived.
+type arrivedEvent struct {
+	number int
+	*history.EventRaised
 }
 
 func (v *events) of(name string) *channel {
@@ -52,8 +60,10 @@ func (v *events) awaits() []string {
 
 // raise takes in an event: the wait that is there longest gets it, or it is kept
 // for the next one.
-func (x *Execution) raise(e *history.EventRaised) {
-	c := x.events.of(e.Name)
+func (x *Execution) raise(b *history.EventRaised) {
+	c := x.events.of(b.Name)
+	e := arrivedEvent{x.events.arrivals, b}
+	x.events.arrivals++
 	if len(c.waiting) == 0 {
 		c.arrived = append(c.arrived, e)
 		x.events.buffered++
@@ -65,7 +75,7 @@ func (x *Execution) raise(e *history.EventRaised) {
 	x.give(p, e)
 }
 
-func (x *Execution) give(p *Promise, e *history.EventRaised) {
+func (x *Execution) give(p *Promise, e arrivedEvent) {
 	p.event, p.Result = e, e.Input
 	x.settled = append(x.settled, p)
 }
@@ -83,6 +93,31 @@ func (x *Execution) receive(name string, p *Promise) {
 	c.name = name
 	c.waiting = append(c.waiting, p)
 	x.events.changed = true
+}
+
+// untaken returns the events that nobody has seen, in the order in which they
+// arrived, where the code ended during an episode.
+func (x *Execution) untaken(arrived []history.Event) []*history.EventRaised {
+	var all []arrivedEvent
+	for _, c := range x.events.named {
+		all = append(all, c.arrived...)
+	}
+	for _, p := range x.settled {
+		if p.of == anEvent {
+			all = append(all, p.event)
+		}
+	}
+	slices.SortFunc(all, func(a, b arrivedEvent) int { return cmp.Compare(a.number, b.number) })
+	out := make([]*history.EventRaised, 0, len(all))
+	for _, e := range all {
+		out = append(out, e.EventRaised)
+	}
+	for _, e := range arrived[x.taken:] {
+		if b, ok := e.Body.(*history.EventRaised); ok {
+			out = append(out, b)
+		}
+	}
+	return out
 }
 
 // giveBack ends a wait. An event that it got, and that the code has not seen, goes

@@ -26,7 +26,7 @@ type Promise struct {
 	of      awaited
 	settled func(*Promise)
 	// event is what an event's promise got.
-	event *history.EventRaised
+	event arrivedEvent
 }
 
 // awaited is what a promise stands for.
@@ -85,6 +85,15 @@ func (h *Handle) StartDetached(child *history.SubOrchestrationInstanceCreated) {
 func (h *Handle) name(child *history.SubOrchestrationInstanceCreated) {
 	if child.Instance == "" {
 		child.Instance = history.ChildInstance(h.x.started.ExecutionID, h.x.nextID)
+	}
+}
+
+// ContinueAsNew says that, if the program returns without a failure, the instance
+// goes on as a new execution with this input. Events that no wait has taken are kept;
+// everything else that is pending is dropped.
+func (h *Handle) ContinueAsNew(input history.Payload) {
+	if h.enter("continue as new"); !h.x.unwinding {
+		h.x.continues, h.x.nextInput = true, input
 	}
 }
 

@@ -9,10 +9,12 @@ import (
 
 // turn applies the events of one episode, and runs the code after each.
 func (x *Execution) turn(arrived []history.Event) {
+	x.taken = 0
 	for _, e := range arrived {
 		if x.err != nil || x.ended {
 			return
 		}
+		x.taken++
 		x.work++
 		x.apply(e)
 		if x.next != nil && len(x.settled) > 0 {

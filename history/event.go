@@ -79,7 +79,9 @@ type (
 	}
 
 	// ExecutionCompleted is the last decision of an execution, or the server's
-	// record that it ended the execution itself (terminate).
+	// record that it ended the execution itself (terminate). With the status
+	// ContinuedAsNew the instance goes on with a new execution, whose input is the
+	// result.
 	ExecutionCompleted struct {
 		Status  Status
 		Result  Payload
@@ -233,6 +235,9 @@ type Episode struct {
 	Awaits []string
 	// Buffered counts the events that have arrived and that no wait has taken.
 	Buffered int
+	// Carried are the events that the next execution gets, where this one continues
+	// as new: those that no wait has taken, in the order in which they arrived.
+	Carried []*EventRaised
 }
 
 // Completion returns the decision that ended the execution, or nil.

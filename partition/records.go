@@ -104,9 +104,12 @@ type Record struct {
 	// counts those that are in the history and were not taken.
 	Awaits   []string
 	Buffered int64
+	// First is the execution with which the instance was started, where it has
+	// continued as new since. The parent knows it by that.
+	First history.ExecutionID
 }
 
-const recordFields = 25
+const recordFields = 26
 
 // Encode returns the stored form.
 func (r *Record) Encode() []byte {
@@ -147,6 +150,7 @@ func (r *Record) Encode() []byte {
 		p.String(name)
 	}
 	p.Int(r.Buffered)
+	p.String(string(r.First))
 	return p.Bytes()
 }
 
@@ -214,6 +218,8 @@ func DecodeRecord(value []byte) (*Record, error) {
 			}
 		case 24:
 			r.Buffered = u.Int()
+		case 25:
+			r.First = history.ExecutionID(u.String())
 		default:
 			u.Skip() // of a newer writer
 		}

@@ -104,7 +104,7 @@ func (c *core) deliver(letter *partition.Letter, m *mail) error {
 	case *history.ExecutionStarted:
 		return c.deliverStart(l, body, m)
 	case *history.ExecutionTerminated:
-		if l.rec == nil || l.rec.Execution != letter.ToExecution || l.rec.Status.Ended() {
+		if l.rec == nil || !l.rec.Is(letter.ToExecution) || l.rec.Status.Ended() {
 			c.discard(m)
 			return nil
 		}
@@ -121,7 +121,7 @@ func (c *core) deliver(letter *partition.Letter, m *mail) error {
 
 // deliverStart starts a child, or tells its parent that the ID is in use.
 func (c *core) deliverStart(l *live, started *history.ExecutionStarted, m *mail) error {
-	if l.rec != nil && l.rec.Execution == started.ExecutionID {
+	if l.rec != nil && l.rec.Is(started.ExecutionID) {
 		c.discard(m) // the same start, sent again
 		return nil
 	}

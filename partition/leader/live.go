@@ -211,7 +211,10 @@ func (c *core) committed(l *live, all []*mail) error {
 	l.waiting = false
 	for _, m := range all {
 		if m.call != nil {
-			a := StartAnswer{Execution: l.rec.Execution, Started: m.call.start != nil}
+			a := StartAnswer{Execution: l.rec.Execution}
+			if start := m.call.start; start != nil {
+				a = StartAnswer{Execution: start.Execution, Started: true}
+			}
 			c.remember(m.call, l.addr, partition.Answer{Execution: a.Execution, Started: a.Started})
 			e.replies = append(e.replies, reply{m.call, a, nil})
 			m.call = nil

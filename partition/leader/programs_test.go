@@ -40,6 +40,7 @@ var programs = map[string]program{
 
 	"listen": listen,
 	"tell":   tell,
+	"loop":   loop,
 }
 
 // replay runs a program over all events and returns what it decides now.
@@ -86,6 +87,11 @@ func replay(name string, events []history.Event) (history.Episode, error) {
 		ep.Buffered = len(s.raised)
 		if s.ended[0] != nil {
 			ep.Buffered = max(len(s.raised)-number(arg), 0)
+		}
+	}
+	if end, ok := want[len(want)-1].(*history.ExecutionCompleted); ok && end.Status == history.ContinuedAsNew {
+		for _, data := range s.raised {
+			ep.Carried = append(ep.Carried, &history.EventRaised{Name: "go", Input: history.Payload(data)})
 		}
 	}
 	for i := made; i < len(want); i++ {
@@ -164,6 +170,21 @@ func listen(s *seen, arg string) []history.Body {
 		return want
 	}
 	return append(want, done(strings.Join(s.raised[:n], ",")))
+}
+
+// loop continues as new until its input is so much, and then returns the events that
+// came on the way. Each time it leaves a timer and an activity behind.
+func loop(s *seen, arg string) []history.Body {
+	if i := number(string(s.input)); len(s.input) == 0 || i < number(arg) {
+		if len(s.input) == 0 {
+			i = 0
+		}
+		return []history.Body{
+			&history.TimerCreated{FireAt: s.now.Add(time.Hour)}, &history.TaskScheduled{Name: "step"},
+			&history.ExecutionCompleted{Status: history.ContinuedAsNew, Result: history.Payload(strconv.Itoa(i + 1))},
+		}
+	}
+	return []history.Body{done(strings.Join(s.raised, ","))}
 }
 
 // tell sends an event to another instance.

@@ -218,8 +218,8 @@ func (c *core) remember(q *call, addr partition.Address, a partition.Answer) {
 func (q *call) doStart(c *core, l *live) error {
 	req := q.start
 	if l.rec != nil {
-		if l.rec.Execution == req.Execution { // the same start, sent again
-			return c.conclude(q, l, StartAnswer{l.rec.Execution, true}, nil)
+		if l.rec.Is(req.Execution) { // the same start, sent again
+			return c.conclude(q, l, StartAnswer{req.Execution, true}, nil)
 		}
 		reuse := req.Reuse
 		if reuse == nil {
