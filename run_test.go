@@ -79,6 +79,18 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 		}
 		r.recorded = append(append(r.recorded, events...), episode.Decided...)
 		r.status, r.end = episode.CustomStatus, episode.Completion()
+		if r.end != nil && r.end.Status == history.ContinuedAsNew {
+			next := *started
+			next.ExecutionID, next.Input = history.NextExecution(started.ExecutionID), r.end.Result
+			started, r.end, r.recorded, ready, timers = &next, nil, nil, nil, map[int32]time.Time{}
+			unload(x)
+			x = load()
+			arrived = []history.Body{started}
+			for _, e := range episode.Carried {
+				arrived = append(arrived, e)
+			}
+			continue
+		}
 		for _, e := range episode.Decided {
 			switch b := e.Body.(type) {
 			case *history.TaskScheduled:

@@ -23,6 +23,7 @@ var (
 	concurrencyFlag = flag.String("concurrency", "", "orchestrations at a time, comma-separated, instead of each workload's own")
 	nodesFlag       = flag.Int("nodes", 3, "node processes")
 	dirFlag         = flag.String("dir", "", "where data goes, a real disk; default: the temporary directory, or .reprise in the repository if that one is in memory")
+	w0Flag          = flag.Bool("w0", true, "measure W0 beside the other workloads; without it there is no ratio to it")
 	turnBytesFlag   = flag.Int("turnbytes", 700, "bytes of one turn in W0; what a workload writes is told as bytes/turn")
 	fanFlag         = flag.Int("fan", 1000, "activities of W2")
 	childrenFlag    = flag.Int("children", 100, "children of W5")
@@ -133,8 +134,11 @@ var (
 	measuredLimit *limits // nil until limit was called
 )
 
-// limit measures W0, once for all benchmarks of this process.
+// limit measures W0, once for all benchmarks of this process; nil without -w0.
 func limit(b *testing.B) *limits {
+	if !*w0Flag {
+		return nil
+	}
 	limitOnce.Do(func() {
 		ctx, cancel := context.WithTimeout(b.Context(), 2*time.Minute+3*length())
 		defer cancel()
@@ -240,6 +244,9 @@ func loops(b *testing.B, w workload, note func(*testing.B, *client.Client, *resu
 
 func BenchmarkW0(b *testing.B) {
 	l := limit(b)
+	if l == nil {
+		b.Skip("-w0 is false")
+	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(l.batched, "turns/s")
 	b.ReportMetric(l.oneByOne, "turns/s-one-an-entry")

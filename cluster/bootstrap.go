@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/reprise-run/reprise/internal/peer"
@@ -33,9 +35,6 @@ const (
 	methodFounded    = peer.Method("cluster/founded")
 	methodFounding   = peer.Method("cluster/founding")
 )
-
-// foundingReminder is how often a founding that waits for a node says so.
-const foundingReminder = time.Minute
 
 // candidates returns the nodes with which this node would found a cluster, if it
 // sees enough of them and none that has a cluster.
@@ -78,30 +77,9 @@ func (n *Node) bootstrap(ctx context.Context) error {
 			return err
 		}
 	case f.Proposer != n.self && f.Servers == nil:
-		// Its proposer will tell.
-		n.remindOfFounding(f, fmt.Errorf("this node agreed, and has not heard from %s whether the cluster is founded", f.Proposer))
-		return nil
+		return nil // its proposer will tell
 	}
-	err := n.found(ctx)
-	if err != nil && !errors.Is(err, ErrOtherCluster) && ctx.Err() == nil {
-		n.remindOfFounding(n.data.get().Founding, err)
-	}
-	return err
-}
-
-// remindOfFounding says from time to time what a founding waits for. Only tend
-// calls it.
-func (n *Node) remindOfFounding(f *founding, why error) {
-	now := time.Now()
-	if n.reminded.IsZero() {
-		n.reminded = now // nodes that start together need a moment
-	}
-	if now.Sub(n.reminded) < foundingReminder {
-		return
-	}
-	n.reminded = now
-	n.log.Warn("the founding of the cluster waits for a node; start it, with an empty data directory if its disk is lost. If it will never come back, stop these nodes, delete their data directories, which hold nothing yet, and start anew",
-		"nodes", f.Layout.names(), "proposer", f.Proposer, "why", why)
+	return n.found(ctx)
 }
 
 // propose makes a proposal if this node is the one to do so, and all its nodes
@@ -234,18 +212,37 @@ func (n *Node) accept(f *founding) (map[uint32]raftlog.ServerID, error) {
 	default:
 		return nil, fmt.Errorf("node %s has agreed to another founding, by %s: %w; if no cluster came of it, delete the data directories of these nodes", n.self, record.Founding.Proposer, ErrOtherCluster)
 	}
+	mine := slices.DeleteFunc(f.Layout.groups(), func(g uint32) bool {
+		p, _ := f.Layout.group(g)
+		return !slices.Contains(p.Replicas, n.self)
+	})
+	ids := make([]raftlog.ServerID, len(mine))
+	err := atOnce(len(mine), func(i int) (err error) {
+		if ids[i], err = n.host.Create(raftlog.GroupID(mine[i])); err != nil {
+			err = fmt.Errorf("create replica of group %d: %w", mine[i], err)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
 	servers := make(map[uint32]raftlog.ServerID)
-	for _, g := range f.Layout.groups() {
-		if p, _ := f.Layout.group(g); !slices.Contains(p.Replicas, n.self) {
-			continue
-		}
-		id, err := n.host.Create(raftlog.GroupID(g))
-		if err != nil {
-			return nil, fmt.Errorf("create replica of group %d: %w", g, err)
-		}
-		servers[g] = id
+	for i, g := range mine {
+		servers[g] = ids[i]
 	}
 	return servers, nil
+}
+
+// atOnce calls f for all numbers below count at once, so that their writes share
+// fsyncs, and returns all errors.
+func atOnce(count int, f func(int) error) error {
+	errs := make([]error, count)
+	var wg sync.WaitGroup
+	for i := range count {
+		wg.Go(func() { errs[i] = f(i) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // supersedes reports whether a proposal takes the place of the one that a node
@@ -295,12 +292,14 @@ func (n *Node) founded(f *founding) error {
 	if err := n.data.update(func(r *nodeRecord) { r.Founding = f }); err != nil {
 		return err
 	}
-	for g, servers := range f.Servers {
-		if err := n.bootstrapReplica(raftlog.GroupID(g), servers); err != nil {
-			return err
-		}
+	groups := slices.Sorted(maps.Keys(f.Servers))
+	err := atOnce(len(groups), func(i int) error {
+		return n.bootstrapReplica(raftlog.GroupID(groups[i]), f.Servers[groups[i]])
+	})
+	if err != nil {
+		return err
 	}
-	err := n.data.update(func(r *nodeRecord) { r.Cluster, r.Layout = f.Layout.Cluster, f.Layout })
+	err = n.data.update(func(r *nodeRecord) { r.Cluster, r.Layout = f.Layout.Cluster, f.Layout })
 	if err != nil {
 		return err
 	}

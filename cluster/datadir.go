@@ -67,6 +67,18 @@ func openDataDir(fsys vfs.FS, path string, name peer.NodeID) (*dataDir, error) {
 		return nil, notWritable(path, err)
 	}
 	d := &dataDir{fs: fsys, path: path}
+	lock, err := lockDataDir(fsys, path)
+	if err != nil {
+		return nil, err
+	}
+	d.lock = lock
+	if err := d.load(name); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return d, nil
+}
+
+func lockDataDir(fsys vfs.FS, path string) (io.Closer, error) {
 	lock, err := fsys.Lock(fsys.PathJoin(path, lockFile))
 	var notOpened *fs.PathError // the lock's file, not the lock
 	switch {
@@ -75,11 +87,7 @@ func openDataDir(fsys vfs.FS, path string, name peer.NodeID) (*dataDir, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w (%w); stop that process, or give this node a directory of its own", path, ErrLocked, err)
 	}
-	d.lock = lock
-	if err := d.load(name); err != nil {
-		return nil, errors.Join(err, lock.Close())
-	}
-	return d, nil
+	return lock, nil
 }
 
 // makeDir makes a directory that a power cut does not take away again: the entry
@@ -118,8 +126,7 @@ func notWritable(path string, err error) error {
 }
 
 func (d *dataDir) load(name peer.NodeID) error {
-	path := d.fs.PathJoin(d.path, nodeFile)
-	f, err := d.fs.Open(path)
+	record, err := readNodeRecord(d.fs, d.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := d.fs.Stat(d.fs.PathJoin(d.path, raftDir)); err == nil {
 			return fmt.Errorf("%s: %w: it has logs but no file %q, so it is not known whose they are; restore the file, or move the directory away and start anew", d.path, ErrCorrupt, nodeFile)
@@ -127,20 +134,32 @@ func (d *dataDir) load(name peer.NodeID) error {
 		return d.update(func(r *nodeRecord) { *r = nodeRecord{Format: dataFormat, Name: name} })
 	}
 	if err != nil {
-		return notWritable(path, err)
+		return err
 	}
-	b, err := io.ReadAll(f)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
-	}
-	if d.record, err = decodeNodeRecord(b); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
+	d.record = record
 	if d.record.Name != name {
 		return fmt.Errorf("%s: %w: it is %s's, and this node is %s; start it under its old name, or give it another directory", d.path, ErrOtherNode, d.record.Name, name)
 	}
 	// A full or read-only disk shows now and not at the first request.
 	return d.update(func(*nodeRecord) {})
+}
+
+// readNodeRecord reads the file of a node.
+func readNodeRecord(fsys vfs.FS, dir string) (nodeRecord, error) {
+	path := fsys.PathJoin(dir, nodeFile)
+	f, err := fsys.Open(path)
+	if err != nil {
+		return nodeRecord{}, notWritable(path, err)
+	}
+	b, err := io.ReadAll(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nodeRecord{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	r, err := decodeNodeRecord(b)
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
 }
 
 // get returns the record. What its pointers show never changes.

@@ -194,6 +194,15 @@ func (d *dispatcher) roomAt(node peer.NodeID) {
 	d.tellRoom()
 }
 
+// avoid gives a node no work for a while: its process is said to be gone.
+func (d *dispatcher) avoid(node peer.NodeID) {
+	d.mu.Lock()
+	if t := d.targets[node]; t != nil {
+		t.fullUntil = time.Now().Add(fullPause)
+	}
+	d.mu.Unlock()
+}
+
 // heard notes how many attempts a node runs for others.
 func (d *dispatcher) heard(node peer.NodeID, others int) {
 	d.mu.Lock()
@@ -210,6 +219,9 @@ func (d *dispatcher) setTarget(name peer.NodeID, info nodeInfo) {
 	if t == nil {
 		t = &target{name: name}
 		d.targets[name] = t
+	}
+	if t.incarnation != info.Incarnation {
+		t.fullUntil = time.Time{}
 	}
 	t.incarnation, t.names, t.capacity = info.Incarnation, slices.Sorted(slices.Values(info.Activities)), info.Capacity
 	d.starved = false

@@ -2,7 +2,7 @@ package cluster
 
 import "errors"
 
-// Errors of [Start], and causes given to [Config].OnFatal. The wrapping error
+// Errors of [Start] and [Recover], and causes given to [Config].OnFatal. The wrapping error
 // says what was found where, and what to do.
 var (
 	// ErrConfig: the configuration makes no sense or is not safe.
@@ -21,6 +21,8 @@ var (
 	ErrOtherCluster = errors.New("belongs to another cluster")
 	// ErrOtherNode: the data directory belongs to a node of another name.
 	ErrOtherNode = errors.New("data directory belongs to another node")
+	// ErrRecoveryRefused: of [Recover]: a group needs no recovery, or not this one.
+	ErrRecoveryRefused = errors.New("recovery refused")
 )
 
 // ErrUnavailable: the request found no leader in time, or its outcome is unknown

@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"errors"
+	"flag"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -141,6 +143,23 @@ func TestRestartOfProposerWhileAnotherIsGone(t *testing.T) {
 	})
 }
 
+// TestBelongsBeforeItKnowsTheLayout: a node notes that it belongs to a cluster, and
+// learns the layout next. In between, its tend runs: it waits for the same lock as
+// the note, and goes on with it.
+func TestBelongsBeforeItKnowsTheLayout(t *testing.T) {
+	bubble(t, func(t *testing.T, w *testWorld) {
+		a := w.start("a", 3)
+		w.start("b", 3)
+		time.Sleep(time.Second)
+		if err := a.data.update(func(r *nodeRecord) { r.Cluster = "x" }); err != nil {
+			t.Fatal(err)
+		}
+		if settled, err := a.settle(t.Context()); settled || err != nil {
+			t.Errorf("settled: %v, %v", settled, err)
+		}
+	})
+}
+
 // TestLateProposal: what a node has given up does not come back.
 func TestLateProposal(t *testing.T) {
 	bubble(t, func(t *testing.T, w *testWorld) {
@@ -175,4 +194,64 @@ func TestLateProposal(t *testing.T) {
 		}
 		w.start("a", 3)
 	})
+}
+
+var foundingsFlag = flag.Int("foundings", 20, "how many foundings TestFoundingInBadWeather does")
+
+// TestFoundingInBadWeather founds clusters on a network that loses, doubles,
+// reorders and delays, by nodes that start one after the other, crash, lose their
+// disks, are cut off and freeze. In good weather, one cluster comes of each.
+func TestFoundingInBadWeather(t *testing.T) {
+	for seed := range uint64(*foundingsFlag) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *testWorld) {
+				rng := rand.New(rand.NewPCG(seed, 1))
+				w.network = peer.NewMemory(seed)
+				upTo := func(d time.Duration) time.Duration { return time.Duration(rng.Int64N(int64(d))) }
+				w.network.SetUsual(peer.Fault{
+					Drop: 0.3 * rng.Float64(), Duplicate: 0.2 * rng.Float64(), Reorder: 0.5 * rng.Float64(),
+					MaxDelay: time.Millisecond + upTo(400*time.Millisecond),
+				})
+				names := []string{"a", "b", "c"}
+				rng.Shuffle(3, func(i, j int) { names[i], names[j] = names[j], names[i] })
+				for _, name := range names {
+					w.start(name, 3)
+					time.Sleep(upTo(time.Second << rng.IntN(4)))
+				}
+				for range rng.IntN(5) {
+					name := names[rng.IntN(3)]
+					switch rng.IntN(4) {
+					case 0:
+						w.crash(name)
+						time.Sleep(upTo(4 * time.Second))
+						w.start(name, 3)
+					case 1:
+						// Not while others may remember it as a voter: see TestCrashWhileFounding.
+						lost := w.nodes[name].clusterID() == ""
+						w.crash(name)
+						if lost {
+							delete(w.disks, name)
+						}
+						time.Sleep(upTo(4 * time.Second))
+						w.start(name, 3)
+					case 2:
+						var others []peer.NodeID
+						for _, other := range names {
+							others = append(others, peer.NodeID(other))
+						}
+						w.network.Isolate([]peer.NodeID{peer.NodeID(name)}, others)
+						time.Sleep(upTo(4 * time.Second))
+						w.network.Heal()
+					case 3:
+						w.network.Pause(peer.NodeID(name))
+						time.Sleep(upTo(4 * time.Second))
+						w.network.Resume(peer.NodeID(name))
+					}
+					time.Sleep(upTo(2 * time.Second))
+				}
+				w.network.SetUsual(peer.Fault{})
+				w.oneCluster()
+			})
+		})
+	}
 }

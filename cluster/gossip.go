@@ -53,6 +53,7 @@ const (
 	joinPause         = 300 * time.Millisecond // while nobody else is there
 	rejoinPause       = 5 * time.Second        // while somebody known is missing
 	updatePatience    = time.Second
+	updatePause       = 200 * time.Millisecond // after an update that was not told
 	maxMetaBytes      = memberlist.MetaMaxSize
 )
 
@@ -110,7 +111,8 @@ func (g *gossip) Start(ctx context.Context, self Member, seeds []string, changed
 	cfg.BindPort = cfg.AdvertisePort
 	cfg.ProbeInterval, cfg.ProbeTimeout = 300*time.Millisecond, 100*time.Millisecond
 	cfg.SuspicionMult, cfg.SuspicionMaxTimeoutMult = 2, 3
-	cfg.GossipInterval = 50 * time.Millisecond
+	cfg.GossipInterval = 100 * time.Millisecond
+	cfg.EnableCompression = false // of messages that fit a packet: it costs more than it saves
 	cfg.PushPullInterval = 15 * time.Second
 	cfg.TCPTimeout = 2 * time.Second
 	cfg.DeadNodeReclaimTime = time.Second // a restarted node may have another address
@@ -128,7 +130,7 @@ func (g *gossip) Start(ctx context.Context, self Member, seeds []string, changed
 		return err
 	}
 	g.wg.Go(g.keepJoined)
-	g.wg.Go(g.keepUpdated)
+	g.wg.Go(func() { g.keepUpdated(list.UpdateNode) })
 	g.changed()
 	return nil
 }
@@ -211,16 +213,37 @@ func (g *gossip) missing() []string {
 	return missing
 }
 
-func (g *gossip) keepUpdated() {
+// keepUpdated tells the others what has changed about this node, again until it is
+// said. memberlist loses a change for good if it defends this node against a
+// suspicion at the same moment: what it says then is newer, and has the old text.
+func (g *gossip) keepUpdated(tell func(patience time.Duration) error) {
 	for {
 		select {
 		case <-g.update:
-			if err := g.list.UpdateNode(updatePatience); err != nil {
-				g.log.Debug("the others may hear late of a change", "error", err)
-			}
 		case <-g.ctx.Done():
 			return
 		}
+		err := tell(updatePatience)
+		if err == nil {
+			continue
+		}
+		g.log.Debug("the others may hear late of a change", "error", err)
+		timer := time.NewTimer(updatePause)
+		select {
+		case <-timer.C:
+			g.wakeUpdate()
+		case <-g.ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// wakeUpdate lets keepUpdated tell what this node says of itself now.
+func (g *gossip) wakeUpdate() {
+	select {
+	case g.update <- struct{}{}:
+	default:
 	}
 }
 
@@ -247,10 +270,7 @@ func (g *gossip) Update(self Member) {
 	if same {
 		return
 	}
-	select {
-	case g.update <- struct{}{}:
-	default:
-	}
+	g.wakeUpdate()
 }
 
 // Leave implements [Membership].

@@ -23,6 +23,9 @@ type layout struct {
 	// FormatLevel is what leaders may write; nodes that know less refuse to serve.
 	FormatLevel int
 	Nodes       []layoutNode // by name
+	// Recovered counts the recoveries of the system group that the layout went
+	// through.
+	Recovered uint64 `json:",omitempty"`
 	// System is where the replicas of the system group shall be.
 	System     placement
 	Partitions []layoutPartition // by ID
@@ -69,6 +72,22 @@ func (l *layout) withNode(n layoutNode) *layout {
 	next.Version++
 	nodes := slices.DeleteFunc(slices.Clone(l.Nodes), func(x layoutNode) bool { return x.Name == n.Name })
 	next.setNodes(append(nodes, n))
+	return &next
+}
+
+// recovered returns the layout with which a system group goes on that was recovered
+// more often than its layout knows, and l itself for any other: the newer one of l
+// and of what the leader's node knows, with a version above all that were lost.
+func (l *layout) recovered(known *layout, generation uint64) *layout {
+	if generation <= l.Recovered {
+		return l
+	}
+	next := *l
+	if known != nil && known.Cluster == l.Cluster && known.Version > l.Version {
+		next = *known
+	}
+	next.Version += recoveredVersions
+	next.Recovered = generation
 	return &next
 }
 

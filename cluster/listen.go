@@ -111,8 +111,11 @@ func (m Member) asLayoutNode() layoutNode {
 	return layoutNode{Name: m.Name, PeerAddr: m.PeerAddr, APIAddr: m.APIAddr, GossipAddr: m.GossipAddr}
 }
 
-// announce tells the others what changed about this node.
+// announce tells the others what changed about this node. Of two at once, the
+// later one must not be overtaken by what the other one saw before.
 func (n *Node) announce() {
+	n.announcing.Lock()
+	defer n.announcing.Unlock()
 	if n.members != nil {
 		n.members.Update(n.asMember())
 	}

@@ -49,19 +49,21 @@ type Node struct {
 
 	starting sync.Mutex // one replica is started or dropped at a time
 	founding sync.Mutex // one step of the founding is taken at a time
-	reminded time.Time  // of tend: when it last said what the founding waits for
+	// announcing is held while the others are told what this node is.
+	announcing sync.Mutex
 
-	mu       sync.Mutex // guards the fields below
-	layout   *layout    // nil until known
-	slots    [history.Slots]uint32
-	replicas map[uint32]*replica
-	system   *system // while this node leads the system group
-	known    map[peer.NodeID]*known
-	hints    map[uint32]peer.NodeID // who is said to lead a group
-	retired  Work                   // of leaders that were here
-	stopping bool
-	failed   bool
-	addrs    addresses
+	mu        sync.Mutex // guards the fields below
+	layout    *layout    // nil until known
+	slots     [history.Slots]uint32
+	replicas  map[uint32]*replica
+	system    *system // while this node leads the system group
+	known     map[peer.NodeID]*known
+	hints     map[uint32]peer.NodeID // who is said to lead a group
+	retired   Work                   // of leaders that were here
+	unsettled error                  // what tend met when it last looked
+	stopping  bool
+	failed    bool
+	addrs     addresses
 }
 
 // addresses are where a node listens, as it found out.
@@ -150,6 +152,7 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 	}
 	n.wg.Go(func() { n.tend(n.ctx) })
 	n.wg.Go(func() { n.clocks.run(n.ctx) })
+	n.wg.Go(func() { n.watchWaiting(n.ctx) })
 	return n, nil
 }
 
@@ -180,6 +183,7 @@ func (n *Node) handlers() {
 	r.handle(methodFounding, n.handleFounding)
 	r.handle(methodEnsure, n.handleEnsure)
 	r.handle(methodDrop, n.handleDrop)
+	r.handle(methodFence, n.handleFence)
 	r.handle(methodRun, n.handleRun)
 	r.handle(methodResults, n.handleResults)
 	r.handle(methodStopWork, n.handleStopWork)

@@ -141,6 +141,34 @@ func TestLossOfANode(t *testing.T) {
 	})
 }
 
+// What a dead node ran is run elsewhere as soon as the network knows that its process
+// is gone, which is long before membership does.
+func TestLostProcessIsNotWaitedFor(t *testing.T) {
+	bubble(t, func(t *testing.T, w *testWorld) {
+		for _, n := range []string{"a", "b", "c"} {
+			w.start(n, 3)
+		}
+		w.ready()
+		w.eventually(w.nodes["a"], "leaders are spread", spreadAsPreferred)
+		time.Sleep(5 * time.Second) // leaders that have been there for long are missed at once
+		for i := range 9 {
+			if _, err := w.nodes["a"].StartInstance(w.within(time.Minute), startOf("fan", fmt.Sprint("x", i), 20)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.crash("b")
+		for i := range 9 {
+			ref := leader.InstanceRef{Hub: "default", ID: history.InstanceID(fmt.Sprint("x", i))}
+			if _, err := w.nodes["c"].Wait(w.within(time.Minute), leader.WaitRequest{Instance: ref, Ended: true}); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, alive := w.nodes["c"].member("b"); !alive {
+			t.Error("all has ended only after membership declared the node dead")
+		}
+	})
+}
+
 func TestGrowsFromOneToThree(t *testing.T) {
 	bubble(t, func(t *testing.T, w *testWorld) {
 		a := w.start("a", 1)

@@ -25,7 +25,7 @@ const (
 	runBatch      = 256
 	runBatchBytes = 1 << 20
 	// surveyPatience is how long recovered activities wait for nodes that neither
-	// answer nor are declared dead.
+	// answer nor are known to be gone.
 	surveyPatience = 5 * time.Second
 	// lostPatience is how long a node that is said to live may be out of reach
 	// until what it runs is given up.
@@ -129,16 +129,17 @@ func (d *dispatcher) settle(t *target, tasks []leader.ActivityTask, answer runAn
 }
 
 // insist repeats a call to a node until it succeeds, the process is gone by what
-// membership says, or it was out of reach for too long.
+// membership or the network says, or it was out of reach for too long.
 func (n *Node) insist(to peer.NodeID, call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(n.ctx, lostPatience)
 	defer cancel()
 	for {
 		err := call(ctx)
 		if err == nil || !passing(err) {
+			n.answers(to)
 			return err
 		}
-		if _, alive := n.member(to); !alive {
+		if n.gone(to) {
 			return err
 		}
 		timer := time.NewTimer(workRetry)
@@ -241,12 +242,13 @@ func (d *dispatcher) surveyNode(ctx context.Context, m Member, partition uint32,
 	for {
 		b, err := n.rpc.call(ctx, m.Name, methodSurvey, body)
 		if err == nil {
+			n.answers(m.Name)
 			var answer surveyAnswer
 			if err := msgpack.Unmarshal(b, &answer); err == nil {
 				return answer.Attempts
 			}
 		}
-		if _, alive := n.member(m.Name); !alive || ctx.Err() != nil {
+		if n.gone(m.Name) || ctx.Err() != nil {
 			return nil
 		}
 		timer := time.NewTimer(workRetry)

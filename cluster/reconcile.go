@@ -25,7 +25,10 @@ const (
 // reconcile moves the group, which this node leads, towards the layout, until
 // ctx is done. It makes one change at a time and looks anew after each.
 func (n *Node) reconcile(ctx context.Context, g uint32, group *raftlog.Group) {
-	r := reconciler{node: n, g: g, group: group, since: time.Now(), asked: make(map[peer.NodeID]identified)}
+	r := reconciler{
+		node: n, g: g, group: group, since: time.Now(),
+		asked: make(map[peer.NodeID]identified), told: make(map[peer.NodeID]uint64),
+	}
 	for {
 		changed := n.changed.wait()
 		settled, err := r.step(ctx)
@@ -60,6 +63,7 @@ type reconciler struct {
 	group *raftlog.Group
 	since time.Time // when this reign began
 	asked map[peer.NodeID]identified
+	told  map[peer.NodeID]uint64 // processes that know of the group's recovery
 }
 
 // identified is what a process of a node said about its replica. Another process
@@ -84,6 +88,7 @@ func (r *reconciler) step(ctx context.Context) (settled bool, err error) {
 	defer cancel()
 	have := r.group.Configuration()
 	replicas, complete := r.identify(ctx, l, want.Replicas)
+	complete = r.fence(ctx, l, want.Replicas) && complete
 
 	// A node of which another replica is known now has lost the old one for good,
 	// so that is removed first: while it counts, it only weakens the group.
@@ -142,8 +147,12 @@ func (r *reconciler) identify(ctx context.Context, l *layout, nodes []peer.NodeI
 			known[name] = a.server
 			continue
 		}
-		answer, err := r.node.ask(ctx, name, methodEnsure, mustJSON(replicaRequest{Cluster: l.Cluster, Group: r.g}))
+		answer, err := r.node.ask(ctx, name, methodEnsure, mustJSON(replicaRequest{Cluster: l.Cluster, Group: r.g, Server: r.group.Server()}))
 		if err != nil {
+			complete = false
+			continue
+		}
+		if !r.ofThisLineage(raftlog.ServerID(answer), m) {
 			complete = false
 			continue
 		}
@@ -153,6 +162,59 @@ func (r *reconciler) identify(ctx context.Context, l *layout, nodes []peer.NodeI
 		known[name] = raftlog.ServerID(answer)
 	}
 	return known, complete
+}
+
+// fence tells the other nodes that the group was recovered, if it was, each process
+// once: they may have replicas of before, which could elect a leader among
+// themselves. It reports whether all that are there know.
+func (r *reconciler) fence(ctx context.Context, l *layout, asked []peer.NodeID) (complete bool) {
+	if r.group.Server().Lineage() == "" {
+		return true
+	}
+	complete = true
+	for _, m := range r.node.others() {
+		if m.Cluster != l.Cluster || slices.Contains(asked, m.Name) || r.told[m.Name] == m.Incarnation {
+			continue
+		}
+		answer, err := r.node.ask(ctx, m.Name, methodFence, mustJSON(replicaRequest{Cluster: l.Cluster, Group: r.g, Server: r.group.Server()}))
+		if err != nil {
+			complete = false
+			continue
+		}
+		if id := raftlog.ServerID(answer); id != "" {
+			r.ofThisLineage(id, m)
+		}
+		r.told[m.Name] = m.Incarnation
+	}
+	return complete
+}
+
+// ofThisLineage reports whether a replica belongs to the group's lineage. One of
+// another lineage must never be taken in: its log may hold what this group calls
+// lost, and lack what it calls committed.
+func (r *reconciler) ofThisLineage(id raftlog.ServerID, m Member) bool {
+	mine := r.group.Server()
+	if id.Lineage() == mine.Lineage() {
+		return true
+	}
+	ours, theirs := mine.Lineage().Generation(), id.Lineage().Generation()
+	if theirs > ours {
+		// This group is the one that was given up. Not here: to stop it waits for us.
+		r.node.wg.Go(func() { r.group.Supersede(id) })
+		return false
+	}
+	if r.told[m.Name] == m.Incarnation {
+		return false
+	}
+	r.told[m.Name] = m.Incarnation
+	if theirs == ours {
+		r.node.log.Error("A GROUP WAS RECOVERED TWICE, from different replicas, and has gone separate ways. Decide which one holds; stop the nodes of the other one and move their data directories away",
+			"group", r.g, "server", mine, "other", id)
+		return false
+	}
+	r.node.log.Warn("a node has a replica of before the recovery of the group; it takes no part. Move its data directory away and start the node again: it joins as a new one",
+		"group", r.g, "peer", m.Name, "server", id)
+	return false
 }
 
 // remove takes a replica out of the group and tells its node, if it is there.

@@ -25,12 +25,14 @@ type replica struct {
 const (
 	methodEnsure = peer.Method("cluster/ensure-replica")
 	methodDrop   = peer.Method("cluster/drop-replica")
+	methodFence  = peer.Method("cluster/fence-replica")
 )
 
 type replicaRequest struct {
 	Cluster string
 	Group   uint32
-	Server  raftlog.ServerID // of drop: only this one
+	// Server is who asks: the leader. Of drop: only this one.
+	Server raftlog.ServerID
 }
 
 // startReplicas starts all replicas that are on the disk.
@@ -81,7 +83,7 @@ func (n *Node) lead(ctx context.Context, g uint32, reign *raftlog.Reign) {
 	var err error
 	if g == systemGroup {
 		n.setLeads(r, true, nil, 0)
-		err = n.runSystem(ctx, reign)
+		err = n.runSystem(ctx, reign, r.group.Server().Lineage().Generation())
 	} else {
 		l := leader.New(leader.Config{
 			Partition: g, Log: reign, Executor: n.episodes, Dispatcher: n.dispatcher,
@@ -176,11 +178,11 @@ func (n *Node) handleEnsure(_ context.Context, _ peer.NodeID, body []byte) ([]by
 	if err := json.Unmarshal(body, &req); err != nil {
 		return nil, fmt.Errorf("decode request: %w", err)
 	}
-	id, err := n.ensureReplica(req.Cluster, req.Group)
+	id, err := n.ensureReplica(req.Cluster, req.Group, req.Server)
 	return []byte(id), err
 }
 
-func (n *Node) ensureReplica(cluster string, g uint32) (raftlog.ServerID, error) {
+func (n *Node) ensureReplica(cluster string, g uint32, by raftlog.ServerID) (raftlog.ServerID, error) {
 	switch mine := n.clusterID(); {
 	case mine == "":
 		return "", errNotReady
@@ -189,11 +191,63 @@ func (n *Node) ensureReplica(cluster string, g uint32) (raftlog.ServerID, error)
 	}
 	n.starting.Lock() // not while it is being dropped
 	defer n.starting.Unlock()
-	id, err := n.host.Create(raftlog.GroupID(g))
+	id, err := n.host.CreateIn(raftlog.GroupID(g), by.Lineage())
 	if err != nil {
 		return "", fmt.Errorf("create replica of group %d: %w", g, err)
 	}
+	if err := n.startReplicaLocked(raftlog.GroupID(g)); err != nil || !n.givesWay(g, by) {
+		return id, err
+	}
+	if id, err = n.host.CreateIn(raftlog.GroupID(g), by.Lineage()); err != nil {
+		return "", fmt.Errorf("create replica of group %d: %w", g, err)
+	}
 	return id, n.startReplicaLocked(raftlog.GroupID(g))
+}
+
+// givesWay compares this node's replica of a group with the leader that asks for
+// it. One of before a recovery stops for good, so that it elects nobody beside the
+// group that goes on; if it is blank, it is removed, and givesWay reports that.
+// Call with starting held.
+func (n *Node) givesWay(g uint32, by raftlog.ServerID) (removed bool) {
+	n.mu.Lock()
+	r := n.replicas[g]
+	n.mu.Unlock()
+	if r == nil || r.group.Server().Lineage().Generation() >= by.Lineage().Generation() {
+		return false
+	}
+	if !r.group.Blank() {
+		r.group.Supersede(by)
+		return false
+	}
+	n.mu.Lock()
+	delete(n.replicas, g)
+	n.mu.Unlock()
+	if err := n.host.Remove(raftlog.GroupID(g)); err != nil {
+		n.log.Warn("blank replica not removed", "group", g, "error", err)
+		return false
+	}
+	return true
+}
+
+// handleFence tells a node which replica leads a group that was recovered, and
+// answers with the identity of the node's own one, if it has one.
+func (n *Node) handleFence(_ context.Context, _ peer.NodeID, body []byte) ([]byte, error) {
+	var req replicaRequest
+	if err := json.Unmarshal(body, &req); err != nil {
+		return nil, fmt.Errorf("decode request: %w", err)
+	}
+	n.starting.Lock()
+	defer n.starting.Unlock()
+	if mine := n.clusterID(); mine != req.Cluster {
+		return nil, fmt.Errorf("node %s %w", n.self, ErrOtherCluster)
+	}
+	n.givesWay(req.Group, req.Server)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if r := n.replicas[req.Group]; r != nil {
+		return []byte(r.group.Server()), nil
+	}
+	return nil, nil
 }
 
 // presumeReplicas is a planted bug: the node makes the replicas that the layout
@@ -207,7 +261,7 @@ func (n *Node) presumeReplicas(l *layout) {
 		}
 	}
 	for _, g := range groups {
-		if _, err := n.ensureReplica(l.Cluster, g); err != nil {
+		if _, err := n.ensureReplica(l.Cluster, g, ""); err != nil {
 			n.log.Debug("replica not presumed", "group", g, "error", err)
 		}
 	}

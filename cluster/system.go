@@ -30,8 +30,14 @@ type layoutChange struct {
 	done   chan<- *layout // capacity 1; closed without a value if the reign ended
 }
 
-// runSystem leads the system group until its reign ends.
-func (n *Node) runSystem(ctx context.Context, reign *raftlog.Reign) error {
+// recoveredVersions is by how much the version of the layout rises when the system
+// group was recovered: nodes may know layouts that the group has lost, and must not
+// take them for newer.
+const recoveredVersions = 1 << 20
+
+// runSystem leads the system group until its reign ends. generation counts the
+// recoveries of the group.
+func (n *Node) runSystem(ctx context.Context, reign *raftlog.Reign, generation uint64) error {
 	s := &system{changes: make(chan layoutChange), ended: ctx.Done()}
 	current, err := readLayout(reign.State())
 	if err != nil {
@@ -46,6 +52,13 @@ func (n *Node) runSystem(ctx context.Context, reign *raftlog.Reign) error {
 			return err
 		}
 		current = f.Layout
+	}
+	if next := current.recovered(n.currentLayout(), generation); next != current {
+		if err := commitLayout(ctx, reign, next); err != nil {
+			return err
+		}
+		n.log.Warn("the system group was recovered; the layout goes on from the newest that is known here", "from", current.Version, "version", next.Version)
+		current = next
 	}
 	n.learnLayout(current)
 	n.setSystem(s)
@@ -262,14 +275,16 @@ func (n *Node) learnLayout(l *layout) {
 		}
 	}
 	n.mu.Unlock()
-	err := n.data.update(func(r *nodeRecord) {
-		if r.Layout == nil || r.Layout.Version < l.Version {
-			r.Layout = l
+	if stored := n.data.get().Layout; stored == nil || stored.Version < l.Version {
+		err := n.data.update(func(r *nodeRecord) {
+			if r.Layout == nil || r.Layout.Version < l.Version {
+				r.Layout = l
+			}
+		})
+		if err != nil {
+			n.fatal(err)
+			return
 		}
-	})
-	if err != nil {
-		n.fatal(err)
-		return
 	}
 	n.announce()
 	n.changed.fire()

@@ -14,7 +14,10 @@ import (
 type known struct {
 	member Member
 	alive  bool
-	since  time.Time // when this process of the node was first seen
+	// lost is set once the network has said that the process is gone, until it
+	// answers after all, or another one comes.
+	lost  bool
+	since time.Time // when this process of the node was first seen
 	// info is what the process said; informed is false until it has, or after its
 	// functions changed.
 	info     nodeInfo
@@ -34,6 +37,9 @@ func (n *Node) tend(ctx context.Context) {
 	for {
 		n.observe()
 		settled, err := n.settle(ctx)
+		n.mu.Lock()
+		n.unsettled = err
+		n.mu.Unlock()
 		switch {
 		case errors.Is(err, ErrOtherCluster):
 			n.fatal(err)
@@ -72,7 +78,7 @@ func (n *Node) observe() {
 			n.known[m.Name] = k
 		}
 		if !k.alive || k.member.Incarnation != m.Incarnation {
-			k.alive, k.since, k.informed = true, time.Now(), false
+			k.alive, k.lost, k.since, k.informed = true, false, time.Now(), false
 			came = append(came, m.Name)
 		}
 		if k.member.Functions != m.Functions {
@@ -155,13 +161,16 @@ func (n *Node) settle(ctx context.Context) (settled bool, err error) {
 	if n.clusterID() == "" {
 		return false, n.findCluster(ctx)
 	}
+	l := n.currentLayout()
+	if l == nil {
+		return false, nil // the record has the cluster; this process learns the layout next
+	}
 	// Some may not have heard of the founding yet. One that is not there keeps
 	// nobody from the rest.
 	var untold error
 	if r := n.data.get(); r.Founding != nil && r.Founding.Proposer == n.self && !r.Told {
 		untold = n.tell(ctx, r.Founding)
 	}
-	l := n.currentLayout()
 	members := n.others()
 	for _, m := range members {
 		if m.Cluster == l.Cluster && m.Layout > l.Version {
@@ -223,9 +232,7 @@ func (n *Node) agreedTo(ctx context.Context, f *founding) error {
 		}
 		errs = append(errs, err)
 	}
-	err := errors.Join(errs...)
-	n.remindOfFounding(f, err)
-	return err
+	return errors.Join(errs...)
 }
 
 // joinAny asks the nodes of a cluster, one after the other, for a place in it.
@@ -277,6 +284,24 @@ func (n *Node) member(name peer.NodeID) (Member, bool) {
 	return Member{}, false
 }
 
+// gone reports whether a node that did not answer just now has ended: membership
+// says so, or, which is known much sooner, its connection was refused or reset.
+func (n *Node) gone(name peer.NodeID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	k := n.known[name]
+	return k == nil || !k.alive || k.lost
+}
+
+// answers notes that a node's process has answered.
+func (n *Node) answers(name peer.NodeID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if k := n.known[name]; k != nil {
+		k.lost = false
+	}
+}
+
 // seenSince returns since when a node's process is known; now if it is not.
 func (n *Node) seenSince(name peer.NodeID) time.Time {
 	n.mu.Lock()
@@ -291,7 +316,11 @@ func (n *Node) seenSince(name peer.NodeID) time.Time {
 func (n *Node) lostProcess(name peer.NodeID) {
 	n.host.NodeLost(name)
 	n.rpc.lost(name)
+	n.dispatcher.avoid(name)
 	n.mu.Lock()
+	if k := n.known[name]; k != nil {
+		k.lost = true
+	}
 	stopping := n.stopping
 	if !stopping {
 		n.wg.Go(func() { n.dispatcher.audit(name) })

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -26,11 +28,20 @@ var (
 	chain = reprise.NewOrchestration[int, int]("chain")
 	rare  = reprise.NewOrchestration[int, int]("rare")
 	tree  = reprise.NewOrchestration[branch, int]("tree")
+	item  = reprise.NewEvent[int]("item")
+	list  = reprise.NewOrchestration[collection, []int]("list")
 )
 
 // branch is the input of a tree of orchestrations: so many children, and so many
 // levels of them below this one.
 type branch struct{ Width, Depth int }
+
+// collection is the input of an orchestration that collects so many items, and
+// continues as new whenever it has seven more.
+type collection struct {
+	Want int
+	Have []int
+}
 
 // testWorld is a cluster in one process and one bubble.
 type testWorld struct {
@@ -40,10 +51,27 @@ type testWorld struct {
 	disks   map[string]*vfs.MemFS
 	nodes   map[string]*Node
 	fatal   map[string]error
+	log     io.Writer // what nodes log, if it is set
 
 	mu     sync.Mutex // guards the fields below
 	runs   map[string]int
 	clocks map[string]time.Duration // how wrong a node's clock is
+	logs   strings.Builder          // what people should know, of all nodes
+}
+
+// Write takes in what nodes log.
+func (w *testWorld) Write(line []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.logs.Write(line)
+}
+
+// logged returns what was logged since the last call.
+func (w *testWorld) logged() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer w.logs.Reset()
+	return w.logs.String()
 }
 
 // bubble runs a test with a world.
@@ -118,6 +146,19 @@ func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
 		}
 		return sum, err
 	})
+	reprise.Bind(r, list, func(o *reprise.Orchestration, c collection) ([]int, error) {
+		for range 7 {
+			if len(c.Have) == c.Want {
+				return c.Have, nil
+			}
+			n, err := item.Await(o)
+			if err != nil {
+				return nil, err
+			}
+			c.Have = append(c.Have, n)
+		}
+		return nil, list.ContinueAsNew(o, c)
+	})
 	if slices.Contains(extra, "rare") {
 		reprise.Bind(r, rare, func(o *reprise.Orchestration, n int) (int, error) {
 			_, err := work.Call(o, 1)
@@ -141,9 +182,12 @@ func (w *testWorld) tryStart(name string, expect int, extra ...string) (*Node, e
 	if w.disks[name] == nil {
 		w.disks[name] = vfs.NewMem()
 	}
-	logger := slog.New(slog.DiscardHandler)
+	logger := slog.New(slog.NewTextHandler(w, nil))
 	if os.Getenv("CLUSTER_LOG") != "" {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	if w.log != nil {
+		logger = slog.New(slog.NewTextHandler(w.log, nil))
 	}
 	n, err := Start(w.t.Context(), Config{
 		Name: name, DataDir: "/data", APIAddr: name + ":1", BootstrapExpect: expect, Partitions: 4,

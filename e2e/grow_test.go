@@ -17,9 +17,10 @@ type description struct {
 		ID       uint32
 		Leader   string
 		Replicas []struct {
-			Node      string
-			Voter     bool
-			Reachable bool
+			Node         string
+			Voter        bool
+			Reachable    bool
+			AppliedIndex uint64
 		}
 	}
 }

@@ -96,6 +96,22 @@ func TestClusterScript(t *testing.T) {
 			t.Fatal("a node still runs")
 		}
 	}
+
+	// A node that cannot start is told.
+	taken, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+11))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	f := startForeground(t, "sh", "../scripts/cluster.sh", program(t), dir)
+	eventually(t, "the script tells that a node ended", func() bool {
+		told := f.stderr.String()
+		return strings.Contains(told, "node n2 has ended") && strings.Contains(told, "address already in use")
+	})
+	if err := f.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	f.end(t)
 }
 
 // foreground is a program in the foreground of a terminal, with its children.
@@ -114,6 +130,23 @@ func up(t *testing.T, dir string, port int) *foreground {
 // inForeground starts a program and waits until its output shows that it is up.
 func inForeground(t *testing.T, isUp func(stdout string) bool, name string, args ...string) *foreground {
 	t.Helper()
+	u := startForeground(t, name, args...)
+	eventually(t, "the cluster is up", func() bool {
+		select {
+		case <-u.ended:
+			t.Fatalf("it ended with code %d\n%s", u.cmd.ProcessState.ExitCode(), u.stderr.tail())
+		default:
+		}
+		if errors := u.stderr.String(); strings.Contains(errors, " has ended; ") {
+			t.Fatalf("a node ended\n%s", errors)
+		}
+		return isUp(u.stdout.String())
+	})
+	return u
+}
+
+func startForeground(t *testing.T, name string, args ...string) *foreground {
+	t.Helper()
 	u := &foreground{ended: make(chan struct{})}
 	u.cmd = exec.Command(name, args...)
 	u.cmd.Env = environment()
@@ -129,14 +162,6 @@ func inForeground(t *testing.T, isUp func(stdout string) bool, name string, args
 	t.Cleanup(func() {
 		_ = syscall.Kill(-u.cmd.Process.Pid, syscall.SIGKILL) // it may have ended
 		<-u.ended
-	})
-	eventually(t, "the cluster is up", func() bool {
-		select {
-		case <-u.ended:
-			t.Fatalf("it ended with code %d\n%s", u.cmd.ProcessState.ExitCode(), u.stderr.tail())
-		default:
-		}
-		return isUp(u.stdout.String())
 	})
 	return u
 }

@@ -97,11 +97,16 @@ type Faults struct {
 
 var noFaults Faults
 
-// withDefaults fills in the defaults.
+// withDefaults checks the configuration and fills in the defaults.
 func (c Config) withDefaults() (Config, error) {
 	if c.Self == "" || c.Dir == "" || c.Network == nil {
 		return c, errors.New("raftlog: Config needs Self, Dir and Network")
 	}
+	return c.filled(), nil
+}
+
+// filled fills in the defaults.
+func (c Config) filled() Config {
 	if c.FS == nil {
 		c.FS = vfs.Default
 	}
@@ -132,7 +137,7 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.MemTableBytes, 16<<20)
 	def(&c.LogCacheBytes, 4<<20)
 	def(&c.HashInterval, 1024)
-	return c, nil
+	return c
 }
 
 func def[T comparable](field *T, value T) {

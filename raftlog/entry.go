@@ -23,17 +23,22 @@ const (
 	kindOpen entryKind = 1
 	// kindWrite carries a Pebble batch.
 	kindWrite entryKind = 2
+	// kindRecover begins a lineage. It raises the epoch by a step, because leaders
+	// beyond the end of the log that was recovered may have opened others.
+	kindRecover entryKind = 3
 )
 
 // A command is one version byte, one kind byte, and
 //
-//	open:  nonce (16 bytes)
-//	write: epoch (8), sequence number (8), Repr of a Pebble batch
+//	open:    nonce (16 bytes)
+//	write:   epoch (8), sequence number (8), Repr of a Pebble batch
+//	recover: step of the epoch (8)
 //
 // All integers are big-endian.
 const (
 	openBytes        = 2 + 16
 	writeHeaderBytes = 2 + 8 + 8
+	recoverBytes     = 2 + 8
 )
 
 // nonce tells one Open from all others.
@@ -46,6 +51,7 @@ type entry struct {
 	epoch    uint64
 	sequence uint64
 	batch    []byte
+	step     uint64
 }
 
 func encodeOpen(n nonce) []byte {
@@ -58,6 +64,10 @@ func encodeWrite(epoch, sequence uint64, batch []byte) []byte {
 	binary.BigEndian.PutUint64(b[2:], epoch)
 	binary.BigEndian.PutUint64(b[10:], sequence)
 	return append(b, batch...)
+}
+
+func encodeRecover(step uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{entryVersion, byte(kindRecover)}, step)
 }
 
 // decodeEntry reads a command. The batch aliases b. An error means that this
@@ -85,8 +95,13 @@ func decodeEntry(b []byte) (entry, error) {
 			sequence: binary.BigEndian.Uint64(b[10:]),
 			batch:    b[writeHeaderBytes:],
 		}, nil
+	case kindRecover:
+		if len(b) != recoverBytes {
+			return entry{}, fmt.Errorf("recover entry has %d bytes", len(b))
+		}
+		return entry{kind: kind, step: binary.BigEndian.Uint64(b[2:])}, nil
 	default:
-		return entry{}, fmt.Errorf("entry has unknown kind %d", kind)
+		return entry{}, fmt.Errorf("entry has unknown kind %d: start a newer version of the program on this node", kind)
 	}
 }
 

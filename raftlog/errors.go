@@ -29,9 +29,8 @@ var (
 	ErrBadBatch = errors.New("batch is not acceptable")
 	// ErrClosed: the host or the group was closed, or the host has failed.
 	ErrClosed = errors.New("closed")
-	// ErrQuarantined: the replica's state differs from that of the majority; it
-	// was stopped.
-	ErrQuarantined = errors.New("replica is quarantined: its state differs from that of the majority")
+	// ErrQuarantined: the replica's state is not that of its group; it was stopped.
+	ErrQuarantined = errors.New("replica is quarantined: its state is not that of its group")
 )
 
 // corrupt says that a store is damaged and what a person can do.

@@ -80,6 +80,13 @@ func (m *machine) setReign(r *Reign) {
 	m.mu.Unlock()
 }
 
+// currentReign returns the reign that this replica leads, nil if it does not.
+func (m *machine) currentReign() *Reign {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.reign
+}
+
 // Apply implements raft.FSM. Raft calls ApplyBatch instead.
 func (m *machine) Apply(l *raft.Log) any { return m.ApplyBatch([]*raft.Log{l})[0] }
 
@@ -154,9 +161,14 @@ func (m *machine) applyCommand(a *applying, l *raft.Log) error {
 		return err
 	}
 	a.rec.hash = rollHash(a.rec.hash, l.Index, l.Term, l.Data)
-	if e.kind == kindOpen {
-		a.rec.epoch, a.rec.sequence = l.Index, 0
-		a.opens = append(a.opens, openApplied{e.nonce, opening{epoch: l.Index, term: l.Term}})
+	switch e.kind {
+	case kindOpen:
+		// The index, except after a recovery, which raised the epoch above it.
+		a.rec.epoch, a.rec.sequence = max(l.Index, a.rec.epoch+1), 0
+		a.opens = append(a.opens, openApplied{e.nonce, opening{epoch: a.rec.epoch, term: l.Term}})
+		return nil
+	case kindRecover:
+		a.rec.epoch, a.rec.sequence = max(l.Index, a.rec.epoch)+e.step, 0
 		return nil
 	}
 	accepted := m.accepts(a.rec, e)

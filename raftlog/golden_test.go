@@ -78,6 +78,8 @@ func forms() map[string]form {
 			entry{kind: kindOpen, nonce: nonce{1, 2, 3}}},
 		"write": {goldenLog.Data, func(b []byte) (any, error) { return decodeEntry(b) },
 			entry{kind: kindWrite, epoch: 257, sequence: 4, batch: testBatch(7, "k", "v")}},
+		"recover": {encodeRecover(1 << 32), func(b []byte) (any, error) { return decodeEntry(b) },
+			entry{kind: kindRecover, step: 1 << 32}},
 		"record":       {rec.encode(), func(b []byte) (any, error) { return decodeRecord(b) }, rec},
 		"snapshot-row": {encodeSnapshotRow(meta), func(b []byte) (any, error) { return decodeSnapshotRow(b) }, meta},
 		"marks": {encodeMarks(5, goldenMarks), func(b []byte) (any, error) {
@@ -158,7 +160,7 @@ func TestGolden(t *testing.T) {
 func TestDamagedFormsAreRefused(t *testing.T) {
 	for name, f := range forms() {
 		switch name {
-		case "entry-key", "entry-value", "open", "write", "record", "snapshot-row":
+		case "entry-key", "entry-value", "open", "write", "recover", "record", "snapshot-row":
 			continue // Pebble sums these
 		}
 		for bit := range 8 * len(f.encoded) {

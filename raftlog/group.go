@@ -72,7 +72,20 @@ func (g *Group) close() {
 	}
 }
 
-// quarantine stops the replica because its state is not that of the majority.
+// Blank reports whether the replica has heard nothing yet.
+func (g *Group) Blank() bool {
+	g.log.mu.RLock()
+	defer g.log.mu.RUnlock()
+	return g.log.term == 0 && g.log.held() == 0
+}
+
+// Supersede puts the replica into quarantine because its group was recovered
+// without it: the group goes on in the lineage of another replica.
+func (g *Group) Supersede(by ServerID) {
+	g.quarantine(fmt.Sprintf("its group was recovered without it and goes on as lineage %s with %s; what this replica alone holds is lost with the next start of its node: copy the data directory before, if somebody may want to look for it", by.Lineage(), by))
+}
+
+// quarantine stops the replica because its state is not that of the group.
 func (g *Group) quarantine(reason string) {
 	g.lifecycle <- struct{}{}
 	defer func() { <-g.lifecycle }()
@@ -84,7 +97,7 @@ func (g *Group) quarantine(reason string) {
 	}
 	g.current, g.quarantined = nil, reason
 	g.mu.Unlock()
-	g.host.cfg.Logger.Error("REPLICA IS QUARANTINED: its state differs from that of the majority; it takes no part in its group. Restart the node: the replica is made anew",
+	g.host.cfg.Logger.Error("REPLICA IS QUARANTINED: its state is not that of its group, in which it takes no part any more. Restart the node: the replica is made anew",
 		"group", g.id, "server", g.log.server, "reason", reason)
 	if inc != nil {
 		inc.stop()
@@ -126,8 +139,8 @@ func (g *Group) Server() ServerID { return g.log.server }
 
 // Server is a member of a group.
 type Server struct {
-	ID    ServerID
-	Voter bool
+	ID    ServerID `json:"id"`
+	Voter bool     `json:"voter"`
 }
 
 // Configuration returns the newest configuration that this replica knows,
@@ -191,14 +204,6 @@ func (g *Group) AddVoter(ctx context.Context, id ServerID) error {
 func (g *Group) RemoveServer(ctx context.Context, id ServerID) error {
 	return g.change(ctx, "remove", id, func(r *raft.Raft) raft.Future {
 		return r.RemoveServer(raft.ServerID(id), 0, g.host.cfg.RequestTimeout)
-	})
-}
-
-// TransferLeadership hands leadership to another voter. Proposals that meet the
-// transfer are refused, which ends the reign.
-func (g *Group) TransferLeadership(ctx context.Context, to ServerID) error {
-	return g.change(ctx, "transfer leadership to", to, func(r *raft.Raft) raft.Future {
-		return r.LeadershipTransferToServer(raft.ServerID(to), raft.ServerAddress(to))
 	})
 }
 

@@ -194,12 +194,21 @@ func (h *Host) handleLost(from peer.NodeID, body []byte, answer reply) {
 		answer(nil, errFrameRefused)
 		return
 	}
+	// It reads the log store: not on the network's goroutine, and not after the end.
+	if !inc.spawn(func() { answer(inc.sayLost(leader, term), nil) }) {
+		answer(nil, errFrameRefused)
+	}
+}
+
+// sayLost answers whether this replica too has lost a leader's process.
+func (inc *incarnation) sayLost(leader ServerID, term uint64) []byte {
+	g := inc.group
 	a := inc.ownLost()
 	_, known := inc.raft.LeaderWithID()
-	a.agrees = !h.cfg.Network.Connected(leader.Node()) && g.log.currentTerm() <= term &&
+	a.agrees = !g.host.cfg.Network.Connected(leader.Node()) && g.log.currentTerm() <= term &&
 		inc.raft.State() != raft.Leader && (known == "" || ServerID(known) == leader)
 	b := appendBool([]byte{wireVersion}, a.agrees)
 	b = binary.BigEndian.AppendUint64(b, a.lastTerm)
 	b = binary.BigEndian.AppendUint64(b, a.lastIndex)
-	answer(seal(b), nil)
+	return seal(b)
 }

@@ -28,6 +28,7 @@ type Host struct {
 
 	flusher  *flusher
 	confirms *confirmer
+	beat     *beat
 	streams  chan struct{} // capacity 1: held while a stream's view begins, and by ingests
 	senders  chan struct{} // held by snapshots being sent
 	stop     chan struct{} // closed by Close
@@ -35,7 +36,11 @@ type Host struct {
 	mute     atomic.Bool // the host has failed; see fatal
 	stale    atomic.Uint64
 
-	mu     sync.Mutex // guards the fields below
+	// making, by a part of the group's ID, is held while a replica is made,
+	// bootstrapped or started: many are at once, and their writes share fsyncs.
+	making [64]sync.Mutex
+
+	mu     sync.Mutex // guards the fields below; never held during a write
 	groups map[GroupID]*Group
 	closed bool
 	// replaced are the groups whose replica was found damaged at Open.
@@ -67,20 +72,37 @@ func (h *Host) Replaced() map[GroupID]string {
 	return maps.Clone(h.replaced)
 }
 
+// claim waits until nobody makes a group's replica, and keeps others from it.
+func (h *Host) claim(g GroupID) (release func()) {
+	m := &h.making[int(g)%len(h.making)]
+	m.Lock()
+	return m.Unlock
+}
+
+// ended reports whether the host takes no work any more.
+func (h *Host) ended() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.closed || h.failed()
+}
+
 // Create makes this node's replica of a group, or returns the identity of the
 // one that exists. A new replica is blank and has no vote until it is added. It
 // is durable when Create returns.
-func (h *Host) Create(g GroupID) (ServerID, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed || h.failed() {
+func (h *Host) Create(g GroupID) (ServerID, error) { return h.CreateIn(g, "") }
+
+// CreateIn is Create for a group that was recovered: a new replica belongs to the
+// lineage. One that exists may belong to another one, which its identity tells.
+func (h *Host) CreateIn(g GroupID, lineage Lineage) (ServerID, error) {
+	defer h.claim(g)()
+	if h.ended() {
 		return "", ErrClosed
 	}
 	id, err := h.log.identity(g)
 	if err != nil || id != "" {
 		return id, err
 	}
-	id = newServerID(h.cfg.Self)
+	id = newServerID(h.cfg.Self, lineage)
 	if h.cfg.Faults.KeepIdentity {
 		id = reusedServerID(h.cfg.Self, g)
 	}
@@ -91,12 +113,11 @@ func (h *Host) Create(g GroupID) (ServerID, error) {
 // node of the configuration bootstraps with the same one. ErrNotEmpty if the
 // replica has a log, ErrUnknownGroup if there is none.
 func (h *Host) Bootstrap(g GroupID, servers []ServerID) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed || h.failed() {
+	defer h.claim(g)()
+	if h.ended() {
 		return ErrClosed
 	}
-	if h.groups[g] != nil {
+	if h.group(g) != nil {
 		return fmt.Errorf("bootstrap group %d: it is running: %w", g, ErrNotEmpty)
 	}
 	log, err := openGroupLog(h.log, g, h.cfg.LogCacheBytes, h.failed)
@@ -115,19 +136,20 @@ func (h *Host) Bootstrap(g GroupID, servers []ServerID) error {
 // Start starts a replica. lead runs for each reign of this replica: its context
 // ends with the reign, and the next one begins only after lead has returned.
 func (h *Host) Start(g GroupID, lead func(ctx context.Context, r *Reign)) (*Group, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed || h.failed() {
+	defer h.claim(g)()
+	if h.ended() {
 		return nil, ErrClosed
 	}
-	if h.groups[g] != nil {
+	if h.group(g) != nil {
 		return nil, fmt.Errorf("start group %d: it is running", g)
 	}
 	group, err := newGroup(h, g, lead)
 	if err != nil {
 		return nil, fmt.Errorf("start group %d: %w", g, err)
 	}
+	h.mu.Lock()
 	h.groups[g] = group
+	h.mu.Unlock()
 	return group, nil
 }
 
@@ -215,6 +237,9 @@ func (h *Host) Close() error {
 	}
 	h.closed = true
 	h.mu.Unlock()
+	for i := range h.making {
+		h.claim(GroupID(i))() // what began before has ended, and nothing begins any more
+	}
 	groups := h.running()
 	var wg sync.WaitGroup
 	h.flusher.settle(&wg, groups)

@@ -19,6 +19,7 @@ type incarnation struct {
 	ctx       context.Context
 	cancel    context.CancelFunc
 	stopped   chan struct{} // closed when Raft has shut down
+	patience  patience
 
 	mu    sync.Mutex // guards ended, and tasks against growing when it is set
 	ended bool
@@ -29,6 +30,7 @@ type incarnation struct {
 func startIncarnation(g *Group) (inc *incarnation, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	inc = &incarnation{group: g, ctx: ctx, cancel: cancel, stopped: make(chan struct{})}
+	inc.patience.election.Store(int64(g.host.cfg.ElectionTimeout))
 	inc.transport = newTransport(inc)
 	// Raft panics if an entry that it counts on is missing.
 	defer func() {
@@ -44,6 +46,7 @@ func startIncarnation(g *Group) (inc *incarnation, err error) {
 	}
 	inc.spawn(inc.transport.answer)
 	inc.spawn(inc.rule)
+	inc.spawn(inc.keepPatience)
 	return inc, nil
 }
 
@@ -74,13 +77,15 @@ func (inc *incarnation) apply(command []byte) raft.ApplyFuture {
 	return releaseOn(inc.raft.Apply(command, 0), inc.stopped)
 }
 
-// spawn runs f on a goroutine for which stop waits, unless stop has begun to.
-func (inc *incarnation) spawn(f func()) {
+// spawn runs f on a goroutine for which stop waits. It returns false, and does not
+// run it, once stop has begun to wait.
+func (inc *incarnation) spawn(f func()) bool {
 	inc.mu.Lock()
 	defer inc.mu.Unlock()
 	if !inc.ended {
 		inc.tasks.Go(f)
 	}
+	return !inc.ended
 }
 
 // stop ends the incarnation and everything that it started.

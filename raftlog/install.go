@@ -245,7 +245,7 @@ func (l *groupLog) reset(m *raft.SnapshotMeta) error {
 func decodeConfiguration(b []byte) (c raft.Configuration, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("configuration of a snapshot: %v", p)
+			err = fmt.Errorf("decode configuration: %v", p)
 		}
 	}()
 	return raft.DecodeConfiguration(b), nil

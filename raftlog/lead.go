@@ -9,8 +9,7 @@ import (
 )
 
 // reopenDelay is how long a leader whose Open or whose reign failed waits before
-// the next Open, so that a refusal that lasts, such as a transfer of leadership,
-// does not make it spin.
+// the next Open, so that a refusal that lasts does not make it spin.
 const reopenDelay = 20 * time.Millisecond
 
 // rule begins and ends reigns as Raft gains and loses leadership. It runs as

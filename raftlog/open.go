@@ -36,6 +36,7 @@ func Open(cfg Config) (*Host, error) {
 	h.fs = &diskFS{FS: cfg.FS, stall: cfg.StallTimeout, fatal: h.fatal}
 	h.flusher = newFlusher(h)
 	h.confirms = newConfirmer(h)
+	h.beat = newBeat(cfg.HeartbeatTimeout)
 	err = h.openStores()
 	if err == nil {
 		err = h.checkReplicas()
@@ -57,14 +58,9 @@ func (h *Host) openStores() error {
 	if err := syncDir(fs, fs.PathDir(dir)); err != nil {
 		return err
 	}
-	lock, err := pebble.LockDirectory(dir, fs)
-	if err != nil {
-		if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) || strings.Contains(err.Error(), "lock held") {
-			return fmt.Errorf("%w: %w", ErrLocked, err)
-		}
-		return fmt.Errorf("lock data directory: %w", err)
+	if err := h.lockDir(); err != nil {
+		return err
 	}
-	h.lock = lock
 	logDir, stateDir := fs.PathJoin(dir, "log"), fs.PathJoin(dir, "state")
 	if err := errors.Join(fs.MkdirAll(logDir, 0o755), fs.MkdirAll(stateDir, 0o755), syncDir(fs, dir)); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
@@ -98,6 +94,18 @@ func (h *Host) openStores() error {
 		return fmt.Errorf("empty spool directory: %w", err)
 	}
 	return syncDir(fs, dir)
+}
+
+func (h *Host) lockDir() (err error) {
+	h.lock, err = pebble.LockDirectory(h.cfg.Dir, h.fs)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) || strings.Contains(err.Error(), "lock held"):
+		return fmt.Errorf("%w: %w", ErrLocked, err)
+	default:
+		return fmt.Errorf("lock data directory: %w", err)
+	}
 }
 
 func (h *Host) storeOptions() *pebble.Options {
@@ -185,7 +193,7 @@ func (h *Host) checkReplicas() error {
 		if h.cfg.Faults.KeepIdentity {
 			err = h.log.create(g, k.server)
 		} else {
-			err = h.log.create(g, newServerID(h.cfg.Self))
+			err = h.log.create(g, newServerID(h.cfg.Self, k.server.Lineage()))
 		}
 		if err != nil {
 			return err
@@ -199,27 +207,11 @@ func (h *Host) checkReplicas() error {
 }
 
 func (h *Host) checkReplica(g GroupID) error {
-	id, err := h.log.identity(g)
+	log, rec, k, err := h.readReplica(g)
 	if err != nil {
-		return corrupt("log store", err)
+		return err
 	}
-	if id == "" {
-		return corrupt("log store", fmt.Errorf("group %d has rows but no identity", g))
-	}
-	log, err := openGroupLog(h.log, g, 0, h.failed)
-	if err != nil {
-		return corrupt("log store", err)
-	}
-	rec, err := readRecord(h.state, g)
-	if err != nil {
-		return corrupt("state store", err)
-	}
-	k, ok := h.marks.get(g)
-	if ok && k.server != id {
-		// The replica was replaced, and a crash kept the mark of the old one.
-		k, ok = mark{}, false
-	}
-	alone := k.alone
+	id, alone := log.server, k.alone
 	reason := damage(log, rec, k)
 	if h.cfg.Faults.KeepIdentity {
 		reason = ""
@@ -233,11 +225,36 @@ func (h *Host) checkReplica(g GroupID) error {
 		if err := h.wipeState(g); err != nil {
 			return err
 		}
-		return h.log.create(g, newServerID(h.cfg.Self))
+		return h.log.create(g, newServerID(h.cfg.Self, id.Lineage()))
 	}
 	return h.marks.update(g, func(k *mark) {
 		*k = mark{server: id, term: log.term, voteTerm: log.voteTerm, candidate: string(log.candidate), last: log.held(), alone: alone}
 	})
+}
+
+// readReplica reads what the three stores say of a replica.
+func (h *Host) readReplica(g GroupID) (*groupLog, record, mark, error) {
+	id, err := h.log.identity(g)
+	if err != nil {
+		return nil, record{}, mark{}, corrupt("log store", err)
+	}
+	if id == "" {
+		return nil, record{}, mark{}, corrupt("log store", fmt.Errorf("group %d has rows but no identity", g))
+	}
+	log, err := openGroupLog(h.log, g, 0, h.failed)
+	if err != nil {
+		return nil, record{}, mark{}, corrupt("log store", err)
+	}
+	rec, err := readRecord(h.state, g)
+	if err != nil {
+		return nil, record{}, mark{}, corrupt("state store", err)
+	}
+	k, _ := h.marks.get(g)
+	if k.server != id {
+		// The replica was replaced, and a crash kept the mark of the old one.
+		k = mark{}
+	}
+	return log, rec, k, nil
 }
 
 // damage says what is missing of a replica, or "".
@@ -248,7 +265,7 @@ func damage(log *groupLog, rec record, k mark) string {
 	}
 	switch held := log.held(); {
 	case log.diverged != "":
-		return "its state differed from that of the majority: " + log.diverged
+		return "it was put into quarantine: " + log.diverged
 	case log.term < k.term:
 		return fmt.Sprintf("term is %d, it was %d", log.term, k.term)
 	case log.voteTerm < k.voteTerm, log.voteTerm == k.voteTerm && string(log.candidate) != k.candidate:

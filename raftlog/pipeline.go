@@ -21,25 +21,26 @@ type pipeline struct {
 	target    raft.ServerID
 	ctx       context.Context
 	cancel    context.CancelFunc
-	sent      chan *appendFuture // in order of sending
-	ready     chan raft.AppendFuture
-	tasks     sync.WaitGroup
+	// window holds one token for each request that was not handed to Raft yet.
+	window chan struct{}
+	// ready has room for twice the window: Raft takes from it at once, or has gone.
+	ready chan raft.AppendFuture
+
+	mu   sync.Mutex      // guards sent and the answers in it
+	sent []*appendFuture // in order of sending
 }
 
 // appendFuture is one request of a pipeline. It implements raft.AppendFuture.
+// Raft sees it when it is answered, and not if it failed.
 type appendFuture struct {
 	started  time.Time
 	request  *raft.AppendEntriesRequest
 	response *raft.AppendEntriesResponse
-	done     chan struct{}
-	err      error // set before done is closed
+	answered bool
 }
 
 // Error implements raft.Future.
-func (f *appendFuture) Error() error {
-	<-f.done
-	return f.err
-}
+func (f *appendFuture) Error() error { return nil }
 
 // Start implements raft.AppendFuture.
 func (f *appendFuture) Start() time.Time { return f.started }
@@ -55,33 +56,31 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, _ raft.ServerAddress
 	p := &pipeline{
 		transport: t,
 		target:    id,
-		sent:      make(chan *appendFuture, maxPipelined),
-		ready:     make(chan raft.AppendFuture),
+		window:    make(chan struct{}, maxPipelined),
+		ready:     make(chan raft.AppendFuture, 2*maxPipelined),
 	}
 	p.ctx, p.cancel = context.WithCancel(t.inc.ctx)
-	p.tasks.Go(p.deliver)
 	return p, nil
 }
 
 // AppendEntries implements raft.AppendPipeline. It blocks while the window is
-// full.
+// full. One goroutine calls it.
 func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
 	t := p.transport
-	timeout := t.inc.group.host.cfg.RequestTimeout
-	ctx, cancel := context.WithTimeout(p.ctx, timeout)
-	f := &appendFuture{started: time.Now(), request: args, response: resp, done: make(chan struct{})}
+	ctx, cancel := context.WithTimeout(p.ctx, t.inc.group.host.cfg.RequestTimeout)
 	select {
-	case p.sent <- f:
+	case p.window <- struct{}{}:
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil || t.inc.group.host.failed() {
 		cancel()
 		p.cancel()
 		return nil, raft.ErrPipelineShutdown
 	}
-	if p.ctx.Err() != nil || t.inc.group.host.failed() {
-		cancel()
-		p.cancel()
-		return nil, raft.ErrPipelineShutdown
-	}
+	f := &appendFuture{started: time.Now(), request: args, response: resp}
+	p.mu.Lock()
+	p.sent = append(p.sent, f)
+	p.mu.Unlock()
 	limitEntries(args)
 	body := encodeAppend(t.frame(p.target), args)
 	t.network.Request(ctx, ServerID(p.target).Node(), methodAppend, peer.Normal, body, func(answer []byte, err error) {
@@ -89,11 +88,12 @@ func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.App
 		if err == nil {
 			err = decodeAppendAnswer(answer, resp)
 		}
-		if err == nil {
-			t.inc.group.progress.note(ServerID(p.target), args, resp)
+		if err != nil {
+			p.cancel()
+			return
 		}
-		f.err = err
-		close(f.done)
+		t.inc.group.progress.note(ServerID(p.target), args, resp)
+		p.answered(f)
 	})
 	return f, nil
 }
@@ -101,35 +101,27 @@ func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.App
 // Consumer implements raft.AppendPipeline.
 func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.ready }
 
-// deliver hands the answers to Raft, in order.
-func (p *pipeline) deliver() {
-	defer p.cancel()
-	for {
-		var f *appendFuture
+// answered notes an answer and hands to Raft what is answered, in the order of
+// sending. It does not block: the network calls it.
+func (p *pipeline) answered(f *appendFuture) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f.answered = true
+	for len(p.sent) > 0 && p.sent[0].answered && p.ctx.Err() == nil {
 		select {
-		case f = <-p.sent:
-		case <-p.ctx.Done():
+		case p.ready <- p.sent[0]:
+		default:
+			p.cancel()
 			return
 		}
-		select {
-		case <-f.done:
-			if f.err != nil {
-				return
-			}
-		case <-p.ctx.Done():
-			return
-		}
-		select {
-		case p.ready <- f:
-		case <-p.ctx.Done():
-			return
-		}
+		p.sent[0] = nil
+		p.sent = p.sent[1:]
+		<-p.window
 	}
 }
 
 // Close implements raft.AppendPipeline.
 func (p *pipeline) Close() error {
 	p.cancel()
-	p.tasks.Wait()
 	return nil
 }

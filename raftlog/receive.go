@@ -50,7 +50,7 @@ func (h *Host) accept(from peer.NodeID, body []byte) (*Group, frame, decoder, er
 		return nil, f, d, err
 	}
 	g := h.group(f.group)
-	if g == nil || g.log.server != f.target || f.source.Node() != from {
+	if g == nil || g.log.server != f.target || f.source.Node() != from || f.source.Lineage() != f.target.Lineage() {
 		return nil, f, d, fmt.Errorf("group %d, server %s: %w", f.group, f.target, errFrameRefused)
 	}
 	return g, f, d, nil

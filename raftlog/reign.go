@@ -28,6 +28,11 @@ type Reign struct {
 
 	over chan struct{} // closed when the reign has ended
 
+	// turn (capacity 1) is held while a proposal is handed to Raft, and by a
+	// transfer of leadership; it guards handed, the newest one handed over.
+	turn   chan struct{}
+	handed uint64
+
 	mu       sync.Mutex // guards the fields below
 	proposed uint64     // newest sequence number
 	applied  uint64
@@ -47,6 +52,7 @@ func newReign(g *Group, o opening) *Reign {
 		queue:    make(chan proposal, maxQueuedProposals),
 		advanced: make(chan struct{}, 1),
 		over:     make(chan struct{}),
+		turn:     make(chan struct{}, 1),
 	}
 }
 
@@ -161,7 +167,13 @@ func (r *Reign) propose(inc *incarnation, futures chan<- raft.ApplyFuture) {
 				time.AfterFunc(lateRefusal, func() { r.end(raft.ErrEnqueueTimeout) })
 				continue
 			}
-			futures <- inc.apply(p.command)
+			if !r.pause(inc.ctx) {
+				return
+			}
+			future := inc.apply(p.command)
+			r.handed = p.sequence
+			r.resume()
+			futures <- future
 		}
 	}
 }

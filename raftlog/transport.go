@@ -92,6 +92,9 @@ func (t *transport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *
 	class, timeout := peer.Normal, t.inc.group.host.cfg.RequestTimeout
 	if heartbeat {
 		class, timeout = peer.Urgent, t.inc.group.host.cfg.HeartbeatTimeout/2
+		if !t.inc.group.host.beat.wait(t.inc.ctx) {
+			return ErrClosed
+		}
 	} else if err := t.awaitReachable(ServerID(id), args.Term); err != nil {
 		return err
 	}
@@ -156,7 +159,7 @@ func (t *transport) RequestPreVote(id raft.ServerID, _ raft.ServerAddress, args 
 }
 
 func (t *transport) ballot(id raft.ServerID, m peer.Method, v ballot) (uint64, bool, error) {
-	answer, err := t.call(id, m, peer.Urgent, encodeBallot(t.frame(id), v), t.inc.group.host.cfg.ElectionTimeout)
+	answer, err := t.call(id, m, peer.Urgent, encodeBallot(t.frame(id), v), t.inc.patience.current())
 	if err != nil {
 		return 0, false, err
 	}

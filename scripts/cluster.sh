@@ -21,20 +21,45 @@ join=127.0.0.1:4003,127.0.0.1:4013,127.0.0.1:4023
 
 # Stop all nodes when this script ends, in good order.
 nodes=
-trap 'trap "" INT TERM; trap - EXIT; kill $nodes 2>/dev/null; wait' INT TERM EXIT
+stop() {
+  trap "" INT TERM
+  trap - EXIT
+  kill $nodes 2>/dev/null || : # some may have ended
+  wait
+  exit
+}
+trap stop INT TERM EXIT
 
 "$reprise" server --name n1 --data-dir "$data/n1" \
   --api-addr 127.0.0.1:4001 --peer-addr 127.0.0.1:4002 --gossip-addr 127.0.0.1:4003 \
   --join "$join" --bootstrap-expect 3 --samples 2>"$data/n1.log" &
-nodes="$nodes $!"
+n1=$!
 "$reprise" server --name n2 --data-dir "$data/n2" \
   --api-addr 127.0.0.1:4011 --peer-addr 127.0.0.1:4012 --gossip-addr 127.0.0.1:4013 \
   --join "$join" --bootstrap-expect 3 --samples 2>"$data/n2.log" &
-nodes="$nodes $!"
+n2=$!
 "$reprise" server --name n3 --data-dir "$data/n3" \
   --api-addr 127.0.0.1:4021 --peer-addr 127.0.0.1:4022 --gossip-addr 127.0.0.1:4023 \
   --join "$join" --bootstrap-expect 3 --samples 2>"$data/n3.log" &
-nodes="$nodes $!"
+n3=$!
+nodes="$n1 $n2 $n3"
 
 echo "logs are in $data/n1.log, n2.log and n3.log; Ctrl-C stops the cluster"
-wait
+
+# A node that ends by itself is told; the others go on.
+while [ -n "$nodes" ]; do
+  sleep 1 &
+  wait $! || :
+  left=
+  for node in $nodes; do
+    if kill -0 "$node" 2>/dev/null; then
+      left="$left $node"
+      continue
+    fi
+    case $node in "$n1") name=n1 ;; "$n2") name=n2 ;; *) name=n3 ;; esac
+    echo "node $name has ended; $data/$name.log ends with:" >&2
+    tail -n 3 "$data/$name.log" >&2
+  done
+  nodes=$left
+done
+exit 1

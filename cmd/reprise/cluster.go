@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -130,7 +132,60 @@ func (p *program) printCluster(d client.Cluster) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", name, orDash(strings.Join(slots, ",")), leader, part.Epoch, strings.Join(replicas, ", "))
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	p.printDown(d)
+	return nil
+}
+
+// printDown says which partitions have no leader for want of voters, and what to do.
+func (p *program) printDown(d client.Cluster) {
+	alive := map[string]bool{}
+	for _, n := range d.Nodes {
+		alive[n.Name] = n.State != "dead"
+	}
+	var down []string
+	missing := map[string]string{}
+	for _, part := range d.Partitions {
+		voters, there := 0, 0
+		for _, r := range part.Replicas {
+			if r.Voter {
+				voters++
+				if r.Reachable {
+					there++
+				}
+			}
+		}
+		if part.Leader != "" || there > voters/2 {
+			continue
+		}
+		name := systemName
+		if len(part.Slots) > 0 {
+			name = strconv.FormatUint(uint64(part.ID), 10)
+		}
+		down = append(down, name)
+		for _, r := range part.Replicas {
+			switch {
+			case !r.Voter || r.Reachable:
+			case alive[r.Node]:
+				missing[r.Node] = r.Node + " (runs without its replicas: its disk was lost or wiped)"
+			default:
+				missing[r.Node] = r.Node + " (does not answer)"
+			}
+		}
+	}
+	if len(down) == 0 {
+		return
+	}
+	var nodes []string
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
+		nodes = append(nodes, missing[name])
+	}
+	fmt.Fprintf(p.stdout, `
+DOWN: %s. A majority of the replicas that vote is not there: %s.
+Start those nodes with their disks. If disks are lost for ever, see "reprise recover --help".
+`, strings.Join(down, ", "), orDash(strings.Join(nodes, ", ")))
 }
 
 func orDash(s string) string {

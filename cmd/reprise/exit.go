@@ -51,6 +51,7 @@ func exitCode(err error) int {
 		{client.ErrRefused, exitRefused},
 		{client.ErrUnavailable, exitUnreachable}, // whatever the time that it took
 		{context.DeadlineExceeded, exitTimeout},
+		{cluster.ErrRecoveryRefused, exitRefused},
 		{cluster.ErrConfig, exitUsage},
 		{cluster.ErrPortInUse, exitUsage},
 		{cluster.ErrLocked, exitStore},

@@ -6,23 +6,15 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/reprise-run/reprise/internal/nodeproc"
 )
 
 func main() {
-	if os.Getenv("GOMAXPROCS") == "" {
-		// An fsync holds one of Go's processors: with few, everything waits for disks.
-		runtime.GOMAXPROCS(max(runtime.NumCPU(), 8))
-	}
-	if os.Getenv("GOGC") == "" {
-		// A node's live heap is small; collecting it less often saves a tenth of the
-		// processor time for some tens of megabytes.
-		debug.SetGCPercent(300)
-	}
+	nodeproc.Prepare()
 	// The first signal stops in good order; those that follow are ignored, because a
 	// terminal and a parent process may both send one. Every stop has a time limit.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -74,7 +66,7 @@ Exit codes:
   2  wrong usage or settings
   3  no such instance
   4  the cluster is not reachable
-  5  refused: the ID is taken, the input too large
+  5  refused: the ID is taken, the input too large, a group needs no recovery
   6  --timeout passed
   7  the disk or the data directory is not usable
   130  interrupted`,
@@ -88,7 +80,7 @@ Exit codes:
 	}
 	root.AddCommand(
 		p.serverCommand(), p.upCommand(), p.demoCommand(),
-		p.startCommand(), p.waitCommand(), p.statusCommand(), p.historyCommand(), p.raiseCommand(), p.terminateCommand(), p.clusterCommand(),
+		p.startCommand(), p.waitCommand(), p.statusCommand(), p.historyCommand(), p.raiseCommand(), p.terminateCommand(), p.clusterCommand(), p.recoverCommand(),
 	)
 	return root
 }

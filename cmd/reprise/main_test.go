@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reprise-run/reprise/client"
 	"github.com/reprise-run/reprise/cluster"
 	"github.com/reprise-run/reprise/cluster/server"
 	"github.com/reprise-run/reprise/history"
@@ -130,6 +131,7 @@ func TestExitCodesAndOutput(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{"b":2}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	empty := t.TempDir()
 	for _, c := range []struct {
 		args   string
 		stdin  string
@@ -177,6 +179,15 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "status i --tls-cert x", code: 2, stderr: "--tls-ca"},
 		{args: "up --nodes 0", code: 2, stderr: "1 to 9"},
 		{args: "demo --dir /does/not/exist", code: 2, stderr: "no such file"},
+		{args: "recover", code: 2, stderr: "--data-dir"},
+		{args: "recover n1", code: 2, stderr: "n1"},
+		{args: "recover --data-dir " + empty + " --lost n2", code: 2, stderr: "no data directory of a node"},
+		{args: "recover --data-dir " + empty + " --group one", code: 2, stderr: `--group "one"`},
+		{args: "recover --data-dir " + empty + " --report " + file, code: 2, stderr: "no report"},
+		{args: "recover --data-dir " + empty + " --report /does/not/exist", code: 2, stderr: "no such file"},
+		{args: "recover inspect", code: 2, stderr: "--data-dir"},
+		{args: "recover inspect --data-dir /does/not/exist", code: 2, stderr: "no data directory of a node"},
+		{args: "recover inspect --data-dir " + empty + " -o xml", code: 2, stderr: "json and table"},
 
 		{args: "status none", code: 3, stderr: "no such instance"},
 		{args: "wait none", code: 3},
@@ -208,7 +219,7 @@ func TestExitCodeTable(t *testing.T) {
 		code int
 	}{
 		{cluster.ErrLocked, 7}, {cluster.ErrNotWritable, 7}, {cluster.ErrNewerFormat, 7}, {cluster.ErrCorrupt, 7},
-		{cluster.ErrOtherCluster, 7}, {cluster.ErrOtherNode, 7}, {cluster.ErrConfig, 2}, {cluster.ErrPortInUse, 2},
+		{cluster.ErrRecoveryRefused, 5}, {cluster.ErrOtherCluster, 7}, {cluster.ErrOtherNode, 7}, {cluster.ErrConfig, 2}, {cluster.ErrPortInUse, 2},
 	} {
 		if got := exitCode(fmt.Errorf("start: %w", c.err)); got != c.code {
 			t.Errorf("%v: %d, want %d", c.err, got, c.code)
@@ -268,6 +279,41 @@ func TestTables(t *testing.T) {
 				t.Errorf("%s does not show %q:\n%s%s", command, part, got.stdout, got.stderr)
 			}
 		}
+	}
+}
+
+// TestClusterShowsWhatIsDown: which partitions have lost their majority, and what a
+// person can do.
+func TestClusterShowsWhatIsDown(t *testing.T) {
+	replicas := func(reachable ...bool) (all []client.Replica) {
+		for i, r := range reachable {
+			all = append(all, client.Replica{Node: fmt.Sprint("n", i+1), Voter: true, Reachable: r})
+		}
+		return all
+	}
+	slots := []client.SlotRange{{First: 0, Last: 1}}
+	d := client.Cluster{
+		Nodes: []client.Node{{Name: "n1", State: "alive"}, {Name: "n2", State: "dead"}, {Name: "n3", State: "alive"}},
+		Partitions: []client.Partition{
+			{ID: 0, Replicas: replicas(true, false, false)},
+			{ID: 1, Slots: slots, Leader: "n1", Replicas: replicas(true, false, true)},
+			{ID: 2, Slots: slots, Replicas: replicas(true, false, true)}, // it elects
+			{ID: 3, Slots: slots, Replicas: replicas(true, false, false)},
+		},
+	}
+	var out bytes.Buffer
+	if err := (&program{stdout: &out}).printCluster(d); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"DOWN: system, 3. ", "n2 (does not answer)", "n3 (runs without its replicas", "reprise recover --help"} {
+		if !strings.Contains(out.String(), text) {
+			t.Errorf("it does not show %q:\n%s", text, &out)
+		}
+	}
+	out.Reset()
+	d.Partitions = d.Partitions[1:3]
+	if err := (&program{stdout: &out}).printCluster(d); err != nil || strings.Contains(out.String(), "DOWN") {
+		t.Errorf("%v\n%s", err, &out)
 	}
 }
 

@@ -32,7 +32,7 @@ var floors = []floor{
 	{packages: []string{"internal/pack"}},
 	{packages: []string{"history"}, imports: []string{"internal/pack"}},
 	{packages: []string{"api/..."}, imports: []string{"api/...", "history"}},
-	{packages: []string{"internal/heavy", "internal/lint"}},
+	{packages: []string{"internal/heavy", "internal/lint", "internal/nodeproc"}},
 
 	// pure
 	{packages: []string{"engine/..."}, imports: []string{"engine/...", "history"}},
@@ -62,7 +62,7 @@ var floors = []floor{
 
 	// wiring, measuring, proving
 	{packages: []string{"internal/samples/..."}, imports: []string{".", "internal/samples/..."}},
-	{packages: []string{"internal/testcluster"}, imports: []string{".", "cluster", "cluster/server"}},
+	{packages: []string{"internal/testcluster"}, imports: []string{".", "cluster", "cluster/server", "internal/nodeproc"}},
 	{packages: []string{"internal/sim/..."}, imports: []string{"...", "!bench/...", "!e2e/...", "!cmd/..."}},
 	{packages: []string{"bench/..."}, imports: []string{"...", "!internal/sim/...", "!e2e/...", "!cmd/..."}},
 	{packages: []string{"e2e/..."}, imports: []string{"...", "!internal/sim/...", "!bench/...", "!cmd/..."}},

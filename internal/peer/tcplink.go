@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"time"
 )
 
@@ -120,6 +121,9 @@ func (l *tcpLink) write(ctx context.Context) error {
 		}
 		select {
 		case <-l.out.waiting:
+			// Whoever is about to run may have more to send: one system call and one
+			// wake-up of the other side for all of it.
+			runtime.Gosched()
 		case <-ctx.Done():
 			return nil
 		}

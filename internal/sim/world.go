@@ -142,6 +142,8 @@ func (w *World) start(n *node) error {
 		Faults:          &w.bugs.Leader,
 		RaftFaults:      &w.bugs.Log,
 		TuneRaft:        smallLogs,
+		// Two, so that an entry may be lost and the next one be accepted.
+		Limits: leader.Limits{InFlight: 2},
 	}, w.registry(n.name))
 	if err != nil {
 		return fmt.Errorf("start %s: %w", n.name, err)

@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"os"
-	"runtime"
-	"runtime/debug"
+
+	"github.com/reprise-run/reprise/internal/nodeproc"
 )
 
 // variable holds a [Spec] in the environment of a node process.
@@ -45,8 +45,7 @@ func Self() Spec {
 // Main returns at once in a process that is not a node. In one that is, it runs
 // the role and exits; it exits too when the parent is gone.
 //
-// Go's processors are raised to 8 at least, as the reprise program does it: an
-// fsync holds one, and garbage is collected less often.
+// The Go runtime is set up as the reprise program does it.
 func Main(roles map[string]func()) {
 	if os.Getenv(variable) == "" {
 		return
@@ -56,8 +55,7 @@ func Main(roles map[string]func()) {
 	if !ok {
 		Fatal(fmt.Errorf("no role %q", spec.Role))
 	}
-	runtime.GOMAXPROCS(max(runtime.NumCPU(), 8))
-	debug.SetGCPercent(300)
+	nodeproc.Prepare()
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin) // ends with the parent
 		os.Exit(3)

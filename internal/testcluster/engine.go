@@ -201,18 +201,18 @@ func spread(d cluster.Description, nodes int) bool {
 	return most-least <= 1
 }
 
-// await asks again and again. What it waits for is seen only by asking processes.
+// await asks again and again, as long as no node ended by itself. What it waits
+// for is seen only by asking processes.
 func (c *Cluster) await(ctx context.Context, what string, done func() bool) error {
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for !done() {
+		if err := c.Died(); err != nil {
+			return fmt.Errorf("wait until %s: %w", what, err)
+		}
 		select {
 		case <-ctx.Done():
-			err := fmt.Errorf("wait until %s: %w; leaders are %v", what, ctx.Err(), c.Leaders(context.Background()))
-			if died := c.Died(); died != nil {
-				err = fmt.Errorf("%w\n%w", err, died)
-			}
-			return err
+			return fmt.Errorf("wait until %s: %w; leaders are %v", what, ctx.Err(), c.Leaders(context.Background()))
 		case <-ticker.C:
 		}
 	}

@@ -58,7 +58,8 @@ type Limits struct {
 	// Timers is how many timers are held in memory, those due first. Default 4096.
 	Timers int
 	// InFlight is how many entries may be on their way before a new one waits and
-	// grows. Default 2.
+	// grows. An entry costs every replica far more than one turn more in it, so the
+	// default is 1.
 	InFlight int
 	// EntryBytes is the size at which an entry is closed. Default 256 KiB.
 	EntryBytes int
@@ -112,7 +113,7 @@ func (l Limits) withDefaults() Limits {
 	number(&l.Waiters, 65536)
 	number(&l.Tasks, 4096)
 	number(&l.Timers, 4096)
-	number(&l.InFlight, 2)
+	number(&l.InFlight, 1)
 	number(&l.EntryBytes, 256<<10)
 	duration(&l.Spill, 20*time.Millisecond)
 	duration(&l.Stuck, time.Minute)

@@ -73,8 +73,12 @@ type story struct {
 	answers []string // to callers, who run beside each other
 }
 
+// storyInFlight lets an entry leave while another is on its way, so that the
+// stories show what rests upon entries that are not applied.
+const storyInFlight = 2
+
 func newStory(t *testing.T) *story {
-	s := &story{t: t, db: openState(t), executor: newFakeExecutor(), nodes: newFakeDispatcher(), courier: &fakeCourier{}, far: map[history.Slot]bool{}, begin: time.Now(), limits: Limits{Episodes: 1}}
+	s := &story{t: t, db: openState(t), executor: newFakeExecutor(), nodes: newFakeDispatcher(), courier: &fakeCourier{}, far: map[history.Slot]bool{}, begin: time.Now(), limits: Limits{Episodes: 1, InFlight: storyInFlight}}
 	s.executor.note, s.nodes.note, s.courier.note = s.note, s.note, s.note
 	return s
 }
@@ -206,7 +210,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "limits":
-		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events"))}
+		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), InFlight: storyInFlight}
 	case "brief":
 		s.short = true
 	case "lead":
