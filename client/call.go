@@ -52,14 +52,14 @@ func (c *Client) do(ctx context.Context, what call, try attempt) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", what.what, err)
 	}
-	md := metadata.Pairs("taskhub", string(c.config.hub))
+	id := ""
 	if what.identity {
-		md.Set("reprise-request-id", newID())
-		md.Set("reprise-request-time", strconv.FormatInt(c.config.now().UnixNano(), 10))
+		id = newID()
 	}
-	ctx = metadata.NewOutgoingContext(ctx, md)
+	stamped := c.stamped(ctx, what, id, c.config.now())
 	since := c.config.now() // since when nobody could answer
 	met := false            // a node was reached
+	unsure := false         // an attempt may have been executed, or may still be
 	var candidates []string
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		if len(candidates) == 0 {
@@ -68,20 +68,28 @@ func (c *Client) do(ctx context.Context, what call, try attempt) error {
 		address := candidates[0]
 		candidates = candidates[1:]
 		began := c.config.now()
-		reached, err, again := c.attempt(ctx, address, what, try)
-		if err == nil {
+		a := c.attempt(stamped, address, what, try)
+		if a.err == nil {
 			return nil
 		}
-		met = met || reached
+		met = met || a.reached
+		unsure = unsure || !a.undone
 		if ctx.Err() != nil && !met {
-			return fmt.Errorf("%s: %w: %s: %w", what.what, ErrUnavailable, address, err)
+			return fmt.Errorf("%s: %w: %s: %w", what.what, ErrUnavailable, address, a.err)
 		}
-		if !again {
-			return what.failed(err)
+		switch {
+		case !a.clock.IsZero() && !unsure:
+			// The partition's clock is ahead of ours. It is still the first time that
+			// the request is sent: nothing of what was sent before is ever executed.
+			stamped = c.stamped(ctx, what, id, a.clock)
+			candidates = append([]string{address}, candidates...)
+		case !a.again:
+			return what.failed(a.err)
+		default:
+			c.nodes.failed(address, what.slot)
 		}
-		c.nodes.failed(address, what.slot)
-		now := c.config.now()
-		if what.long && reached && now.Sub(began) >= taken {
+		err, now := a.err, c.config.now()
+		if what.long && a.reached && now.Sub(began) >= taken {
 			since, pause, candidates = now, firstPause, nil
 		}
 		if now.Sub(since) >= c.config.patience {
@@ -100,12 +108,28 @@ func (c *Client) do(ctx context.Context, what call, try attempt) error {
 	}
 }
 
-// attempt makes one attempt. It tells whether a node was reached and, after an
-// error, whether to make another.
-func (c *Client) attempt(ctx context.Context, address string, what call, try attempt) (reached bool, err error, again bool) {
+// stamped returns a context with the metadata of a call. What changes something
+// carries a request ID and the time when it was first sent.
+func (c *Client) stamped(ctx context.Context, what call, id string, sent time.Time) context.Context {
+	md := metadata.Pairs("taskhub", string(c.config.hub))
+	if what.identity {
+		md.Set("reprise-request-id", id)
+		md.Set("reprise-request-time", strconv.FormatInt(sent.UnixNano(), 10))
+	}
+	return metadata.NewOutgoingContext(ctx, md)
+}
+
+// ending is how an attempt ended.
+type ending struct {
+	reached bool // a node was
+	answer
+}
+
+// attempt makes one attempt.
+func (c *Client) attempt(ctx context.Context, address string, what call, try attempt) ending {
 	conn, err := c.nodes.conn(address)
 	if err != nil {
-		return false, err, false
+		return ending{answer: answer{err: err, undone: true}}
 	}
 	one, timeout := ctx, min(attemptTimeout, max(c.config.patience, time.Millisecond))
 	if !what.long {
@@ -115,12 +139,14 @@ func (c *Client) attempt(ctx context.Context, address string, what call, try att
 	}
 	var trailer metadata.MD
 	var node peer.Peer
-	if err := try(one, conn, grpc.Trailer(&trailer), grpc.Peer(&node)); err != nil {
-		err, again = classify(ctx, err, trailer)
-		if one.Err() != nil && ctx.Err() == nil {
-			err = &callError{fmt.Sprintf("no answer within %v", timeout), ErrUnavailable}
-		}
-		return node.Addr != nil, err, again
+	err = try(one, conn, grpc.Trailer(&trailer), grpc.Peer(&node))
+	if err == nil {
+		return ending{reached: true}
 	}
-	return true, nil, false
+	e := ending{node.Addr != nil, classify(ctx, err, trailer)}
+	e.undone = e.undone || !e.reached
+	if one.Err() != nil && ctx.Err() == nil {
+		e.err = &callError{fmt.Sprintf("no answer within %v", timeout), ErrUnavailable}
+	}
+	return e
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -32,6 +33,7 @@ type fakeNode struct {
 	reprisev1.UnimplementedRepriseServiceServer
 
 	start  func(*durabletask.CreateInstanceRequest) error
+	says   []said // to one start after the other, instead of start
 	wait   func(context.Context) (*durabletask.OrchestrationState, error)
 	detail func(context.Context) (*reprisev1.GetInstanceDetailResponse, error)
 	stream func(grpc.ServerStreamingServer[durabletask.HistoryChunk]) error
@@ -39,6 +41,12 @@ type fakeNode struct {
 
 	mu    sync.Mutex // guards what follows
 	asked []metadata.MD
+}
+
+// said is an error with its trailer.
+type said struct {
+	code    codes.Code
+	trailer metadata.MD
 }
 
 func (n *fakeNode) note(ctx context.Context) {
@@ -56,6 +64,12 @@ func (n *fakeNode) calls() []metadata.MD {
 
 func (n *fakeNode) StartInstance(ctx context.Context, m *durabletask.CreateInstanceRequest) (*durabletask.CreateInstanceResponse, error) {
 	n.note(ctx)
+	if at := len(n.calls()) - 1; at < len(n.says) {
+		if err := grpc.SetTrailer(ctx, n.says[at].trailer); err != nil {
+			return nil, err
+		}
+		return nil, status.Error(n.says[at].code, "said")
+	}
 	if err := n.start(m); err != nil {
 		return nil, err
 	}
@@ -191,17 +205,70 @@ func TestRefusalsAreNotRepeated(t *testing.T) {
 		{codes.Unimplemented, "", ErrNotSupported},
 		{codes.ResourceExhausted, "", ErrTooLarge},
 	} {
-		got, again := classify(t.Context(), status.Error(c.code, "said"), metadata.Pairs("reprise-error", c.reason))
-		if !errors.Is(got, c.want) || again || got.Error() != "said" {
-			t.Errorf("%v %q: %v, again %v; want %v", c.code, c.reason, got, again, c.want)
+		got := classify(t.Context(), status.Error(c.code, "said"), metadata.Pairs("reprise-error", c.reason))
+		if !errors.Is(got.err, c.want) || got.again || got.err.Error() != "said" {
+			t.Errorf("%v %q: %+v; want %v", c.code, c.reason, got, c.want)
 		}
-		if c.want != ErrNotFound && !errors.Is(got, ErrRefused) {
+		if c.want != ErrNotFound && !errors.Is(got.err, ErrRefused) {
 			t.Errorf("%v is no refusal", c.want)
 		}
 	}
 	n := &fakeNode{start: fails(codes.AlreadyExists)}
 	if _, err := connect(t, []*fakeNode{n}).Start(t.Context(), "o", nil, WithID("i")); !errors.Is(err, ErrExists) || len(n.calls()) != 1 {
 		t.Errorf("%v after %d calls", err, len(n.calls()))
+	}
+}
+
+// TestTooOldIsStampedAnew: a request that is too old by the partition's clock takes
+// that clock for its stamp and is sent again, unless an earlier attempt may have
+// been executed: then its outcome is unknown.
+func TestTooOldIsStampedAnew(t *testing.T) {
+	ahead := time.Now().Add(time.Hour).Truncate(0)
+	clock := strconv.FormatInt(ahead.UnixNano(), 10)
+	tooOld := said{codes.FailedPrecondition, metadata.Pairs("reprise-error", "request-expired", "reprise-partition-time", clock)}
+	unclear := said{codes.FailedPrecondition, metadata.Pairs("reprise-error", "request-expired")}
+	full := said{codes.ResourceExhausted, metadata.Pairs("reprise-error", "overloaded")}
+	away := said{codes.Unavailable, metadata.Pairs("reprise-error", "not-leading")}
+	lost := said{codes.Unavailable, nil}
+	for _, c := range []struct {
+		name  string
+		says  []said
+		calls int
+		anew  int // from which call on the stamp is the partition's clock; 0: never
+		want  error
+	}{
+		{"the first attempt", []said{tooOld}, 2, 1, nil},
+		{"twice", []said{tooOld, tooOld}, 3, 1, nil},
+		{"after a refusal", []said{full, tooOld}, 3, 2, nil},
+		{"a refusal between", []said{tooOld, full}, 3, 1, nil},
+		{"without the clock", []said{unclear}, 1, 0, ErrExpired},
+		{"after a lost leader", []said{away, tooOld}, 2, 0, ErrExpired},
+		{"after a lost answer", []said{lost, tooOld}, 2, 0, ErrExpired},
+		{"a lost answer between", []said{tooOld, lost, tooOld}, 3, 1, ErrExpired},
+	} {
+		n := &fakeNode{says: c.says, start: works}
+		_, err := connect(t, []*fakeNode{n}).Start(t.Context(), "o", nil)
+		if !errors.Is(err, c.want) || len(n.calls()) != c.calls {
+			t.Errorf("%s: %v after %d calls, want %v after %d", c.name, err, len(n.calls()), c.want, c.calls)
+		}
+		ids := map[string]bool{}
+		for i, md := range n.calls() {
+			ids[strings.Join(md.Get("reprise-request-id"), "")] = true
+			if anew := md.Get("reprise-request-time")[0] == clock; anew != (c.anew > 0 && i >= c.anew) {
+				t.Errorf("%s: call %d has the partition's clock: %v", c.name, i, anew)
+			}
+		}
+		if len(ids) != 1 {
+			t.Errorf("%s: request IDs %v", c.name, ids)
+		}
+	}
+	// An address where nobody answers was no attempt.
+	n := &fakeNode{says: []said{tooOld}, start: works}
+	node := connect(t, []*fakeNode{n})
+	node.nodes.given = []string{"nobody", "n1"}
+	node.nodes.turn = 1
+	if _, err := node.Start(t.Context(), "o", nil); err != nil || len(n.calls()) != 2 {
+		t.Errorf("after an address where nobody answers: %v after %d calls", err, len(n.calls()))
 	}
 }
 

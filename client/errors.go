@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -22,8 +24,8 @@ var (
 	ErrInvalid = fmt.Errorf("%w: invalid request", ErrRefused)
 	// ErrTooLarge: a payload is over the limit.
 	ErrTooLarge = fmt.Errorf("%w: payload is too large", ErrRefused)
-	// ErrExpired: the call was first sent too long ago for the cluster to know
-	// whether it was done. It was not done now.
+	// ErrExpired: the call was first sent too long ago, by the partition's clock, for
+	// the cluster to know whether it was done. It was not done now.
 	ErrExpired = fmt.Errorf("%w: outcome unknown", ErrRefused)
 	// ErrFull: the instance has too many events that it has not taken; the event was
 	// not raised. It may be raised again later.
@@ -43,58 +45,74 @@ var (
 // reasons is the table of what nodes say in the trailer "reprise-error", the
 // other half of cluster/server/status.go; classes holds for answers without one.
 var reasons = map[string]class{
-	"stopping":        {ErrUnavailable, true},
-	"unavailable":     {ErrUnavailable, true},
-	"not-leading":     {ErrUnavailable, true},
-	"overloaded":      {ErrUnavailable, true},
-	"exists":          {ErrExists, false},
-	"full":            {ErrFull, false},
-	"not-found":       {ErrNotFound, false},
-	"request-expired": {ErrExpired, false},
-	"too-large":       {ErrTooLarge, false},
-	"invalid":         {ErrInvalid, false},
+	"stopping":        {err: ErrUnavailable, again: true},
+	"unavailable":     {err: ErrUnavailable, again: true},
+	"not-leading":     {err: ErrUnavailable, again: true},
+	"overloaded":      {err: ErrUnavailable, again: true, undone: true},
+	"exists":          {err: ErrExists},
+	"full":            {err: ErrFull},
+	"not-found":       {err: ErrNotFound},
+	"request-expired": {err: ErrExpired},
+	"too-large":       {err: ErrTooLarge},
+	"invalid":         {err: ErrInvalid},
 }
 
 var classes = map[codes.Code]class{
-	codes.Unavailable: {ErrUnavailable, true},
+	codes.Unavailable: {err: ErrUnavailable, again: true},
 	// An attempt's own deadline, or a node that gave up.
-	codes.DeadlineExceeded: {ErrUnavailable, true},
-	codes.Canceled:         {ErrUnavailable, true},
-	codes.Aborted:          {ErrUnavailable, true},
-	codes.AlreadyExists:    {ErrExists, false},
-	codes.NotFound:         {ErrNotFound, false},
-	codes.InvalidArgument:  {ErrInvalid, false},
+	codes.DeadlineExceeded: {err: ErrUnavailable, again: true},
+	codes.Canceled:         {err: ErrUnavailable, again: true},
+	codes.Aborted:          {err: ErrUnavailable, again: true},
+	codes.AlreadyExists:    {err: ErrExists},
+	codes.NotFound:         {err: ErrNotFound},
+	codes.InvalidArgument:  {err: ErrInvalid},
 	// Without a reason it is gRPC's: a message over its limit.
-	codes.ResourceExhausted:  {ErrTooLarge, false},
-	codes.FailedPrecondition: {ErrRefused, false},
-	codes.PermissionDenied:   {ErrRefused, false},
-	codes.Unauthenticated:    {ErrRefused, false},
-	codes.Unimplemented:      {ErrNotSupported, false},
+	codes.ResourceExhausted:  {err: ErrTooLarge},
+	codes.FailedPrecondition: {err: ErrRefused},
+	codes.PermissionDenied:   {err: ErrRefused},
+	codes.Unauthenticated:    {err: ErrRefused},
+	codes.Unimplemented:      {err: ErrNotSupported},
 }
 
-// class is what an answer means: the error that callers decide on, and whether to
-// ask again.
+// class is what an answer means.
 type class struct {
-	err   error
-	again bool
+	err    error // that callers decide on
+	again  bool  // ask again
+	undone bool  // for certain the request, as it was sent, is not executed, nor later
+}
+
+// answer is what a node said.
+type answer struct {
+	err    error
+	again  bool
+	undone bool
+	// clock is the partition's, where the request is too old for it and was, as it
+	// was sent, not executed.
+	clock time.Time
 }
 
 // classify turns the error of an attempt into what it means; an attempt whose
 // context is done is not asked again.
-func classify(ctx context.Context, err error, trailer metadata.MD) (_ error, again bool) {
+func classify(ctx context.Context, err error, trailer metadata.MD) answer {
 	if ctx.Err() != nil {
-		return context.Cause(ctx), false
+		return answer{err: context.Cause(ctx)}
 	}
 	s := status.Convert(err)
 	if reason := trailer.Get("reprise-error"); len(reason) > 0 {
 		if c, ok := reasons[reason[0]]; ok {
-			return &callError{s.Message(), c.err}, c.again
+			a := answer{err: &callError{s.Message(), c.err}, again: c.again, undone: c.undone}
+			if clock := trailer.Get("reprise-partition-time"); len(clock) > 0 && errors.Is(c.err, ErrExpired) {
+				if nanos, err := strconv.ParseInt(clock[0], 10, 64); err == nil {
+					a.undone, a.clock = true, time.Unix(0, nanos)
+				}
+			}
+			return a
 		}
 	}
 	if c, ok := classes[s.Code()]; ok {
-		return &callError{plain(s.Message()), c.err}, c.again
+		return answer{err: &callError{plain(s.Message()), c.err}, again: c.again, undone: c.undone}
 	}
-	return err, false
+	return answer{err: err}
 }
 
 // plain takes off what gRPC wraps around the error of a connection.

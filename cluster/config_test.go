@@ -2,7 +2,11 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
 	"testing"
+	"time"
+
+	"github.com/reprise-run/reprise/partition/leader"
 )
 
 func TestConfig(t *testing.T) {
@@ -41,7 +45,7 @@ func TestConfig(t *testing.T) {
 func TestCodes(t *testing.T) {
 	seen := make(map[Code]bool)
 	for _, c := range codes {
-		if seen[c.code] || c.code <= CodeOther || c.code == codeRedirect {
+		if seen[c.code] || c.code <= CodeOther || c.code == codeRedirect || c.code == codeExpired {
 			t.Errorf("code %d is used twice", c.code)
 		}
 		seen[c.code] = true
@@ -53,5 +57,10 @@ func TestCodes(t *testing.T) {
 	var redirect *redirectError
 	if _, err := decodeAnswer(encodeAnswer(nil, &redirectError{"b"})); !errors.As(err, &redirect) || redirect.to != "b" || !errors.Is(err, errNotHere) {
 		t.Errorf("redirect came back as %v", err)
+	}
+	var expired *leader.ExpiredError
+	clock := time.Unix(1, 2).UTC()
+	if _, err := decodeAnswer(encodeAnswer(nil, fmt.Errorf("x: %w", &leader.ExpiredError{Clock: clock}))); !errors.As(err, &expired) || !expired.Clock.Equal(clock) || !errors.Is(err, leader.ErrRequestExpired) {
+		t.Errorf("a refusal as too old came back as %v", err)
 	}
 }

@@ -102,16 +102,22 @@ func (n *Node) hint(g uint32, to peer.NodeID) {
 // route brings a request for a partition to its leader. here is called where the
 // leader is on this node, there with the node to forward to. Where nothing was
 // done, it tries again until ctx is done; where the outcome is unknown, only if
-// the request may be repeated.
+// the request may be repeated. A refusal as too old carries the partition's clock
+// only where it is sure that no try was executed.
 func (n *Node) route(ctx context.Context, find func() (uint32, bool), repeatable bool,
 	here func(context.Context, *leader.Leader) error, there func(context.Context, peer.NodeID) error) error {
 	wait := firstRetry
+	unsure := false // a try may have been executed
 	for try := 0; ; try++ {
 		changed := n.changed.wait()
+		began := time.Now()
 		err := n.routeOnce(ctx, try, find, here, there)
+		unsure = unsure || err != nil && !untouched(err) && passing(err)
 		switch {
 		case err == nil:
 			return nil
+		case errors.Is(err, leader.ErrRequestExpired) && (unsure || time.Since(began) > leader.AnswerGrace):
+			return leader.ErrRequestExpired // without the clock: nobody may stamp it anew
 		case ctx.Err() != nil:
 			return fmt.Errorf("%w: %w", ctx.Err(), err)
 		case !passing(err):

@@ -187,11 +187,19 @@ func encodeAnswer(body []byte, err error) []byte {
 	if errors.As(err, &redirect) {
 		return append([]byte{rpcVersion, byte(codeRedirect)}, redirect.to...)
 	}
+	var expired *leader.ExpiredError
+	if errors.As(err, &expired) {
+		return binary.BigEndian.AppendUint64([]byte{rpcVersion, byte(codeExpired)}, uint64(expired.Clock.UnixNano()))
+	}
 	return append([]byte{rpcVersion, byte(CodeOf(err))}, err.Error()...)
 }
 
-// codeRedirect is errNotHere with a node's name instead of a text.
-const codeRedirect Code = 255
+// Codes of errors that carry something else than a text: errNotHere with a node's
+// name, leader.ErrRequestExpired with the partition's clock, nanoseconds since 1970.
+const (
+	codeRedirect Code = 255
+	codeExpired  Code = 254
+)
 
 func decodeAnswer(b []byte) ([]byte, error) {
 	if len(b) < rpcAnswerHeader || b[0] != rpcVersion {
@@ -203,6 +211,11 @@ func decodeAnswer(b []byte) ([]byte, error) {
 		return body, nil
 	case codeRedirect:
 		return nil, &redirectError{peer.NodeID(body)}
+	case codeExpired:
+		if len(body) != 8 {
+			return nil, leader.ErrRequestExpired
+		}
+		return nil, &leader.ExpiredError{Clock: time.Unix(0, int64(binary.BigEndian.Uint64(body))).UTC()}
 	}
 	return nil, FromCode(code, string(body))
 }

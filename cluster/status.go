@@ -18,7 +18,8 @@ const (
 	CodeOther Code = 1
 )
 
-// codes is the table of errors that keep their identity.
+// codes is the table of errors that keep their identity. Those that carry more
+// than a text have further codes, in rpc.go.
 var codes = []struct {
 	code Code
 	err  error

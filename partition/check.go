@@ -323,7 +323,8 @@ func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
 	}
 	if rec.Status.Ended() {
 		if len(in.activities)+len(in.timers)+len(in.children)+len(inbox)+len(in.parked) > 0 || in.ready {
-			bad("has ended and still has pending rows")
+			bad("has ended and still has pending rows: %d activities, %d timers, %d children, parked rows %v, ready %t, stored events %q",
+				len(in.activities), len(in.timers), len(in.children), in.parked, in.ready, describeMail(inbox))
 		}
 		return
 	}
@@ -450,4 +451,12 @@ func checkHistory(in *checked, events []history.Event, inbox []*Mail, bad func(s
 			bad("timer %d is armed and nothing awaits it", id)
 		}
 	}
+}
+
+func describeMail(all []*Mail) []string {
+	lines := make([]string, len(all))
+	for i, m := range all {
+		lines[i] = history.Describe(m.Event)
+	}
+	return lines
 }

@@ -93,6 +93,10 @@ type Faults struct {
 	// timeout of Raft would; the next one is accepted. This alone is no bug but
 	// something that happens; with SkipEpochCheck it is one.
 	RefuseProposal func(g GroupID, epoch, sequence uint64) bool
+	// OfferSnapshot, if it returns true, makes a leader offer its newest snapshot to
+	// a follower that did not need it when it was last heard of. This alone is no bug
+	// but what a leader may do that knows little; with WipeOnInstall it is one.
+	OfferSnapshot func(g GroupID) bool
 }
 
 var noFaults Faults

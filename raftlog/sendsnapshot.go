@@ -67,6 +67,24 @@ func (t *transport) sendSnapshot(id raft.ServerID, args *raft.InstallSnapshotReq
 	return nil
 }
 
+// offerUnasked offers the newest snapshot to a follower for which Raft did not ask
+// it. What becomes of it is the follower's business.
+func (t *transport) offerUnasked(id raft.ServerID, term uint64) {
+	g := t.inc.group
+	have, err := snapshotStore{g}.List()
+	if err != nil || len(have) == 0 {
+		return
+	}
+	m := have[0]
+	err = t.sendSnapshot(id, &raft.InstallSnapshotRequest{
+		SnapshotVersion: m.Version, Term: term, LastLogIndex: m.Index, LastLogTerm: m.Term,
+		Configuration: raft.EncodeConfiguration(m.Configuration), ConfigurationIndex: m.ConfigurationIndex,
+	}, &raft.InstallSnapshotResponse{})
+	if err != nil {
+		g.host.cfg.Logger.Debug("snapshot that nobody asked for was not sent", "group", g.id, "to", id, "err", err)
+	}
+}
+
 // holdLog keeps the log from being truncated until releaseLog, if entries after
 // the index are still there.
 func (g *Group) holdLog(index uint64) bool {

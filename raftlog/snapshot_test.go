@@ -3,6 +3,7 @@ package raftlog
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,4 +66,29 @@ func TestFollowerReturnsBySnapshot(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 	})
+}
+
+// TestUnaskedSnapshots: a follower that holds a snapshot's last entry wants none of
+// it, however often a leader offers.
+func TestUnaskedSnapshots(t *testing.T) {
+	for _, wipe := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var offers atomic.Int64
+			faults := &Faults{WipeOnInstall: wipe, OfferSnapshot: func(GroupID) bool { offers.Add(1); return true }}
+			c := newTestCluster(t, func(cfg *Config) { smallLogs(cfg); cfg.Faults = faults }, "a", "b", "c")
+			c.bootstrap(1)
+			pad := strings.Repeat("x", 1000)
+			for i := range 200 {
+				c.put(1, fmt.Sprint("k", i%50), fmt.Sprint(i, pad))
+			}
+			time.Sleep(5 * time.Second)
+			installs := uint64(0)
+			for _, id := range c.order {
+				installs += c.nodes[id].group[1].Stats().Installs
+			}
+			if offers.Load() == 0 || (installs > 0) != wipe {
+				t.Errorf("with the planted bug %v: %d installs after %d offers", wipe, installs, offers.Load())
+			}
+		})
+	}
 }

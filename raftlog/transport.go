@@ -95,6 +95,9 @@ func (t *transport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *
 		if !t.inc.group.host.beat.wait(t.inc.ctx) {
 			return ErrClosed
 		}
+		if offer := t.inc.group.host.cfg.Faults.OfferSnapshot; offer != nil && offer(t.inc.group.id) {
+			t.inc.spawn(func() { t.offerUnasked(id, args.Term) })
+		}
 	} else if err := t.awaitReachable(ServerID(id), args.Term); err != nil {
 		return err
 	}

@@ -106,9 +106,9 @@ func (s *Server) unary(log *slog.Logger) grpc.UnaryServerInterceptor {
 		if err == nil {
 			return answer, nil
 		}
-		reason, err := toStatus(ctx, log, info.FullMethod, err)
-		if reason != "" {
-			_ = grpc.SetTrailer(ctx, reasonTrailer(reason)) // only fails once the call has ended
+		trailer, err := toStatus(ctx, log, info.FullMethod, err)
+		if trailer != nil {
+			_ = grpc.SetTrailer(ctx, trailer) // only fails once the call has ended
 		}
 		return nil, err
 	}
@@ -120,9 +120,9 @@ func (s *Server) stream(log *slog.Logger) grpc.StreamServerInterceptor {
 		if err == nil {
 			return nil
 		}
-		reason, err := toStatus(stream.Context(), log, info.FullMethod, err)
-		if reason != "" {
-			stream.SetTrailer(reasonTrailer(reason))
+		trailer, err := toStatus(stream.Context(), log, info.FullMethod, err)
+		if trailer != nil {
+			stream.SetTrailer(trailer)
 		}
 		return err
 	}

@@ -230,6 +230,7 @@ func TestErrorsBecomeCodes(t *testing.T) {
 		{leader.ErrNotLeading, codes.Unavailable, "not-leading"},
 		{leader.ErrOverloaded, codes.ResourceExhausted, "overloaded"},
 		{leader.ErrRequestExpired, codes.FailedPrecondition, "request-expired"},
+		{fmt.Errorf("x: %w", &leader.ExpiredError{Clock: time.Unix(5, 6)}), codes.FailedPrecondition, "request-expired"},
 		{leader.ErrTooLarge, codes.InvalidArgument, "too-large"},
 		{leader.ErrInvalid, codes.InvalidArgument, "invalid"},
 		{fmt.Errorf("%w: %w", cluster.ErrUnavailable, leader.ErrNotFound), codes.Unavailable, "unavailable"},
@@ -242,6 +243,13 @@ func TestErrorsBecomeCodes(t *testing.T) {
 		reason := strings.Join(trailer.Get("reprise-error"), "")
 		if status.Code(err) != c.code || reason != c.reason {
 			t.Errorf("%v: %v (%q), want %v (%q)", c.err, err, reason, c.code, c.reason)
+		}
+		clock := ""
+		if errors.As(c.err, new(*leader.ExpiredError)) {
+			clock = "5000000006"
+		}
+		if got := strings.Join(trailer.Get("reprise-partition-time"), ""); got != clock {
+			t.Errorf("%v: the partition's clock is %q, want %q", c.err, got, clock)
 		}
 	}
 	if text := leader.ErrExists.Error(); !strings.Contains(text, "orchestration instance already exists") {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -36,27 +37,40 @@ var statuses = []struct {
 	{context.DeadlineExceeded, codes.DeadlineExceeded, ""},
 }
 
-// reasonTrailer is the trailer that carries a reason.
-func reasonTrailer(reason string) metadata.MD { return metadata.Pairs("reprise-error", reason) }
+// trailerOf is the trailer that tells the reason of an error. One that says that a
+// request is too old also tells the partition's clock where the caller, if this was
+// his first try, may stamp the request anew with it: nanoseconds since 1970, as in
+// "reprise-request-time".
+func trailerOf(reason string, err error) metadata.MD {
+	if reason == "" {
+		return nil
+	}
+	md := metadata.Pairs("reprise-error", reason)
+	var expired *leader.ExpiredError
+	if errors.As(err, &expired) {
+		md.Set("reprise-partition-time", strconv.FormatInt(expired.Clock.UnixNano(), 10))
+	}
+	return md
+}
 
 // toStatus turns an error into what the caller gets. Errors that nobody foresaw
 // are logged here and answered as INTERNAL.
-func toStatus(ctx context.Context, log *slog.Logger, method string, err error) (reason string, _ error) {
+func toStatus(ctx context.Context, log *slog.Logger, method string, err error) (trailer metadata.MD, _ error) {
 	if _, ok := status.FromError(err); ok { // made by this package, or by gRPC
-		return "", err
+		return nil, err
 	}
 	if errors.Is(err, context.Canceled) && errors.Is(context.Cause(ctx), errStopping) {
 		err = errStopping
 	}
 	var badID *history.InvalidIDError
 	if errors.As(err, &badID) {
-		return "invalid", status.Error(codes.InvalidArgument, err.Error())
+		return trailerOf("invalid", nil), status.Error(codes.InvalidArgument, err.Error())
 	}
 	for _, s := range statuses {
 		if errors.Is(err, s.err) {
-			return s.reason, status.Error(s.code, err.Error())
+			return trailerOf(s.reason, err), status.Error(s.code, err.Error())
 		}
 	}
 	log.Error("request failed", "method", method, "error", err)
-	return "", status.Error(codes.Internal, err.Error())
+	return nil, status.Error(codes.Internal, err.Error())
 }

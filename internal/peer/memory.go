@@ -32,6 +32,8 @@ type Fault struct {
 	Drop, Duplicate, Reorder float64
 	// MinDelay and MaxDelay bound the time under way.
 	MinDelay, MaxDelay time.Duration
+	// BytesPerSecond is how much passes, for each class apart. 0: no limit.
+	BytesPerSecond int
 }
 
 // memoryLossTimeout is after how long the sender of a lost request learns that

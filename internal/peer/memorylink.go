@@ -70,6 +70,9 @@ func (m *Memory) send(msg memoryMessage) {
 			if due.Before(q.newest[msg.class]) {
 				due = q.newest[msg.class]
 			}
+			if f.BytesPerSecond > 0 {
+				due = due.Add(time.Duration(len(msg.body)) * time.Second / time.Duration(f.BytesPerSecond))
+			}
 			q.newest[msg.class] = due
 		}
 		q.sequence++

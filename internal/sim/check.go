@@ -49,14 +49,14 @@ func (l *workload) checkEnds() {
 		deadline := time.Now().Add(healTime)
 		err := errors.New("never asked")
 		for err != nil && !errors.Is(err, leader.ErrNotFound) && time.Now().Before(deadline) {
-			err, _ = c.ask(patience, func(ctx context.Context, node caller) (err error) {
+			err, _ = c.ask(nil, func(ctx context.Context, node caller) (err error) {
 				got, err = node.Wait(ctx, leader.WaitRequest{Instance: a.ref, Ended: true, Payloads: true})
 				return err
 			})
 		}
 		if err != nil {
 			status := leader.Instance{}
-			_, _ = c.ask(patience, func(ctx context.Context, node caller) (err error) {
+			_, _ = c.ask(nil, func(ctx context.Context, node caller) (err error) {
 				status, err = node.Status(ctx, leader.StatusRequest{Instance: a.ref})
 				return err
 			})
@@ -98,7 +98,7 @@ func (l *workload) checkHistories(book *ledger) {
 		var events []history.Event
 		for from := int64(0); ; {
 			var page leader.HistoryPage
-			err, _ := c.ask(patience, func(ctx context.Context, node caller) (err error) {
+			err, _ := c.ask(nil, func(ctx context.Context, node caller) (err error) {
 				page, err = node.History(ctx, leader.HistoryRequest{Instance: a.ref, Execution: a.execution, FromEpisode: from})
 				return err
 			})

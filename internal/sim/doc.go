@@ -1,6 +1,6 @@
 // Package sim runs whole clusters in one process, in false time, and hurts
 // them: nodes with real Raft and real Pebble on disks that can crash, a network
-// that loses and doubles, clocks that are wrong.
+// that loses and doubles, clocks that are wrong, of nodes and of callers.
 //
 // A run makes a [World], lets a workload of random orchestrations and a nemesis
 // work on it for some hours of simulated time, heals it, and asks the checkers

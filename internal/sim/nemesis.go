@@ -14,19 +14,18 @@ import (
 // for a while, with quiet times between them.
 type nemesis struct {
 	*World
-	// lastLoss is when a disk was last lost: the next one waits until its replicas
-	// have surely been made anew, so that no partition loses a majority.
+	// lastLoss is when a disk was last lost.
 	lastLoss time.Time
 	done     map[string]int // how often each fault was made
 }
 
-// reseedTime is ample for a node to get all its replicas back.
-const reseedTime = 90 * time.Second
+// lossPause is the least time between two losses of a disk.
+const lossPause = 90 * time.Second
 
 // run makes faults. It is the goroutine that owns the world.
 func (m *nemesis) run(ctx context.Context) error {
 	for {
-		if !pause(ctx, m.between(500*time.Millisecond, 15*time.Second)) {
+		if !pause(ctx, m.span(500*time.Millisecond, 15*time.Second)) {
 			return nil
 		}
 		name, err := m.strike(ctx)
@@ -45,14 +44,14 @@ func (m *nemesis) strike(ctx context.Context) (string, error) {
 	}
 	victim := m.nodes[m.rng.IntN(len(m.nodes))]
 	other := m.nodes[(m.index(victim)+1+m.rng.IntN(len(m.nodes)-1))%len(m.nodes)]
-	lasts := m.between(100*time.Millisecond, 8*time.Second)
-	switch m.rng.IntN(15) {
+	lasts := m.span(100*time.Millisecond, 8*time.Second)
+	switch m.rng.IntN(17) {
 	case 0, 1, 2:
 		m.crash(victim)
 		pause(ctx, lasts)
 		return "crash", m.start(victim)
 	case 3:
-		if time.Since(m.lastLoss) < reseedTime {
+		if !m.whole(ctx) {
 			return "quiet", nil
 		}
 		m.lastLoss = time.Now()
@@ -84,12 +83,12 @@ func (m *nemesis) strike(ctx context.Context) (string, error) {
 		m.cut(victim, other, false)
 		return "one-way cut", nil
 	case 8:
-		m.network.SetUsual(peer.Fault{
-			Drop: m.rng.Float64() * 0.05, Duplicate: m.rng.Float64() * 0.1, Reorder: m.rng.Float64() * 0.2,
-			MinDelay: 100 * time.Microsecond, MaxDelay: m.between(time.Millisecond, 40*time.Millisecond),
-		})
+		// Half of the time it stays so while other things happen.
+		m.network.SetUsual(m.badNetwork())
 		pause(ctx, lasts)
-		m.network.SetUsual(peer.Fault{MinDelay: 100 * time.Microsecond, MaxDelay: time.Millisecond})
+		if m.rng.IntN(2) == 0 {
+			m.network.SetUsual(usualNetwork)
+		}
 		return "bad network", nil
 	case 9:
 		m.refusals.Store(uint64(m.rng.Float64() * 0.2 * (1 << 32)))
@@ -97,14 +96,29 @@ func (m *nemesis) strike(ctx context.Context) (string, error) {
 		m.refusals.Store(0)
 		return "refused proposals", nil
 	case 10:
-		// Not more than the window of remembered answers forward: a partition whose
-		// clock is ahead by more refuses what callers with a right clock ask.
-		victim.offset.Store(int64(m.between(-time.Hour, 8*time.Minute)))
+		victim.clock.set(m.span(-time.Hour, time.Hour))
 		pause(ctx, lasts)
 		if m.rng.IntN(2) == 0 {
-			victim.offset.Store(0)
+			victim.clock.set(0)
 		}
 		return "clock jump", nil
+	case 15:
+		// From half as fast to twice as fast, and maybe until something else is
+		// wrong with it.
+		victim.clock.run(m.between(-0.5, 1))
+		pause(ctx, lasts)
+		if m.rng.IntN(2) == 0 {
+			victim.clock.run(0)
+			victim.clock.set(0)
+		}
+		return "clock drift", nil
+	case 16:
+		m.offers.Store(uint64(m.rng.Float64() * (1 << 32)))
+		pause(ctx, lasts)
+		if m.rng.IntN(3) == 0 {
+			m.offers.Store(0)
+		}
+		return "unasked snapshots", nil
 	case 11:
 		for _, n := range m.nodes {
 			m.crash(n)
@@ -126,6 +140,21 @@ func (m *nemesis) strike(ctx context.Context) (string, error) {
 	}
 }
 
+// usualNetwork is how links are when nothing is wrong with them.
+var usualNetwork = peer.Fault{MinDelay: 100 * time.Microsecond, MaxDelay: time.Millisecond}
+
+// badNetwork returns links that lose, double and reorder, or that are slow.
+func (m *nemesis) badNetwork() peer.Fault {
+	f := peer.Fault{
+		Drop: m.rng.Float64() * 0.05, Duplicate: m.rng.Float64() * 0.1, Reorder: m.rng.Float64() * 0.2,
+		MinDelay: 100 * time.Microsecond, MaxDelay: m.span(time.Millisecond, 40*time.Millisecond),
+	}
+	if m.rng.IntN(2) == 0 {
+		f.Drop, f.BytesPerSecond = 0, 50_000+m.rng.IntN(500_000)
+	}
+	return f
+}
+
 // relay hurts the second node at the moment when the first, which was away and
 // has missed something, comes back, and keeps a third away: who is together then
 // was never together before.
@@ -136,19 +165,45 @@ func (m *nemesis) relay(ctx context.Context, first, second *node) error {
 			third = n
 		}
 	}
+	loses := m.rng.IntN(2) == 0 && m.whole(ctx)
 	m.isolate(first, true)
-	pause(ctx, m.between(200*time.Millisecond, 3*time.Second))
+	pause(ctx, m.span(200*time.Millisecond, 3*time.Second))
 	m.isolate(third, true)
 	m.isolate(first, false)
 	m.crash(second)
-	if time.Since(m.lastLoss) >= reseedTime && m.rng.IntN(2) == 0 {
+	if loses {
 		m.lastLoss = time.Now()
 		second.disk = vfs.NewCrashableMem()
 	}
 	err := m.start(second)
-	pause(ctx, m.between(time.Second, 8*time.Second))
+	pause(ctx, m.span(time.Second, 8*time.Second))
 	m.isolate(third, false)
 	return err
+}
+
+// whole reports whether a disk may be lost: only where the replicas of the last one
+// are back, with votes, however slow the network was, does no group lose a majority.
+func (m *nemesis) whole(ctx context.Context) bool {
+	if time.Since(m.lastLoss) < lossPause {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	d, err := m.running(0).Describe(ctx)
+	if err != nil || len(d.Partitions) != simPartitions+1 { // the system group too
+		return false
+	}
+	for _, p := range d.Partitions {
+		if len(p.Replicas) != len(m.nodes) {
+			return false
+		}
+		for _, r := range p.Replicas {
+			if !r.Voter || !r.Reachable {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // isolate cuts a node off from all others, or mends that.
@@ -170,11 +225,6 @@ func (m *nemesis) index(n *node) int {
 	panic("node of another world")
 }
 
-// between returns a random duration.
-func (m *nemesis) between(low, high time.Duration) time.Duration {
-	return low + time.Duration(m.rng.Int64N(int64(high-low)))
-}
-
 // pause waits in simulated time. It returns false if ctx ended first.
 func pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
@@ -185,4 +235,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// span returns a random duration.
+func (m *nemesis) span(low, high time.Duration) time.Duration {
+	return low + time.Duration(m.rng.Int64N(int64(high-low)))
 }

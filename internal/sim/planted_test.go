@@ -35,6 +35,9 @@ func TestPlantedBugs(t *testing.T) {
 		{"a blank replica that votes", Bugs{Log: raftlog.Faults{KeepIdentity: true}}},
 		{"a lane's number raised before its letters are stored", Bugs{Leader: leader.Faults{LaneCursorEarly: true}}},
 		{"letters deleted when they are sent", Bugs{Leader: leader.Faults{TrimEarly: true}}},
+		{"no read check", Bugs{Log: raftlog.Faults{SkipReadCheck: true}}},
+		{"an install that wipes acknowledged entries", Bugs{Log: raftlog.Faults{WipeOnInstall: true}}},
+		{"timers by the local clock", Bugs{Leader: leader.Faults{LocalTimers: true}}},
 		{"a read from memory", Bugs{Leader: leader.Faults{ReadFromMemory: true}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

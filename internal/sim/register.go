@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -129,8 +130,9 @@ func (r *register) check() string {
 	defer r.mu.Unlock()
 	// Each unknown operation gets a client of its own: it never returns, and one
 	// client has one operation at a time.
-	operations := make([]porcupine.Operation, len(r.operations))
-	copy(operations, r.operations)
+	operations := slices.DeleteFunc(slices.Clone(r.operations), func(o porcupine.Operation) bool {
+		return o.Input.(asked).action == actStatus && o.Output.(answered).unknown // it says nothing
+	})
 	for i := range operations {
 		operations[i].ClientId = i
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/reprise-run/reprise/history"
@@ -36,6 +37,8 @@ type workload struct {
 	world *World
 	began time.Time
 
+	anew atomic.Int64 // requests that were stamped anew
+
 	mu        sync.Mutex // guards all below
 	acked     []*acked
 	registers map[history.InstanceID]*register
@@ -61,10 +64,18 @@ type client struct {
 	number int
 	rng    *rand.Rand
 	serial int
+	// ahead is how wrong the client's clock is.
+	ahead time.Duration
+	// patience is how long the client goes on with one request, turn with one try.
+	patience, turn time.Duration
 }
 
 func (l *workload) client(number int, seed uint64) *client {
-	return &client{workload: l, number: number, rng: rand.New(rand.NewPCG(seed, 100+uint64(number)))}
+	c := &client{workload: l, number: number, rng: rand.New(rand.NewPCG(seed, 100+uint64(number))), patience: patience, turn: patience}
+	if c.rng.IntN(4) == 0 {
+		c.ahead = time.Duration(c.rng.Int64N(int64(2*time.Hour))) - time.Hour
+	}
+	return c
 }
 
 // run makes requests until ctx is done, and then finishes the one under way.
@@ -84,11 +95,12 @@ func (c *client) run(ctx context.Context) {
 // patience is how long a caller goes on with one request.
 const patience = 20 * time.Second
 
-// ask tries a request on random nodes until an answer comes that settles it.
-// The same request identity goes with every try. known is false if the outcome
-// is not known.
-func (c *client) ask(patience time.Duration, try func(ctx context.Context, node caller) error) (err error, known bool) {
-	deadline := time.Now().Add(patience)
+// ask tries a request on random nodes until an answer comes that settles it, by
+// the rules of package client. The same identity goes with every try (nil: the
+// request changes nothing); where it is too old for the partition, and certainly
+// nothing was done, it is stamped anew. known is false if the outcome is not known.
+func (c *client) ask(identity *leader.RequestIdentity, try func(ctx context.Context, node caller) error) (err error, known bool) {
+	deadline := time.Now().Add(c.patience)
 	maybe := false // a try may have been executed
 	for time.Now().Before(deadline) {
 		node := c.world.running(c.rng.IntN(len(c.world.nodes)))
@@ -96,14 +108,18 @@ func (c *client) ask(patience time.Duration, try func(ctx context.Context, node 
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
-		ctx, cancel := context.WithDeadline(context.Background(), deadline)
+		ctx, cancel := context.WithTimeout(context.Background(), min(c.turn, time.Until(deadline)))
 		err := try(ctx, node)
 		cancel()
+		var expired *leader.ExpiredError
 		switch {
 		case err == nil, errors.Is(err, leader.ErrNotFound), errors.Is(err, leader.ErrExists):
 			return err, true
+		case errors.As(err, &expired) && !maybe:
+			identity.Sent = expired.Clock
+			c.anew.Add(1)
 		case errors.Is(err, leader.ErrRequestExpired):
-			return err, !maybe
+			return err, false
 		case errors.Is(err, leader.ErrOverloaded):
 		default:
 			maybe = true
@@ -127,12 +143,32 @@ func (c *client) newExecution() history.ExecutionID {
 	for i := range b {
 		b[i] = byte(c.rng.Uint32())
 	}
-	return history.ExecutionID(hex.EncodeToString(b[:]))
+	return startOf(history.ExecutionID(hex.EncodeToString(b[:])))
+}
+
+// Each try of a start asks for an execution of its own, as nodes do for their
+// callers; the last two digits of its ID count the tries.
+
+// tried returns the execution of the next try of a start.
+func tried(execution history.ExecutionID) history.ExecutionID {
+	var n int
+	if _, err := fmt.Sscanf(string(execution[len(execution)-2:]), "%x", &n); err != nil {
+		panic(err)
+	}
+	return startOf(execution)[:len(execution)-2] + history.ExecutionID(fmt.Sprintf("%02x", n+1))
+}
+
+// startOf returns what the executions of all tries of a start have in common.
+func startOf(execution history.ExecutionID) history.ExecutionID {
+	if execution == "" {
+		return ""
+	}
+	return execution[:len(execution)-2] + "00"
 }
 
 func (c *client) identity() leader.RequestIdentity {
 	c.serial++
-	return leader.RequestIdentity{ID: fmt.Sprintf("c%d-%d", c.number, c.serial), Sent: time.Now()}
+	return leader.RequestIdentity{ID: fmt.Sprintf("c%d-%d", c.number, c.serial), Sent: time.Now().Add(c.ahead)}
 }
 
 func (c *client) startMixed() {
@@ -147,7 +183,8 @@ func (c *client) startMixed() {
 		Execution: c.newExecution(), Name: mixed.Name(), Input: input, Identity: identity,
 	}
 	var answer leader.StartAnswer
-	err, known := c.ask(patience, func(ctx context.Context, node caller) (err error) {
+	err, known := c.ask(&req.Identity, func(ctx context.Context, node caller) (err error) {
+		req.Execution = tried(req.Execution)
 		answer, err = node.StartInstance(ctx, req)
 		return err
 	})
@@ -155,10 +192,10 @@ func (c *client) startMixed() {
 	defer c.mu.Unlock()
 	switch {
 	case err == nil:
-		if answer.Execution != req.Execution || !answer.Started {
+		if startOf(answer.Execution) != startOf(req.Execution) || !answer.Started {
 			c.wrong = append(c.wrong, fmt.Sprintf("G2: start of %s was answered with another execution: %+v", req.Instance.ID, answer))
 		}
-		c.acked = append(c.acked, &acked{ref: req.Instance, execution: req.Execution, plan: p})
+		c.acked = append(c.acked, &acked{ref: req.Instance, execution: answer.Execution, plan: p})
 	case !known:
 		c.unknown++
 	case errors.Is(err, leader.ErrExists):
@@ -169,7 +206,7 @@ func (c *client) startMixed() {
 // touchRegister makes an operation on an ID that several clients share; each gets
 // few operations, for the checker's sake.
 func (c *client) touchRegister() {
-	c.touch(fmt.Sprintf("reg-%d-%d", int(time.Since(c.began)/(2*time.Minute)), c.rng.IntN(3)), patience)
+	c.touch(fmt.Sprintf("reg-%d-%d", int(time.Since(c.began)/(2*time.Minute)), c.rng.IntN(3)))
 }
 
 // watch works on some IDs without a pause whenever a fault begins: a stale read
@@ -185,9 +222,11 @@ func (l *workload) watch(ctx context.Context, seed uint64) {
 		for i := range watchers {
 			callers.Go(func() {
 				c := l.client(1000*(burst+1)+i, seed)
+				// Who waits for a node that is cut off sees nothing.
+				c.patience, c.turn = time.Second, 150*time.Millisecond
 				for range watcherOperations {
-					c.touch(fmt.Sprintf("watch-%d-%d", burst, c.rng.IntN(watched)), time.Second)
-					pause(ctx, time.Duration(c.rng.IntN(40))*time.Millisecond)
+					c.touch(fmt.Sprintf("watch-%d-%d", burst, c.rng.IntN(watched)))
+					pause(ctx, time.Duration(c.rng.IntN(60))*time.Millisecond)
 				}
 			})
 		}
@@ -197,13 +236,13 @@ func (l *workload) watch(ctx context.Context, seed uint64) {
 
 // The size of a burst of operations: about 17 on each ID.
 const (
-	watchers          = 4
-	watched           = 12
-	watcherOperations = 50
+	watchers          = 8
+	watched           = 18
+	watcherOperations = 40
 )
 
 // touch makes an operation on an ID.
-func (c *client) touch(name string, patience time.Duration) {
+func (c *client) touch(name string) {
 	id := history.InstanceID(name)
 	c.mu.Lock()
 	r := c.registers[id]
@@ -213,23 +252,25 @@ func (c *client) touch(name string, patience time.Duration) {
 	}
 	c.mu.Unlock()
 	ref := leader.InstanceRef{Hub: "sim", ID: id}
-	in := asked{action: []action{actStart, actTerminate, actStatus}[c.rng.IntN(3)], execution: c.newExecution()}
+	in := asked{action: []action{actStart, actTerminate, actStatus, actStatus}[c.rng.IntN(4)], execution: c.newExecution()}
 	end := r.call(c.number, in)
 	if end == nil {
 		return
 	}
 	identity := c.identity()
 	var out answered
-	err, known := c.ask(patience, func(ctx context.Context, node caller) error {
+	execution := in.execution
+	err, known := c.ask(&identity, func(ctx context.Context, node caller) error {
 		switch in.action {
 		case actStart:
-			_, err := node.StartInstance(ctx, leader.StartRequest{Instance: ref, Execution: in.execution, Name: hold.Name(), Identity: identity})
+			execution = tried(execution)
+			_, err := node.StartInstance(ctx, leader.StartRequest{Instance: ref, Execution: execution, Name: hold.Name(), Identity: identity})
 			return err
 		case actTerminate:
 			return node.Terminate(ctx, leader.TerminateRequest{Instance: ref, Identity: identity})
 		default:
 			got, err := node.Status(ctx, leader.StatusRequest{Instance: ref})
-			out.execution, out.ended = got.Execution, got.Status.Ended()
+			out.execution, out.ended = startOf(got.Execution), got.Status.Ended()
 			return err
 		}
 	})
@@ -256,7 +297,7 @@ func (c *client) readBack() {
 	a := c.acked[max(0, len(c.acked)-1-c.rng.IntN(min(len(c.acked), 100)))]
 	c.mu.Unlock()
 	var page leader.HistoryPage
-	err, _ := c.ask(patience, func(ctx context.Context, node caller) (err error) {
+	err, _ := c.ask(nil, func(ctx context.Context, node caller) (err error) {
 		page, err = node.History(ctx, leader.HistoryRequest{Instance: a.ref, Execution: a.execution})
 		return err
 	})

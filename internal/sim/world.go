@@ -33,6 +33,7 @@ type World struct {
 	registry func(node peer.NodeID) *reprise.Registry
 	bugs     Bugs
 	refusals atomic.Uint64 // a proposal is refused with probability refusals / 2^32
+	offers   atomic.Uint64 // a heartbeat comes with a snapshot with probability offers / 2^32
 	reigns   reigns
 
 	// strikes tells the watchers that a fault begins.
@@ -79,7 +80,7 @@ func (r *reigns) count() int {
 type node struct {
 	name    peer.NodeID
 	disk    *vfs.MemFS
-	offset  atomic.Int64 // of its wall clock, in nanoseconds
+	clock   wallClock
 	process *cluster.Node
 	paused  bool
 }
@@ -94,18 +95,21 @@ func newWorld(seed uint64, nodes int, registry func(peer.NodeID) *reprise.Regist
 		network:  peer.NewMemory(seed),
 		gossip:   newGossip(),
 	}
-	refuse := rand.New(rand.NewPCG(seed, 2))
-	var mu sync.Mutex // guards refuse
-	w.bugs.Log.RefuseProposal = func(g raftlog.GroupID, epoch, _ uint64) bool {
-		w.reigns.note(g, epoch)
-		limit := w.refusals.Load()
+	dice := rand.New(rand.NewPCG(seed, 2))
+	var mu sync.Mutex // guards dice
+	happens := func(limit uint64) bool {
 		if limit == 0 {
 			return false
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		return uint64(refuse.Uint32()) < limit
+		return uint64(dice.Uint32()) < limit
 	}
+	w.bugs.Log.RefuseProposal = func(g raftlog.GroupID, epoch, _ uint64) bool {
+		w.reigns.note(g, epoch)
+		return happens(w.refusals.Load())
+	}
+	w.bugs.Log.OfferSnapshot = func(raftlog.GroupID) bool { return happens(w.offers.Load()) }
 	for i := range nodes {
 		w.nodes = append(w.nodes, &node{
 			name: peer.NodeID(fmt.Sprintf("n%d", i+1)),
@@ -115,15 +119,28 @@ func newWorld(seed uint64, nodes int, registry func(peer.NodeID) *reprise.Regist
 	return w
 }
 
-// smallLogs makes snapshots and truncations as frequent in minutes as they are
-// in days. A simulated fsync copies the whole file, so a WAL had better be short.
-func smallLogs(c *raftlog.Config) {
-	c.MemTableBytes = 256 << 10
-	c.SnapshotLogBytes = 128 << 10
-	c.TrailingLogBytes = 32 << 10
-	c.TruncateEntries = 20
-	c.HashInterval = 64
+// paces are how fast or slow the monotonic clock of a process runs: its timeouts are
+// so much longer than they should be.
+var paces = []float64{0.5, 1, 2}
+
+// tuneRaft makes snapshots and truncations as frequent in minutes as they are in
+// days. A simulated fsync copies the whole file, so a WAL had better be short.
+//
+// A leader whose pace is slow learns late that others have elected another one.
+func tuneRaft(pace float64) func(*raftlog.Config) {
+	return func(c *raftlog.Config) {
+		c.MemTableBytes = 256 << 10
+		c.SnapshotLogBytes = 128 << 10
+		c.TrailingLogBytes = 32 << 10
+		c.TruncateEntries = 20
+		c.HashInterval = 64
+		timeout := time.Duration(pace * float64(500*time.Millisecond))
+		c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = timeout, timeout, timeout
+	}
 }
+
+// between returns a random number.
+func (w *World) between(low, high float64) float64 { return low + w.rng.Float64()*(high-low) }
 
 // start starts a node's process on its disk. It returns an error only where the
 // node cannot be configured.
@@ -134,14 +151,14 @@ func (w *World) start(n *node) error {
 		BootstrapExpect: len(w.nodes),
 		Partitions:      simPartitions,
 		FS:              n.disk,
-		Clock:           func() time.Time { return time.Now().Add(time.Duration(n.offset.Load())) },
+		Clock:           n.clock.read,
 		Network:         w.network.Node(n.name),
 		Members:         w.gossip.node(),
 		Logger:          w.logger,
 		OnFatal:         func(err error) { w.died(n, err) },
 		Faults:          &w.bugs.Leader,
 		RaftFaults:      &w.bugs.Log,
-		TuneRaft:        smallLogs,
+		TuneRaft:        tuneRaft(paces[w.rng.IntN(len(paces))]),
 		// Two, so that an entry may be lost and the next one be accepted.
 		Limits: leader.Limits{InFlight: 2},
 	}, w.registry(n.name))
@@ -224,7 +241,8 @@ func (w *World) cut(from, to *node, on bool) {
 // that is right.
 func (w *World) calm() error {
 	w.refusals.Store(0)
-	w.network.SetUsual(peer.Fault{MinDelay: 100 * time.Microsecond, MaxDelay: time.Millisecond})
+	w.offers.Store(0)
+	w.network.SetUsual(usualNetwork)
 	w.network.Heal()
 	for _, a := range w.nodes {
 		for _, b := range w.nodes {
@@ -234,7 +252,8 @@ func (w *World) calm() error {
 			w.network.Resume(a.name)
 			a.paused = false
 		}
-		a.offset.Store(0)
+		a.clock.run(0)
+		a.clock.set(0)
 	}
 	for i, n := range w.nodes {
 		if w.running(i) == nil {

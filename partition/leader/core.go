@@ -80,7 +80,8 @@ type core struct {
 	readyFrom []byte // where the next page of the ready list begins; nil: none
 	bindings  uint64 // how often they changed
 	retrials  []retrial
-	sweepAt   time.Time // when old answers are deleted next, by the partition's clock
+	sweepAt   time.Duration // when old answers are deleted next, since the loop began
+	outdated  time.Time     // answers to requests sent before were too old at the last sweep
 }
 
 func newCore(cfg Config) *core {
@@ -277,14 +278,19 @@ func (c *core) sleep(more bool) time.Duration {
 	return wait
 }
 
-// sweepAnswers deletes the answers that are older than the window, once a minute
-// at most and only while entries are written anyway.
+// sweepAnswers deletes the answers that were older than the window [AnswerGrace]
+// ago, while entries are written anyway. The clock may jump; what is deleted has
+// been outdated for that long by the monotonic clock.
 func (c *core) sweepAnswers() error {
-	if c.view.open.empty() || c.now.Before(c.sweepAt) {
+	if c.view.open.empty() || c.mono < c.sweepAt {
 		return nil
 	}
-	c.sweepAt = c.now.Add(time.Minute)
-	return partition.ForgetAnswers(&c.view, c.cfg.Partition, c.now.Add(-c.cfg.Limits.AnswerWindow))
+	before := c.outdated
+	c.sweepAt, c.outdated = c.mono+AnswerGrace, c.now.Add(-c.cfg.Limits.AnswerWindow)
+	if before.IsZero() {
+		return nil
+	}
+	return partition.ForgetAnswers(&c.view, c.cfg.Partition, before)
 }
 
 // flags are wishes that coalesce.

@@ -30,6 +30,25 @@ var (
 	ErrInvalid = errors.New("invalid request")
 )
 
+// ExpiredError is [ErrRequestExpired] with the partition's clock. It leaves when
+// that clock is committed: from then on the request, stamped as it is, is never
+// executed, however many copies of it are under way. A caller who knows that no
+// earlier try was executed either may stamp it anew with this clock and ask
+// again; so a partition whose clock ran ahead still serves callers whose clock is
+// right.
+type ExpiredError struct{ Clock time.Time }
+
+func (e *ExpiredError) Error() string { return ErrRequestExpired.Error() }
+
+// Is makes it an [ErrRequestExpired].
+func (e *ExpiredError) Is(target error) bool { return target == ErrRequestExpired }
+
+// AnswerGrace is how long, at least and in real time, an answer stays after its
+// window has passed. Until then a request that is too old gets its answer instead
+// of a refusal: who hears a refusal within this time of asking knows that no copy
+// of what he sent was executed.
+const AnswerGrace = time.Minute
+
 // RequestIdentity makes a mutating request exactly-once for the window in which
 // answers are remembered (10 minutes of the partition's clock). The zero value
 // is a request without identity: at least once.

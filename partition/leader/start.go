@@ -174,20 +174,19 @@ func (q *call) handle(c *core) error {
 		}
 	}
 	if q.identity.ID != "" {
-		if q.identity.Sent.Before(c.now.Add(-c.cfg.Limits.AnswerWindow)) {
-			q.done <- outcome{err: ErrRequestExpired}
-			return nil
-		}
-		if q.identity.Sent.After(c.now.Add(24 * time.Hour)) {
-			q.done <- outcome{err: fmt.Errorf("%w: first sent at %s, more than a day ahead of the partition's clock", ErrInvalid, q.identity.Sent.Format(time.RFC3339))}
-			return nil
-		}
 		remembered, err := partition.ReadAnswer(&c.view, l.addr, q.identity.ID, q.identity.Sent)
 		if err != nil {
 			return err
 		}
-		if remembered != nil && !c.cfg.Faults.noDedup() {
+		switch {
+		case remembered != nil && !c.cfg.Faults.noDedup():
 			c.answer(q, StartAnswer{Execution: remembered.Execution, Started: remembered.Started}, errorOf(remembered.Code))
+			return nil
+		case q.identity.Sent.Before(c.now.Add(-c.cfg.Limits.AnswerWindow)):
+			c.answer(q, StartAnswer{}, &ExpiredError{Clock: c.now})
+			return nil
+		case q.identity.Sent.After(c.now.Add(24 * time.Hour)):
+			q.done <- outcome{err: fmt.Errorf("%w: first sent at %s, more than a day ahead of the partition's clock", ErrInvalid, q.identity.Sent.Format(time.RFC3339))}
 			return nil
 		}
 	}

@@ -402,6 +402,11 @@ func (s *story) start(t *testing.T, id, name string, opt func(string) string) {
 	}
 	go func() {
 		a, err := s.leader.Start(context.Background(), req)
+		var expired *ExpiredError
+		if errors.As(err, &expired) {
+			s.heard("started %s: %v; the clock is %s", id, err, expired.Clock.Sub(s.begin))
+			return
+		}
 		if err != nil {
 			s.heard("started %s: %v", id, err)
 			return

@@ -217,7 +217,17 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 		l.unapplied++
 		e.rows = append(e.rows, l)
 	}
-	rest := l.mail
+	// First what nobody takes any more: the letters that came before those in taken
+	// are stored with them, and an instance that has ended stores nothing.
+	if rest := l.mail; len(fx.Dropped) > 0 {
+		for _, i := range fx.Dropped {
+			if rest[i] != nil {
+				c.discard(rest[i])
+			}
+			rest[i] = nil
+		}
+		l.mail = slices.DeleteFunc(rest, func(m *mail) bool { return m == nil })
+	}
 	if err := c.committed(l, taken); err != nil {
 		return err
 	}
@@ -233,15 +243,6 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	}
 	for _, timer := range fx.Armed {
 		c.timers.add(timer)
-	}
-	if len(fx.Dropped) > 0 {
-		for _, i := range fx.Dropped {
-			if rest[i] != nil {
-				c.discard(rest[i])
-			}
-			rest[i] = nil
-		}
-		l.mail = slices.DeleteFunc(rest, func(m *mail) bool { return m == nil })
 	}
 	if fx.Ended || fx.Continued != nil {
 		for id := range l.attempts {
