@@ -121,7 +121,7 @@ func newWorld(seed uint64, nodes int, registry func(peer.NodeID) *reprise.Regist
 
 // paces are how fast or slow the monotonic clock of a process runs: its timeouts are
 // so much longer than they should be.
-var paces = []float64{0.5, 1, 2}
+var paces = []float64{0.5, 1, 2.5}
 
 // tuneRaft makes snapshots and truncations as frequent in minutes as they are in
 // days. A simulated fsync copies the whole file, so a WAL had better be short.
