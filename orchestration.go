@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -39,6 +40,11 @@ func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Ou
 			return nil, FailureOf(r.codec, err)
 		}
 		out, err := fn(newOrchestration(h, r), in)
+		var next *continuation
+		if errors.As(err, &next) {
+			h.ContinueAsNew(next.input)
+			return nil, nil
+		}
 		if err != nil {
 			return nil, FailureOf(r.codec, err)
 		}

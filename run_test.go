@@ -79,6 +79,18 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 		}
 		r.recorded = append(append(r.recorded, events...), episode.Decided...)
 		r.status, r.end = episode.CustomStatus, episode.Completion()
+		if r.end != nil && r.end.Status == history.ContinuedAsNew {
+			next := *started
+			next.ExecutionID, next.Input = history.NextExecution(started.ExecutionID), r.end.Result
+			started, r.end, r.recorded, ready, timers = &next, nil, nil, nil, map[int32]time.Time{}
+			unload(x)
+			x = load()
+			arrived = []history.Body{started}
+			for _, e := range episode.Carried {
+				arrived = append(arrived, e)
+			}
+			continue
+		}
 		for _, e := range episode.Decided {
 			switch b := e.Body.(type) {
 			case *history.TaskScheduled:
@@ -87,6 +99,10 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 				}
 			case *history.SubOrchestrationInstanceCreated:
 				if !r.hold[b.Name] && !b.Detached {
+					ready = append(ready, e)
+				}
+			case *history.EventSent:
+				if b.Instance == instance {
 					ready = append(ready, e)
 				}
 			case *history.TimerCreated:
@@ -117,8 +133,11 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 	return r.end
 }
 
-// outcome runs an activity or a child.
+// outcome runs an activity or a child, or raises an event.
 func (r *run) outcome(t failer, parent history.ExecutionID, e history.Event) history.Body {
+	if b, ok := e.Body.(*history.EventSent); ok {
+		return &history.EventRaised{Name: b.Name, Input: b.Input}
+	}
 	b, ok := e.Body.(*history.SubOrchestrationInstanceCreated)
 	if !ok {
 		return r.attempt(t, e)

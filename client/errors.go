@@ -27,6 +27,9 @@ var (
 	// ErrExpired: the call was first sent too long ago, by the partition's clock, for
 	// the cluster to know whether it was done. It was not done now.
 	ErrExpired = fmt.Errorf("%w: outcome unknown", ErrRefused)
+	// ErrFull: the instance has too many events that it has not taken; the event was
+	// not raised. It may be raised again later.
+	ErrFull = fmt.Errorf("%w: too many events", ErrRefused)
 	// ErrNotSupported: the node does not know the call.
 	ErrNotSupported = fmt.Errorf("%w: not supported", ErrRefused)
 
@@ -47,6 +50,7 @@ var reasons = map[string]class{
 	"not-leading":     {err: ErrUnavailable, again: true},
 	"overloaded":      {err: ErrUnavailable, again: true, undone: true},
 	"exists":          {err: ErrExists},
+	"full":            {err: ErrFull},
 	"not-found":       {err: ErrNotFound},
 	"request-expired": {err: ErrExpired},
 	"too-large":       {err: ErrTooLarge},

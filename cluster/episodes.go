@@ -63,6 +63,8 @@ type episodeMessage struct {
 type episodeAnswer struct {
 	Decided      []byte
 	CustomStatus history.Payload
+	Awaits       []string
+	Buffered     int
 	Unfit        *history.NondeterminismError
 }
 
@@ -95,7 +97,7 @@ func (e *episodes) remote(ctx context.Context, to peer.NodeID, req leader.Episod
 	if err != nil {
 		return history.Episode{}, fmt.Errorf("decode episode: %w", err)
 	}
-	return history.Episode{Decided: decided, CustomStatus: answer.CustomStatus}, nil
+	return history.Episode{Decided: decided, CustomStatus: answer.CustomStatus, Awaits: answer.Awaits, Buffered: answer.Buffered}, nil
 }
 
 func (n *Node) handleEpisode(ctx context.Context, _ peer.NodeID, body []byte) ([]byte, error) {
@@ -122,6 +124,7 @@ func (n *Node) handleEpisode(ctx context.Context, _ peer.NodeID, body []byte) ([
 		return nil, err
 	default:
 		answer.Decided, answer.CustomStatus = history.EncodeEvents(episode.Decided), episode.CustomStatus
+		answer.Awaits, answer.Buffered = episode.Awaits, episode.Buffered
 	}
 	return msgpack.Marshal(answer)
 }

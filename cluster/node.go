@@ -194,6 +194,7 @@ func (n *Node) handlers() {
 	n.net.Handle(methodLetters, n.handleLetters)
 	serve(n, startRequest)
 	serve(n, terminateRequest)
+	serve(n, raiseRequest)
 	serve(n, statusRequest)
 	serve(n, waitRequest)
 	serve(n, historyRequest)

@@ -26,6 +26,13 @@ func (n *Node) Terminate(ctx context.Context, req leader.TerminateRequest) error
 	return err
 }
 
+// Raise raises an external event for an instance; it returns when the event is
+// committed.
+func (n *Node) Raise(ctx context.Context, req leader.RaiseRequest) error {
+	_, err := invoke(ctx, n, raiseRequest, req)
+	return err
+}
+
 // Status reads an instance. It is linearizable.
 func (n *Node) Status(ctx context.Context, req leader.StatusRequest) (leader.Instance, error) {
 	return invoke(ctx, n, statusRequest, req)
@@ -76,6 +83,14 @@ var (
 		repeatable: func(q leader.TerminateRequest) bool { return q.Identity.ID != "" },
 		call: func(l *leader.Leader, ctx context.Context, q leader.TerminateRequest) (struct{}, error) {
 			return struct{}{}, l.Terminate(ctx, q)
+		},
+	}
+	raiseRequest = request[leader.RaiseRequest, struct{}]{
+		method:     "instance/raise",
+		instance:   func(q leader.RaiseRequest) leader.InstanceRef { return q.Instance },
+		repeatable: func(q leader.RaiseRequest) bool { return q.Identity.ID != "" },
+		call: func(l *leader.Leader, ctx context.Context, q leader.RaiseRequest) (struct{}, error) {
+			return struct{}{}, l.Raise(ctx, q)
 		},
 	}
 	statusRequest = request[leader.StatusRequest, leader.Instance]{

@@ -41,6 +41,7 @@ var codes = []struct {
 	{16, context.Canceled},
 	{17, ErrNewerFormat},
 	{18, peer.ErrUnreachable},
+	{19, leader.ErrFull},
 }
 
 var (

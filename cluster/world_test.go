@@ -28,11 +28,20 @@ var (
 	chain = reprise.NewOrchestration[int, int]("chain")
 	rare  = reprise.NewOrchestration[int, int]("rare")
 	tree  = reprise.NewOrchestration[branch, int]("tree")
+	item  = reprise.NewEvent[int]("item")
+	list  = reprise.NewOrchestration[collection, []int]("list")
 )
 
 // branch is the input of a tree of orchestrations: so many children, and so many
 // levels of them below this one.
 type branch struct{ Width, Depth int }
+
+// collection is the input of an orchestration that collects so many items, and
+// continues as new whenever it has seven more.
+type collection struct {
+	Want int
+	Have []int
+}
 
 // testWorld is a cluster in one process and one bubble.
 type testWorld struct {
@@ -136,6 +145,19 @@ func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
 			sum += n
 		}
 		return sum, err
+	})
+	reprise.Bind(r, list, func(o *reprise.Orchestration, c collection) ([]int, error) {
+		for range 7 {
+			if len(c.Have) == c.Want {
+				return c.Have, nil
+			}
+			n, err := item.Await(o)
+			if err != nil {
+				return nil, err
+			}
+			c.Have = append(c.Have, n)
+		}
+		return nil, list.ContinueAsNew(o, c)
 	})
 	if slices.Contains(extra, "rare") {
 		reprise.Bind(r, rare, func(o *reprise.Orchestration, n int) (int, error) {

@@ -30,6 +30,10 @@ func (x *Execution) coroutine(yield func(struct{}) bool) {
 	}()
 	result, failure := x.program(&Handle{x})
 	returned = true
+	if x.continues && failure == nil {
+		x.complete(&history.ExecutionCompleted{Status: history.ContinuedAsNew, Result: x.nextInput})
+		return
+	}
 	if failure != nil {
 		x.complete(failed(failure))
 		return

@@ -53,6 +53,11 @@ type Execution struct {
 	pending map[int32]*Promise
 	// settled holds promises whose callbacks have not run yet.
 	settled []*Promise
+	// events are the external events and the waits for them.
+	events events
+	// continues is set once the code wants to go on as a new execution with nextInput.
+	continues bool
+	nextInput history.Payload
 	// decided are the decisions of the episode that runs.
 	decided []history.Event
 	// status is the custom status; nil where none was set.
@@ -72,6 +77,8 @@ type Execution struct {
 	// locate asks the waiting coroutine for its source line, which goes to site.
 	locate bool
 	site   string
+	// taken counts the events of the episode that runs which were applied.
+	taken int
 	// work counts events applied, callbacks run and switches into user code.
 	work int
 }
@@ -139,7 +146,11 @@ func (x *Execution) Run(arrived []history.Event) (history.Episode, error) {
 		return history.Episode{}, x.err
 	}
 	x.length += len(arrived) + len(x.decided)
-	return history.Episode{Decided: x.decided, CustomStatus: x.status}, nil
+	episode := history.Episode{Decided: x.decided, CustomStatus: x.status, Awaits: x.events.awaits(), Buffered: x.events.buffered}
+	if end := episode.Completion(); end != nil && end.Status == history.ContinuedAsNew {
+		episode.Carried = x.untaken(arrived)
+	}
+	return episode, nil
 }
 
 // Ended reports whether the execution completed.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,10 @@ func randomProgram(seed uint64, skip int) Program {
 				}
 			}
 			switch {
+			case choice < 1 && r.IntN(2) == 0:
+				name := fmt.Sprintf("e%d", r.IntN(2))
+				c.SendEvent(&history.EventSent{Instance: "self", Name: name}) // which the test sends back
+				open = append(open, c.event(strings.ToUpper(name)))
 			case choice < 1:
 				open = append(open, c.child(fmt.Sprintf("c%d", r.IntN(2))))
 			case choice < 3:
@@ -168,7 +173,8 @@ func runRandomly(t *testing.T, program Program, seed uint64) []history.Event {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(history.EncodeEvents(episode.Decided), history.EncodeEvents(again.Decided)) || !bytes.Equal(episode.CustomStatus, again.CustomStatus) {
+		if !bytes.Equal(history.EncodeEvents(episode.Decided), history.EncodeEvents(again.Decided)) || !bytes.Equal(episode.CustomStatus, again.CustomStatus) ||
+			!slices.Equal(episode.Awaits, again.Awaits) || episode.Buffered != again.Buffered {
 			t.Fatalf("kept: %v\nrebuilt: %v", episode, again)
 		}
 		recorded = append(append(recorded, arrived...), episode.Decided...)
@@ -203,6 +209,8 @@ func outcomes(e history.Event, r *rand.Rand) []history.Event {
 		if r.IntN(4) == 0 {
 			body = &history.SubOrchestrationInstanceFailed{TaskID: e.ID, Failure: &history.Failure{Message: fmt.Sprint("f", e.ID)}}
 		}
+	case *history.EventSent:
+		body = &history.EventRaised{Name: e.Body.(*history.EventSent).Name, Input: history.Payload(fmt.Sprint("e", e.ID))}
 	case *history.TimerCreated:
 		body = &history.TimerFired{TimerID: e.ID}
 	default:

@@ -25,6 +25,8 @@ type Promise struct {
 	id      int32
 	of      awaited
 	settled func(*Promise)
+	// event is what an event's promise got.
+	event arrivedEvent
 }
 
 // awaited is what a promise stands for.
@@ -34,6 +36,7 @@ const (
 	anActivity awaited = iota
 	aTimer
 	aChild
+	anEvent
 )
 
 // Identity returns the instance that runs.
@@ -85,10 +88,43 @@ func (h *Handle) name(child *history.SubOrchestrationInstanceCreated) {
 	}
 }
 
+// ContinueAsNew says that, if the program returns without a failure, the instance
+// goes on as a new execution with this input. Events that no wait has taken are kept;
+// everything else that is pending is dropped.
+func (h *Handle) ContinueAsNew(input history.Payload) {
+	if h.enter("continue as new"); !h.x.unwinding {
+		h.x.continues, h.x.nextInput = true, input
+	}
+}
+
+// SendEvent decides that an event goes to another instance.
+func (h *Handle) SendEvent(event *history.EventSent) {
+	if h.enter("send an event"); !h.x.unwinding {
+		h.decide(event)
+	}
+}
+
+// Receive waits for the next external event of a name. It is no decision: which
+// wait gets which event follows from the order of both. The callback runs as in
+// [Handle.Schedule], also if the event has arrived before.
+func (h *Handle) Receive(name string, settled func(*Promise)) *Promise {
+	h.enter("wait for an event")
+	p := &Promise{of: anEvent, settled: settled}
+	if !h.x.unwinding {
+		h.x.receive(name, p)
+	}
+	return p
+}
+
 // Cancel decides that the outcome is not wanted any more: the callback will not
-// run. It does nothing if there is an outcome already.
+// run. It does nothing if the callback has run already.
 func (h *Handle) Cancel(p *Promise) {
-	if h.enter("cancel"); h.x.unwinding || h.x.pending[p.id] != p {
+	h.enter("cancel")
+	if p.of == anEvent {
+		h.x.giveBack(p)
+		return
+	}
+	if h.x.unwinding || h.x.pending[p.id] != p {
 		return
 	}
 	switch p.of {

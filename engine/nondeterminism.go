@@ -29,6 +29,9 @@ func sameDecision(recorded, decided history.Event) bool {
 	case *history.TimerCanceled:
 		r, ok := recorded.Body.(*history.TimerCanceled)
 		return ok && r.TimerID == d.TimerID
+	case *history.EventSent:
+		r, ok := recorded.Body.(*history.EventSent)
+		return ok && r.Instance == d.Instance && history.EventName(r.Name) == history.EventName(d.Name)
 	case *history.ExecutionCompleted:
 		r, ok := recorded.Body.(*history.ExecutionCompleted)
 		return ok && r.Status == d.Status

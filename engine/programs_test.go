@@ -40,6 +40,12 @@ func (c code) child(name string) *step {
 	return s
 }
 
+func (c code) event(name string) *step {
+	s := &step{}
+	s.Promise = c.Receive(name, func(*Promise) { s.done = true })
+	return s
+}
+
 func (c code) await(s *step) string {
 	c.Wait(func() bool { return s.done })
 	if s.Failure != nil {
@@ -136,6 +142,37 @@ var programs = map[string]func(c code) (string, *history.Failure){
 		}
 		c.Cancel(kid.Promise)
 		return "late", nil
+	},
+	"events": func(c code) (string, *history.Failure) {
+		first, second, other := c.event("Go"), c.event("go"), c.event("stop")
+		return c.await(second) + c.await(first) + c.await(other), nil
+	},
+	"event-later": func(c code) (string, *history.Failure) {
+		c.call("a")
+		return c.await(c.event("go")) + c.await(c.event("GO")), nil
+	},
+	"event-or-timer": func(c code) (string, *history.Failure) {
+		e, t := c.event("go"), c.timer(time.Minute)
+		c.Wait(func() bool { return e.done || t.done })
+		if !e.done {
+			c.Cancel(e.Promise)
+			return "late, then " + c.await(c.event("go")), nil
+		}
+		c.Cancel(t.Promise)
+		return c.await(e), nil
+	},
+	"event-given-back": func(c code) (string, *history.Failure) {
+		c.call("a")
+		c.Cancel(c.event("go").Promise) // it has arrived, and nobody has looked
+		return c.await(c.event("go")), nil
+	},
+	"sends": func(c code) (string, *history.Failure) {
+		c.SendEvent(&history.EventSent{Instance: "other", Name: "hi", Input: history.Payload("x")})
+		return c.call("a"), nil
+	},
+	"sends-elsewhere": func(c code) (string, *history.Failure) {
+		c.SendEvent(&history.EventSent{Instance: "another", Name: "hi", Input: history.Payload("x")})
+		return c.call("a"), nil
 	},
 	"fail":  func(c code) (string, *history.Failure) { return "", &history.Failure{Message: "no", Code: "shop.no"} },
 	"panic": func(c code) (string, *history.Failure) { c.call("a"); panic("boom") },

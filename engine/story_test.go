@@ -22,7 +22,8 @@ var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 //	arrive at=1m         one episode with the events of the input, one a line:
 //	                     "completed ID RESULT", "failed ID MESSAGE" (a ! before
 //	                     the message: non-retriable), "fired ID", "terminated",
-//	                     "child ID RESULT", "child-failed ID MESSAGE"
+//	                     "child ID RESULT", "child-failed ID MESSAGE",
+//	                     "event NAME DATA"
 //	replay [P]           what was recorded, against program P (the same if left out)
 //	close                unload the execution
 //	history              what was recorded
@@ -144,6 +145,12 @@ func (s *story) episode(t *testing.T, now time.Time, bodies ...history.Body) {
 	if len(episode.Decided) == 0 {
 		s.print("nothing decided")
 	}
+	if len(episode.Awaits) > 0 {
+		s.print("awaits: %s", strings.Join(episode.Awaits, ", "))
+	}
+	if episode.Buffered > 0 {
+		s.print("buffered: %d", episode.Buffered)
+	}
 	before := s.recorded
 	s.recorded = append(append(s.recorded[:len(s.recorded):len(s.recorded)], arrived...), episode.Decided...)
 
@@ -187,6 +194,9 @@ func (s *story) bodies(t *testing.T, input string) []history.Body {
 			out = append(out, &history.SubOrchestrationInstanceCompleted{TaskID: id, Result: history.Payload(text)})
 		case "child-failed":
 			out = append(out, &history.SubOrchestrationInstanceFailed{TaskID: id, Failure: &history.Failure{Message: text}})
+		case "event":
+			name, data, _ := strings.Cut(rest, " ")
+			out = append(out, &history.EventRaised{Name: name, Input: history.Payload(data)})
 		case "fired":
 			out = append(out, &history.TimerFired{TimerID: id})
 		case "terminated":

@@ -9,10 +9,12 @@ import (
 
 // turn applies the events of one episode, and runs the code after each.
 func (x *Execution) turn(arrived []history.Event) {
+	x.taken = 0
 	for _, e := range arrived {
 		if x.err != nil || x.ended {
 			return
 		}
+		x.taken++
 		x.work++
 		x.apply(e)
 		if x.next != nil && len(x.settled) > 0 {
@@ -43,6 +45,8 @@ func (x *Execution) apply(e history.Event) {
 		x.settle(b.TaskID, aChild, nil, saying(b.Failure, "sub-orchestration"))
 	case *history.TimerFired:
 		x.settle(b.TimerID, aTimer, nil, nil)
+	case *history.EventRaised:
+		x.raise(b)
 	case *history.ExecutionTerminated:
 		x.complete(&history.ExecutionCompleted{Status: history.Terminated, Result: b.Reason})
 	default:

@@ -14,6 +14,12 @@ func ChildExecution(parent ExecutionID, decision int32) ExecutionID {
 	return ExecutionID(hex.EncodeToString(sum[:16]))
 }
 
+// NextExecution returns the ID of the execution that one continues as.
+func NextExecution(e ExecutionID) ExecutionID {
+	sum := sha256.Sum256([]byte(e + ":next"))
+	return ExecutionID(hex.EncodeToString(sum[:16]))
+}
+
 // ChildInstance returns the instance ID of a child for which none was chosen. It
 // does not grow with the depth of children of children.
 func ChildInstance(parent ExecutionID, decision int32) InstanceID {

@@ -41,6 +41,10 @@ func payloadBytes(events []Event) int {
 			n += len(b.Input)
 		case *SubOrchestrationInstanceCompleted:
 			n += len(b.Result)
+		case *EventSent:
+			n += len(b.Input)
+		case *EventRaised:
+			n += len(b.Input)
 		}
 	}
 	return n
@@ -124,6 +128,15 @@ func writeEvent(w *pack.Writer, e *Event) {
 	case *TimerCanceled:
 		w.Array(1)
 		w.Int(int64(b.TimerID))
+	case *EventSent:
+		w.Array(3)
+		w.String(string(b.Instance))
+		w.String(b.Name)
+		w.Binary(b.Input)
+	case *EventRaised:
+		w.Array(2)
+		w.String(b.Name)
+		w.Binary(b.Input)
 	default:
 		panic(fmt.Sprintf("event body %T has no stored form", b))
 	}
@@ -277,6 +290,12 @@ func readEvent(r *pack.Reader) (Event, error) {
 	case KindTimerCanceled:
 		expect(r, 1)
 		e.Body = &TimerCanceled{TimerID: int32(r.Int())}
+	case KindEventSent:
+		expect(r, 3)
+		e.Body = &EventSent{Instance: InstanceID(r.String()), Name: r.String(), Input: r.Binary()}
+	case KindEventRaised:
+		expect(r, 2)
+		e.Body = &EventRaised{Name: r.String(), Input: r.Binary()}
 	default:
 		return e, fmt.Errorf("%w: event kind %d is not known to this version", pack.ErrMalformed, kind)
 	}

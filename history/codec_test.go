@@ -41,9 +41,11 @@ func every() []Event {
 		{ID: NoID, Time: at, Body: &SubOrchestrationInstanceCompleted{TaskID: 6, Result: Payload(`2`)}},
 		{ID: NoID, Time: at, Body: &SubOrchestrationInstanceFailed{TaskID: 6, Failure: failure}},
 		{ID: 7, Time: at, Body: &SubOrchestrationInstanceCanceled{TaskID: 6}},
+		{ID: 8, Time: at, Body: &EventSent{Instance: "other", Name: "approved", Input: Payload(`3`)}},
+		{ID: NoID, Time: at, Body: &EventRaised{Name: "Approved", Input: Payload(`4`)}},
 		{ID: NoID, Body: &ExecutionStarted{}}, {Body: &ExecutionCompleted{}}, {Body: &ExecutionTerminated{}}, {Body: &TaskScheduled{}},
 		{Body: &TaskCompleted{}}, {Body: &TaskFailed{}}, {Body: &TaskCanceled{}}, {Body: &TimerCreated{}}, {Body: &TimerFired{}}, {Body: &TimerCanceled{}},
-		{Body: &SubOrchestrationInstanceCreated{}}, {Body: &SubOrchestrationInstanceCompleted{}}, {Body: &SubOrchestrationInstanceFailed{}}, {Body: &SubOrchestrationInstanceCanceled{}},
+		{Body: &SubOrchestrationInstanceCreated{}}, {Body: &SubOrchestrationInstanceCompleted{}}, {Body: &SubOrchestrationInstanceFailed{}}, {Body: &SubOrchestrationInstanceCanceled{}}, {Body: &EventSent{}}, {Body: &EventRaised{}},
 	}
 }
 

@@ -73,6 +73,10 @@ func describeBody(body Body) string {
 		l.word("TimerFired").id(b.TimerID)
 	case *TimerCanceled:
 		l.word("TimerCanceled").id(b.TimerID)
+	case *EventSent:
+		l.word("EventSent").quoted("", b.Name).quoted("instance", string(b.Instance)).payload("input", b.Input)
+	case *EventRaised:
+		l.word("EventRaised").quoted("", b.Name).payload("input", b.Input)
 	default:
 		l.word(fmt.Sprintf("event of kind %d", body.Kind()))
 	}

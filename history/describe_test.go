@@ -9,7 +9,7 @@ import (
 // line.
 func TestDescribe(t *testing.T) {
 	var got []string
-	for _, e := range every()[:15] {
+	for _, e := range every()[:17] {
 		got = append(got, Describe(e))
 	}
 	want := []string{
@@ -28,6 +28,8 @@ func TestDescribe(t *testing.T) {
 		`SubOrchestrationInstanceCompleted of=#6 result=2`,
 		`SubOrchestrationInstanceFailed of=#6 type="*shop.Error" code="shop.broken" message="broken" non-retriable`,
 		`#7 SubOrchestrationInstanceCanceled of=#6`,
+		`#8 EventSent "approved" instance="other" input=3`,
+		`EventRaised "Approved" input=4`,
 	}
 	for i := range want {
 		if got[i] != want[i] {

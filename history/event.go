@@ -1,6 +1,9 @@
 package history
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Payload is a value that user code gave or takes, encoded by the user's codec
 // (JSON by default). The engine treats it as bytes. A nil Payload is absent,
@@ -34,8 +37,7 @@ type Body interface {
 type Kind uint8
 
 // The kinds of events. The gaps are the Durable Task events that are not
-// produced yet (events 16–17, suspend and resume 21–22, entities 23–29, rewind
-// 30).
+// produced yet (suspend and resume 21–22, entities 23–29, rewind 30).
 const (
 	KindExecutionStarted                  Kind = 3
 	KindExecutionCompleted                Kind = 4
@@ -49,6 +51,8 @@ const (
 	KindTimerCreated                      Kind = 12
 	KindTimerFired                        Kind = 13
 	KindOrchestratorStarted               Kind = 14
+	KindEventSent                         Kind = 16
+	KindEventRaised                       Kind = 17
 	KindContinueAsNew                     Kind = 20
 	// Kinds from 64 on are our own; they never go to a Durable Task SDK.
 	KindTimerCanceled                    Kind = 64
@@ -75,7 +79,9 @@ type (
 	}
 
 	// ExecutionCompleted is the last decision of an execution, or the server's
-	// record that it ended the execution itself (terminate).
+	// record that it ended the execution itself (terminate). With the status
+	// ContinuedAsNew the instance goes on with a new execution, whose input is the
+	// result.
 	ExecutionCompleted struct {
 		Status  Status
 		Result  Payload
@@ -158,6 +164,20 @@ type (
 
 	// TimerCanceled decides that a timer is not wanted any more.
 	TimerCanceled struct{ TimerID int32 }
+
+	// EventSent decides that an event goes to another instance. Nothing comes back.
+	EventSent struct {
+		Instance InstanceID
+		Name     string
+		Input    Payload
+	}
+
+	// EventRaised arrives when somebody raised an external event. Its name compares
+	// without regard to case; see [EventName].
+	EventRaised struct {
+		Name  string
+		Input Payload
+	}
 )
 
 // Kind implements Body.
@@ -176,6 +196,13 @@ func (*SubOrchestrationInstanceCanceled) Kind() Kind  { return KindSubOrchestrat
 func (*TimerCreated) Kind() Kind                      { return KindTimerCreated }
 func (*TimerFired) Kind() Kind                        { return KindTimerFired }
 func (*TimerCanceled) Kind() Kind                     { return KindTimerCanceled }
+
+func (*EventSent) Kind() Kind   { return KindEventSent }
+func (*EventRaised) Kind() Kind { return KindEventRaised }
+
+// EventName returns what is equal for two names of one external event: as in the
+// Durable Task model, they compare without regard to case.
+func EventName(name string) string { return strings.ToLower(name) }
 
 // ParentInstance names the orchestration that started this one.
 type ParentInstance struct {
@@ -203,6 +230,14 @@ type Episode struct {
 	Decided []Event
 	// CustomStatus is the value after the episode; nil where there is none.
 	CustomStatus Payload
+	// Awaits are the names of the external events that the code waits for after the
+	// episode, sorted, each once.
+	Awaits []string
+	// Buffered counts the events that have arrived and that no wait has taken.
+	Buffered int
+	// Carried are the events that the next execution gets, where this one continues
+	// as new: those that no wait has taken, in the order in which they arrived.
+	Carried []*EventRaised
 }
 
 // Completion returns the decision that ended the execution, or nil.

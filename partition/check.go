@@ -25,8 +25,8 @@ func (v Violation) String() string {
 // Check verifies the whole state of a partition between two entries:
 //
 //   - an instance that has not ended is runnable (it stands in the ready list),
-//     waits for a pending activity, an armed timer, a child or its scheduled start, or
-//     is parked with a reason;
+//     waits for a pending activity, an armed timer, a child, an external event or its
+//     scheduled start, or is parked with a reason;
 //   - every pending activity, timer, awaited child, row of the inbox, of the ready
 //     list and of the parked belongs to an execution that has not ended, and the
 //     record's counts are those of the rows;
@@ -328,7 +328,7 @@ func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
 		}
 		return
 	}
-	if !in.ready && len(in.activities) == 0 && len(in.timers) == 0 && len(in.children) == 0 && len(in.parked) == 0 {
+	if !in.ready && len(in.activities) == 0 && len(in.timers) == 0 && len(in.children) == 0 && len(in.parked) == 0 && len(rec.Awaits) == 0 {
 		bad("has not ended and waits for nothing")
 	}
 	if rec.Status == history.Pending && (len(inbox) == 0 || rec.Episodes != 0) {

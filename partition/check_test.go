@@ -227,7 +227,7 @@ func TestValidate(t *testing.T) {
 		"used ID":       {Decided: []history.Event{{ID: 3, Body: &history.TimerCreated{}}}},
 		"no decision":   {Decided: []history.Event{{ID: 4, Body: &history.TaskCompleted{}}}},
 		"not at end":    {Decided: []history.Event{{ID: 4, Body: &history.ExecutionCompleted{Status: history.Failed}}, {ID: 5, Body: &history.TimerCreated{}}}},
-		"no end at all": {Decided: []history.Event{{ID: 4, Body: &history.ExecutionCompleted{Status: history.ContinuedAsNew}}}},
+		"no end at all": {Decided: []history.Event{{ID: 4, Body: &history.ExecutionCompleted{Status: history.Suspended}}}},
 	}
 	for name, ep := range tests {
 		if err := Validate(r, ep); err == nil || !strings.Contains(err.Error(), "not supported") {

@@ -147,7 +147,9 @@ func tellParent(a Address, r *Record, end *history.ExecutionCompleted, fx *Effec
 			Type: history.FailureTerminated, Message: terminatedText(a, end.Result),
 		}}
 	}
-	fx.Sent = append(fx.Sent, a.letter(r, p.Instance, p.Execution, body))
+	l := a.letter(r, p.Instance, p.Execution, body)
+	l.FromExecution = r.first()
+	fx.Sent = append(fx.Sent, l)
 }
 
 func terminatedText(a Address, reason history.Payload) string {

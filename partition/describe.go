@@ -203,6 +203,10 @@ func (r *Record) String() string {
 	add("timers", r.Timers)
 	add("children", r.Children)
 	add("stored", r.Stored)
+	add("buffered", r.Buffered)
+	if len(r.Awaits) > 0 {
+		text += fmt.Sprintf(" awaits=%q", r.Awaits)
+	}
 	if r.Ready {
 		text += " ready"
 	}

@@ -16,7 +16,7 @@ type Letter struct {
 	FromExecution history.ExecutionID
 	To            history.InstanceID
 	// ToExecution is the execution that is meant; what another one gets is dropped.
-	// For an ExecutionStarted it is the new one.
+	// For an ExecutionStarted it is the new one; empty: whichever there is.
 	ToExecution history.ExecutionID
 	// Cut is the sender's cut number when the letter was written.
 	Cut   uint64

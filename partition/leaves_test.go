@@ -31,7 +31,7 @@ func stored() map[string][2][]byte {
 		Created: at(0), Updated: at(5), Completed: at(9), ScheduledStart: at(-1), Episodes: 3, Events: 9, LastID: 4,
 		Activities: 2, Timers: 1, Stored: 1, NextMail: 300, Ready: true, StartArmed: true,
 		Parked:   Parked{Why: Nondeterministic, Name: "order.fulfil", Version: "2", Reason: "a diff"},
-		Children: 2, Parent: &history.ParentInstance{Name: "shop.day", Instance: "day-1", Execution: "ff", TaskID: 5},
+		Children: 2, Parent: &history.ParentInstance{Name: "shop.day", Instance: "day-1", Execution: "ff", TaskID: 5}, Awaits: []string{"approved", "paid"}, Buffered: 7, First: "01",
 		CustomStatus: math.MaxUint64, Tags: map[string]string{"b": "2", "a": "1"}, TraceParent: "00-1-2-01",
 	}
 	activity := &Activity{Execution: record.Execution, Name: "card.charge", Version: "1", Episode: 2, Attempt: 3,
@@ -107,7 +107,7 @@ func TestOlderForms(t *testing.T) {
 		t.Errorf("a meta record without a cut reads as %+v, %v", meta, err)
 	}
 	got, err := DecodeRecord(unhex("0100dc0015d9203031323334353637383961626364656630313233343536373839616263646566ac6f726465722e66756c66696ca13200d318867251edfa0000d31886725317fff200d318867254066b1a00d318867251b25f3600030904020101cd012cc3c39402ac6f726465722e66756c66696ca132a6612064696666ff94a161a131a162a132a930302d312d322d3031"))
-	if err != nil || got.Activities != 2 || got.TraceParent != "00-1-2-01" || got.Children != 0 || got.Parent != nil {
+	if err != nil || got.Activities != 2 || got.TraceParent != "00-1-2-01" || got.Children != 0 || got.Parent != nil || got.Awaits != nil {
 		t.Errorf("a record without children and parent reads as %+v, %v", got, err)
 	}
 }

@@ -100,9 +100,16 @@ type Record struct {
 	TraceParent  string
 	// Parent is who awaits the end of the execution; nil where nobody does.
 	Parent *history.ParentInstance
+	// Awaits are the names of the external events that the code waits for. Buffered
+	// counts those that are in the history and were not taken.
+	Awaits   []string
+	Buffered int64
+	// First is the execution with which the instance was started, where it has
+	// continued as new since. The parent knows it by that.
+	First history.ExecutionID
 }
 
-const recordFields = 23
+const recordFields = 26
 
 // Encode returns the stored form.
 func (r *Record) Encode() []byte {
@@ -138,6 +145,12 @@ func (r *Record) Encode() []byte {
 	p.String(r.TraceParent)
 	p.Int(r.Children)
 	putParent(p, r.Parent)
+	p.Array(len(r.Awaits))
+	for _, name := range r.Awaits {
+		p.String(name)
+	}
+	p.Int(r.Buffered)
+	p.String(string(r.First))
 	return p.Bytes()
 }
 
@@ -199,6 +212,14 @@ func DecodeRecord(value []byte) (*Record, error) {
 			r.Children = u.Int()
 		case 22:
 			r.Parent = getParent(u)
+		case 23:
+			for n := u.Array(); n > 0 && u.Err() == nil; n-- {
+				r.Awaits = append(r.Awaits, u.String())
+			}
+		case 24:
+			r.Buffered = u.Int()
+		case 25:
+			r.First = history.ExecutionID(u.String())
 		default:
 			u.Skip() // of a newer writer
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -43,6 +44,10 @@ type Effects struct {
 	Sent []Letter
 	// Ended is set where the execution ended.
 	Ended bool
+	// Continued is the stored mail that starts the next execution, where this one
+	// continued as new; what is not in Dropped of Turn.Rest is stored behind it. All
+	// activities of the old execution are unwanted.
+	Continued []*Mail
 }
 
 // Task is an activity that was scheduled.
@@ -54,6 +59,22 @@ type Task struct {
 
 // ErrUnsupported says that an episode decided what this version cannot record.
 var ErrUnsupported = errors.New("decision is not supported")
+
+// MaxEventNameBytes bounds the names of external events.
+const MaxEventNameBytes = 256
+
+// ValidateEventName reports why a text cannot name an external event.
+func ValidateEventName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("the event has no name")
+	case len(name) > MaxEventNameBytes:
+		return fmt.Errorf("the event's name has %d bytes; at most %d are allowed", len(name), MaxEventNameBytes)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("the event's name %q is not UTF-8", name)
+	}
+	return nil
+}
 
 // Create returns the record of a new instance. It is not written yet.
 func Create(started *history.ExecutionStarted, now time.Time) *Record {
@@ -92,6 +113,13 @@ func Validate(r *Record, ep history.Episode) error {
 		switch body := e.Body.(type) {
 		case *history.TaskScheduled, *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled,
 			*history.SubOrchestrationInstanceCanceled:
+		case *history.EventSent:
+			if err := history.ValidateOrchestrationID(body.Instance); err != nil {
+				return fmt.Errorf("%w: %w", ErrUnsupported, err)
+			}
+			if err := ValidateEventName(body.Name); err != nil {
+				return fmt.Errorf("%w: %w", ErrUnsupported, err)
+			}
 		case *history.SubOrchestrationInstanceCreated:
 			if err := history.ValidateOrchestrationID(body.Instance); err != nil {
 				return fmt.Errorf("%w: %w", ErrUnsupported, err)
@@ -100,7 +128,7 @@ func Validate(r *Record, ep history.Episode) error {
 				return fmt.Errorf("%w: a sub-orchestration without a name", ErrUnsupported)
 			}
 		case *history.ExecutionCompleted:
-			if !body.Status.Ended() {
+			if !body.Status.Ended() && body.Status != history.ContinuedAsNew {
 				return fmt.Errorf("%w: completion with status %s", ErrUnsupported, body.Status)
 			}
 			if i != len(ep.Decided)-1 {
@@ -116,8 +144,11 @@ func Validate(r *Record, ep history.Episode) error {
 // Apply records a turn whose episode is valid, and changes the record.
 func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
 	var fx Effects
+	if end := t.Episode.Completion(); end != nil && end.Status == history.ContinuedAsNew {
+		return applyContinued(s, a, r, t, end)
+	}
 	events := make([]history.Event, 0, 1+len(t.Mail)+len(t.Episode.Decided))
-	events = append(events, history.Event{ID: history.NoID, Time: t.Began, Body: history.OrchestratorStarted{}})
+	events = append(events, arrival(t.Began, history.OrchestratorStarted{}))
 	for _, m := range t.Mail {
 		events = append(events, m.Event)
 	}
@@ -149,8 +180,10 @@ func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
 	r.Events += int64(len(events))
 	if !t.ByServer {
 		setCustomStatus(s, a, r, t.Episode.CustomStatus)
+		r.Awaits, r.Buffered = t.Episode.Awaits, int64(t.Episode.Buffered)
 	}
 	if fx.Ended {
+		r.Awaits = nil
 		if err := leaveChildren(s, a, r, recursion(t.Mail), &fx); err != nil {
 			return fx, err
 		}
@@ -176,6 +209,31 @@ func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
 	return fx, nil
 }
 
+// applyContinued records a turn after which the instance goes on with a new
+// execution. What else was decided that concerns others is carried out (events are
+// sent, orchestrations started and cancelled), but there is no history of it.
+func applyContinued(s Store, a Address, r *Record, t Turn, end *history.ExecutionCompleted) (fx Effects, err error) {
+	for _, m := range t.Mail {
+		if err := consume(s, a, r, m); err != nil {
+			return fx, err
+		}
+	}
+	unpark(s, a, r)
+	disarmStart(s, a, r)
+	r.Updated = t.Began
+	for _, e := range t.Episode.Decided[:len(t.Episode.Decided)-1] {
+		switch e.Body.(type) {
+		case *history.TaskScheduled, *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled:
+			continue // it would go at once
+		}
+		if err := decide(s, a, r, e, Turn{Began: t.Began}, &fx); err != nil {
+			return fx, err
+		}
+	}
+	setCustomStatus(s, a, r, t.Episode.CustomStatus)
+	return fx, continueAsNew(s, a, r, t, end, &fx)
+}
+
 // recursion returns the termination that is to reach the children, or nil.
 func recursion(mail []*Mail) *history.ExecutionTerminated {
 	for _, m := range mail {
@@ -184,6 +242,11 @@ func recursion(mail []*Mail) *history.ExecutionTerminated {
 		}
 	}
 	return nil
+}
+
+// arrival is an event that is not the record of a decision.
+func arrival(at time.Time, body history.Body) history.Event {
+	return history.Event{ID: history.NoID, Time: at, Body: body}
 }
 
 // decide carries out one decision.
@@ -246,6 +309,8 @@ func decide(s Store, a Address, r *Record, e history.Event, t Turn, fx *Effects)
 			}
 			return false
 		})
+	case *history.EventSent:
+		fx.Sent = append(fx.Sent, a.letter(r, body.Instance, "", &history.EventRaised{Name: body.Name, Input: body.Input}))
 	case *history.ExecutionCompleted:
 		r.Status = body.Status
 		r.Completed = t.Began

@@ -50,6 +50,10 @@ func FromEvent(e history.Event, instance history.InstanceID) (*durabletask.Histo
 		m.EventType = &durabletask.HistoryEvent_TimerFired{TimerFired: &durabletask.TimerFiredEvent{FireAt: timestamppb.New(b.FireAt), TimerId: b.TimerID}}
 	case *history.TimerCanceled:
 		m.EventType = &durabletask.HistoryEvent_TimerCanceled{TimerCanceled: &durabletask.TimerCanceledEvent{TimerId: b.TimerID}}
+	case *history.EventSent:
+		m.EventType = &durabletask.HistoryEvent_EventSent{EventSent: &durabletask.EventSentEvent{InstanceId: string(b.Instance), Name: b.Name, Input: FromPayload(b.Input)}}
+	case *history.EventRaised:
+		m.EventType = &durabletask.HistoryEvent_EventRaised{EventRaised: &durabletask.EventRaisedEvent{Name: b.Name, Input: FromPayload(b.Input)}}
 	default:
 		return nil, fmt.Errorf("event %d has the body %T, which has no wire form", e.ID, e.Body)
 	}
@@ -98,6 +102,10 @@ func Event(m *durabletask.HistoryEvent) (history.Event, error) {
 		e.Body = &history.TimerFired{TimerID: t.TimerFired.GetTimerId(), FireAt: Time(t.TimerFired.GetFireAt())}
 	case *durabletask.HistoryEvent_TimerCanceled:
 		e.Body = &history.TimerCanceled{TimerID: t.TimerCanceled.GetTimerId()}
+	case *durabletask.HistoryEvent_EventSent:
+		e.Body = &history.EventSent{Instance: history.InstanceID(t.EventSent.GetInstanceId()), Name: t.EventSent.GetName(), Input: Payload(t.EventSent.GetInput())}
+	case *durabletask.HistoryEvent_EventRaised:
+		e.Body = &history.EventRaised{Name: t.EventRaised.GetName(), Input: Payload(t.EventRaised.GetInput())}
 	default:
 		return e, fmt.Errorf("event %d is of a kind (%T) that this version does not know", m.GetEventId(), t)
 	}

@@ -46,6 +46,8 @@ func events() []history.Event {
 		&history.SubOrchestrationInstanceCompleted{TaskID: 9, Result: history.Payload(`1`)},
 		&history.SubOrchestrationInstanceFailed{TaskID: 10, Failure: failure},
 		&history.SubOrchestrationInstanceCanceled{TaskID: 11},
+		&history.EventSent{Instance: "other", Name: "e", Input: history.Payload(`1`)},
+		&history.EventRaised{Name: "e", Input: history.Payload(`2`)},
 	}
 	var all []history.Event
 	for i, b := range bodies {

@@ -15,6 +15,8 @@ type Backend interface {
 	StartInstance(ctx context.Context, req leader.StartRequest) (leader.StartAnswer, error)
 	// Terminate ends an instance; one that has ended stays as it is.
 	Terminate(ctx context.Context, req leader.TerminateRequest) error
+	// Raise returns when the event is committed; an instance that has ended drops it.
+	Raise(ctx context.Context, req leader.RaiseRequest) error
 	// Status is a linearizable read.
 	Status(ctx context.Context, req leader.StatusRequest) (leader.Instance, error)
 	// Wait returns when the instance is as the request wants it. When ctx is done,

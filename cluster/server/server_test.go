@@ -34,6 +34,7 @@ import (
 type fake struct {
 	start     func(leader.StartRequest) (leader.StartAnswer, error)
 	terminate func(leader.TerminateRequest) error
+	raise     func(leader.RaiseRequest) error
 	status    func(leader.StatusRequest) (leader.Instance, error)
 	wait      func(context.Context, leader.WaitRequest) (leader.Instance, error)
 	history   func(leader.HistoryRequest) (leader.HistoryPage, error)
@@ -44,6 +45,7 @@ func (f *fake) StartInstance(_ context.Context, r leader.StartRequest) (leader.S
 	return f.start(r)
 }
 func (f *fake) Terminate(_ context.Context, r leader.TerminateRequest) error { return f.terminate(r) }
+func (f *fake) Raise(_ context.Context, r leader.RaiseRequest) error         { return f.raise(r) }
 func (f *fake) Status(_ context.Context, r leader.StatusRequest) (leader.Instance, error) {
 	return f.status(r)
 }
@@ -89,7 +91,7 @@ func TestHello(t *testing.T) {
 }
 
 func TestWhatIsNotThereIsUnimplemented(t *testing.T) {
-	_, err := hub(t, &fake{}).RaiseEvent(t.Context(), &durabletask.RaiseEventRequest{InstanceId: "i"})
+	_, err := hub(t, &fake{}).SuspendInstance(t.Context(), &durabletask.SuspendRequest{InstanceId: "i"})
 	if status.Code(err) != codes.Unimplemented {
 		t.Error(err)
 	}
@@ -223,6 +225,7 @@ func TestErrorsBecomeCodes(t *testing.T) {
 		reason string
 	}{
 		{fmt.Errorf("x: %w", leader.ErrExists), codes.AlreadyExists, "exists"},
+		{leader.ErrFull, codes.ResourceExhausted, "full"},
 		{leader.ErrNotFound, codes.NotFound, "not-found"},
 		{leader.ErrNotLeading, codes.Unavailable, "not-leading"},
 		{leader.ErrOverloaded, codes.ResourceExhausted, "overloaded"},
@@ -251,6 +254,20 @@ func TestErrorsBecomeCodes(t *testing.T) {
 	}
 	if text := leader.ErrExists.Error(); !strings.Contains(text, "orchestration instance already exists") {
 		t.Errorf("a Go client's test wants another text than %q", text)
+	}
+}
+
+func TestRaiseEvent(t *testing.T) {
+	var got leader.RaiseRequest
+	c := hub(t, &fake{raise: func(r leader.RaiseRequest) error { got = r; return nil }})
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "taskhub", "shop", "reprise-request-id", "r1", "reprise-request-time", "5000000000")
+	_, err := c.RaiseEvent(ctx, &durabletask.RaiseEventRequest{InstanceId: "i", Name: "Approved", Input: wrapperspb.Bytes([]byte(`{"ok":true}`))})
+	want := leader.RaiseRequest{
+		Instance: leader.InstanceRef{Hub: "shop", ID: "i"}, Name: "Approved", Data: history.Payload(`{"ok":true}`),
+		Identity: leader.RequestIdentity{ID: "r1", Sent: time.Unix(5, 0).UTC()},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
 }
 

@@ -27,6 +27,7 @@ var statuses = []struct {
 	{cluster.ErrUnavailable, codes.Unavailable, "unavailable"},
 	{leader.ErrNotLeading, codes.Unavailable, "not-leading"},
 	{leader.ErrOverloaded, codes.ResourceExhausted, "overloaded"},
+	{leader.ErrFull, codes.ResourceExhausted, "full"},
 	{leader.ErrExists, codes.AlreadyExists, "exists"},
 	{leader.ErrNotFound, codes.NotFound, "not-found"},
 	{leader.ErrRequestExpired, codes.FailedPrecondition, "request-expired"},

@@ -127,6 +127,24 @@ func (s *taskHubService) TerminateInstance(ctx context.Context, m *durabletask.T
 	return &emptypb.Empty{}, nil
 }
 
+// RaiseEvent raises an external event; it is durable when the call returns. An
+// instance that has ended drops it.
+func (s *taskHubService) RaiseEvent(ctx context.Context, m *durabletask.RaiseEventRequest) (*emptypb.Empty, error) {
+	ref, err := instanceRef(ctx, m.GetInstanceId())
+	if err != nil {
+		return nil, err
+	}
+	who, err := identity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	req := leader.RaiseRequest{Instance: ref, Name: m.GetName(), Data: wire.Payload(m.GetInput()), Identity: who}
+	if err := s.backend.Raise(ctx, req); err != nil {
+		return nil, fmt.Errorf("raise event %q for %q: %w", req.Name, ref.ID, err)
+	}
+	return &emptypb.Empty{}, nil
+}
+
 // StreamInstanceHistory sends a whole history without the events that are our
 // own: SDKs fail on what they do not know.
 func (s *taskHubService) StreamInstanceHistory(m *durabletask.StreamInstanceHistoryRequest, out grpc.ServerStreamingServer[durabletask.HistoryChunk]) error {

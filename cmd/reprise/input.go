@@ -11,13 +11,13 @@ import (
 	"github.com/reprise-run/reprise/history"
 )
 
-// readInput returns the JSON that --input names: itself, a file (@name), or
-// standard input (-). Not given is no input.
-func readInput(text string, given bool, stdin io.Reader) (history.Payload, error) {
+// readInput returns the JSON that a flag names: itself, a file (@name), or standard
+// input (-). Not given is no input.
+func readInput(flag, text string, given bool, stdin io.Reader) (history.Payload, error) {
 	if !given {
 		return nil, nil
 	}
-	data, from := []byte(text), "--input"
+	data, from := []byte(text), "--"+flag
 	var err error
 	switch {
 	case text == "-":

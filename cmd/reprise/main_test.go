@@ -72,6 +72,14 @@ func (b *backend) Terminate(_ context.Context, r leader.TerminateRequest) error 
 	return err
 }
 
+func (b *backend) Raise(_ context.Context, r leader.RaiseRequest) error {
+	if r.Name == "flood" {
+		return leader.ErrFull
+	}
+	_, err := b.instance(r.Instance.ID)
+	return err
+}
+
 func (b *backend) Status(_ context.Context, r leader.StatusRequest) (leader.Instance, error) {
 	return b.instance(r.Instance.ID)
 }
@@ -138,6 +146,14 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "start o --id i --input @" + file, code: 0, stdout: "i\n"},
 		{args: "wait i", code: 0, stdout: "{\"a\": [1]}\n"},
 		{args: "terminate i --reason enough", code: 0},
+
+		{args: "raise i approved", code: 0},
+		{args: "raise i approved --data -", stdin: `{"ok":true}`, code: 0},
+		{args: "raise i", code: 2, stderr: "name of an event"},
+		{args: "raise a/b approved", code: 2, stderr: "none of / \\ # ? is allowed"},
+		{args: "raise i approved --data {", code: 2, stderr: "--data is not JSON"},
+		{args: "raise none approved", code: 3},
+		{args: "raise i flood", code: 5, stderr: "not taken"},
 
 		{args: "wait failed", code: 1, stderr: "no stock"},
 		{args: "start o --id failed --wait", code: 1, stderr: "Failed"},

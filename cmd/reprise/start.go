@@ -36,7 +36,7 @@ accepted: the instance waits until a node that has it joins.`,
 	f.StringVar(&version, "version", "", "version that the orchestrator is told")
 	f.BoolVar(&wait, "wait", false, "wait for the end and print the output")
 	cmd.RunE = t.asks(func(ctx context.Context, c *client.Client, args []string) error {
-		payload, err := readInput(input, f.Changed("input"), p.stdin)
+		payload, err := readInput("input", input, f.Changed("input"), p.stdin)
 		if err != nil {
 			return err
 		}

@@ -45,23 +45,10 @@ func (l *workload) checkEnds() {
 		if len(l.wrong) >= maxProblems {
 			return
 		}
-		var got leader.Instance
-		deadline := time.Now().Add(healTime)
-		err := errors.New("never asked")
-		for err != nil && !errors.Is(err, leader.ErrNotFound) && time.Now().Before(deadline) {
-			err, _ = c.ask(nil, func(ctx context.Context, node caller) (err error) {
-				got, err = node.Wait(ctx, leader.WaitRequest{Instance: a.ref, Ended: true, Payloads: true})
-				return err
-			})
-		}
+		got, err := c.awaitEnd(a.ref)
 		if err != nil {
-			status := leader.Instance{}
-			_, _ = c.ask(nil, func(ctx context.Context, node caller) (err error) {
-				status, err = node.Status(ctx, leader.StatusRequest{Instance: a.ref})
-				return err
-			})
 			l.complain("G1: acknowledged start of %s did not end within %v of peace: %v; status %v, parked %q, waits for %q",
-				a.ref.ID, healTime, err, status.Status, status.Parked, status.Waiting)
+				a.ref.ID, healTime, err, got.Status, got.Parked, got.Waiting)
 			continue
 		}
 		var output uint64
@@ -77,6 +64,25 @@ func (l *workload) checkEnds() {
 			l.complain("G1: %s ended %v with output %s, want Completed with %d (failure %+v)", a.ref.ID, got.Status, got.Output, a.plan.expected(), got.Failure)
 		}
 	}
+}
+
+// awaitEnd waits for the end of an instance, as long as anything may take in peace. If
+// it does not come, it returns how the instance is.
+func (c *client) awaitEnd(ref leader.InstanceRef) (got leader.Instance, err error) {
+	err = errors.New("never asked")
+	for deadline := time.Now().Add(healTime); err != nil && !errors.Is(err, leader.ErrNotFound) && time.Now().Before(deadline); {
+		err, _ = c.ask(nil, func(ctx context.Context, node caller) (err error) {
+			got, err = node.Wait(ctx, leader.WaitRequest{Instance: ref, Ended: true, Payloads: true})
+			return err
+		})
+	}
+	if err != nil {
+		_, _ = c.ask(nil, func(ctx context.Context, node caller) (err error) {
+			got, err = node.Status(ctx, leader.StatusRequest{Instance: ref})
+			return err
+		})
+	}
+	return got, err
 }
 
 // addStrays adds the detached orchestrations to those that must end: the letters

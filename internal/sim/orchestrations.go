@@ -238,6 +238,7 @@ func (l *ledger) note(ctx context.Context, node peer.NodeID, done bool) reprise.
 func (l *ledger) registry(node peer.NodeID) *reprise.Registry {
 	r := reprise.NewRegistry(reprise.WithLogger(quiet))
 	reprise.Bind(r, mixed, runMixed)
+	reprise.Bind(r, collect, runCollect)
 	reprise.Bind(r, hold, func(o *reprise.Orchestration, _ reprise.None) (reprise.None, error) {
 		o.Sleep(10_000 * time.Hour)
 		return reprise.None{}, nil

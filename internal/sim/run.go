@@ -30,6 +30,7 @@ type Report struct {
 	Options  Options
 	Acked    int // starts
 	Unknown  int // starts
+	Listed   int // orchestrations that were sent events, all acknowledged
 	Anew     int // requests that were stamped anew with a partition's clock
 	Reigns   int
 	Stale    uint64 // entries refused at apply
@@ -63,8 +64,8 @@ func (r Report) Void() string {
 // String tells the run in a few lines.
 func (r Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d nodes hurt for %v: %d acknowledged starts, %d unknown, %d requests stamped anew, %d reigns, %d stale entries refused, %d effects of activities\n",
-		r.Options.Seed, r.Options.Nodes, r.Options.Life, r.Acked, r.Unknown, r.Anew, r.Reigns, r.Stale, r.Effects)
+	fmt.Fprintf(&b, "seed %d: %d nodes hurt for %v: %d acknowledged starts, %d unknown, %d that got events, %d requests stamped anew, %d reigns, %d stale entries refused, %d effects of activities\n",
+		r.Options.Seed, r.Options.Nodes, r.Options.Life, r.Acked, r.Unknown, r.Listed, r.Anew, r.Reigns, r.Stale, r.Effects)
 	b.WriteString("faults:")
 	for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
 		fmt.Fprintf(&b, " %s %d", name, r.Faults[name])
@@ -91,7 +92,7 @@ func Run(o Options) Report {
 	hurt := &nemesis{World: world, done: map[string]int{}}
 	report := func() Report {
 		r := Report{
-			Options: o, Acked: len(load.acked), Unknown: load.unknown, Anew: int(load.anew.Load()), Reigns: world.reigns.count(),
+			Options: o, Acked: len(load.acked), Unknown: load.unknown, Listed: len(load.collected), Anew: int(load.anew.Load()), Reigns: world.reigns.count(),
 			Stale: world.staleRejected(), Faults: hurt.done, Problems: load.wrong,
 		}
 		for _, e := range book.effects {
@@ -127,6 +128,7 @@ func Run(o Options) Report {
 	}{
 		{"ends", load.checkEnds},
 		{"strays", func() { load.addStrays(); load.checkEnds() }},
+		{"collections", load.checkCollections},
 		{"histories", func() { load.checkHistories(book) }},
 		{"registers", load.checkRegisters},
 		{"lanes", load.checkLanes},

@@ -43,6 +43,7 @@ type workload struct {
 	acked     []*acked
 	registers map[history.InstanceID]*register
 	unknown   int // starts of unknown outcome
+	collected []collecting
 	wrong     []string
 }
 
@@ -84,6 +85,8 @@ func (c *client) run(ctx context.Context) {
 		switch n := c.rng.IntN(10); {
 		case n < 6:
 			c.startMixed()
+		case n == 6 && c.rng.IntN(2) == 0:
+			c.collect(ctx)
 		case n < 8:
 			c.touchRegister()
 		default:
@@ -113,7 +116,7 @@ func (c *client) ask(identity *leader.RequestIdentity, try func(ctx context.Cont
 		cancel()
 		var expired *leader.ExpiredError
 		switch {
-		case err == nil, errors.Is(err, leader.ErrNotFound), errors.Is(err, leader.ErrExists):
+		case err == nil, errors.Is(err, leader.ErrNotFound), errors.Is(err, leader.ErrExists), errors.Is(err, leader.ErrFull):
 			return err, true
 		case errors.As(err, &expired) && !maybe:
 			identity.Sent = expired.Clock
@@ -133,6 +136,7 @@ func (c *client) ask(identity *leader.RequestIdentity, try func(ctx context.Cont
 type caller interface {
 	StartInstance(context.Context, leader.StartRequest) (leader.StartAnswer, error)
 	Terminate(context.Context, leader.TerminateRequest) error
+	Raise(context.Context, leader.RaiseRequest) error
 	Status(context.Context, leader.StatusRequest) (leader.Instance, error)
 	Wait(context.Context, leader.WaitRequest) (leader.Instance, error)
 	History(context.Context, leader.HistoryRequest) (leader.HistoryPage, error)

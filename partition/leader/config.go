@@ -47,6 +47,9 @@ type Limits struct {
 	// Runnable is how many instances may wait for a turn in memory before timers
 	// and the ready list are left where they are. Default 8192.
 	Runnable int
+	// Events is how many external events an instance may have that it has not taken;
+	// one more is refused with [ErrFull]. Default 10,000.
+	Events int
 	// Waiters is how many [Leader.Wait] calls may wait. Default 65536.
 	Waiters int
 	// Tasks is how many attempts of one activity name wait in memory for room; the
@@ -106,6 +109,7 @@ func (l Limits) withDefaults() Limits {
 	number(&l.Episodes, 64)
 	number(&l.Instances, 16384)
 	number(&l.Runnable, 8192)
+	number(&l.Events, 10_000)
 	number(&l.Waiters, 65536)
 	number(&l.Tasks, 4096)
 	number(&l.Timers, 4096)

@@ -141,6 +141,12 @@ func (c *core) discard(m *mail) {
 	if m.recorded != nil {
 		c.refuse(m.recorded)
 	}
+	if q := m.call; q != nil {
+		m.call = nil
+		addr := partition.NewAddress(c.cfg.Partition, q.ref.Hub, q.ref.ID)
+		c.remember(q, addr, partition.Answer{})
+		c.answer(q, StartAnswer{}, nil)
+	}
 	if m.Sent != 0 {
 		partition.Taken(&c.view, c.cfg.Partition, &m.Mail)
 	}
@@ -156,7 +162,7 @@ func (c *core) discard(m *mail) {
 	}
 }
 
-// received answers the senders whose letters are recorded.
+// settled answers the senders whose letters are recorded.
 func (lane *inLane) settled(through, cut uint64) {
 	lane.committed = max(lane.committed, through)
 	kept := lane.calls[:0]

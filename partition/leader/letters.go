@@ -104,11 +104,13 @@ func (c *core) deliver(letter *partition.Letter, m *mail) error {
 	case *history.ExecutionStarted:
 		return c.deliverStart(l, body, m)
 	case *history.ExecutionTerminated:
-		if l.rec == nil || l.rec.Execution != letter.ToExecution || l.rec.Status.Ended() {
+		if l.rec == nil || !l.rec.Is(letter.ToExecution) || l.rec.Status.Ended() {
 			c.discard(m)
 			return nil
 		}
 		return c.terminate(l, m)
+	case *history.EventRaised:
+		return c.post(l, m) // or it finds nobody
 	case *history.SubOrchestrationInstanceCompleted:
 		return c.deliverEnd(l, letter, body.TaskID, m)
 	case *history.SubOrchestrationInstanceFailed:
@@ -119,7 +121,7 @@ func (c *core) deliver(letter *partition.Letter, m *mail) error {
 
 // deliverStart starts a child, or tells its parent that the ID is in use.
 func (c *core) deliverStart(l *live, started *history.ExecutionStarted, m *mail) error {
-	if l.rec != nil && l.rec.Execution == started.ExecutionID {
+	if l.rec != nil && l.rec.Is(started.ExecutionID) {
 		c.discard(m) // the same start, sent again
 		return nil
 	}

@@ -55,7 +55,7 @@ type tailRow struct {
 // mail is an event on its way, and who waits for it to be committed.
 type mail struct {
 	partition.Mail
-	start    *call       // the request that started the instance
+	call     *call       // the request that it comes from
 	recorded func(error) // the node that sent the result
 	attempt  *attempt    // whose end it is; it stays in memory until the mail is written
 	// lane is where it comes from until it is recorded, letter its number there, to
@@ -210,10 +210,14 @@ func (c *core) committed(l *live, all []*mail) error {
 	l.fresh = false
 	l.waiting = false
 	for _, m := range all {
-		if m.start != nil {
-			c.remember(m.start, l.addr, partition.Answer{Execution: l.rec.Execution, Started: true})
-			e.replies = append(e.replies, reply{m.start, StartAnswer{Execution: l.rec.Execution, Started: true}, nil})
-			m.start = nil
+		if m.call != nil {
+			a := StartAnswer{Execution: l.rec.Execution}
+			if start := m.call.start; start != nil {
+				a = StartAnswer{Execution: start.Execution, Started: true}
+			}
+			c.remember(m.call, l.addr, partition.Answer{Execution: a.Execution, Started: a.Started})
+			e.replies = append(e.replies, reply{m.call, a, nil})
+			m.call = nil
 		}
 		if m.recorded != nil {
 			e.recorded = append(e.recorded, record{m.recorded, nil})

@@ -20,6 +20,8 @@ type seen struct {
 	ended  map[int32]history.Body // how tasks and timers ended, by ID
 	began  map[int32]time.Time    // when decisions were made
 	events []history.Event
+	raised []string // the data of the external events, in order
+	awaits bool     // set by the program: it waits for events named go
 }
 
 var programs = map[string]program{
@@ -35,6 +37,10 @@ var programs = map[string]program{
 	"call":  callAll,
 	"cast":  cast,
 	"drop":  dropChild,
+
+	"listen": listen,
+	"tell":   tell,
+	"loop":   loop,
 }
 
 // replay runs a program over all events and returns what it decides now.
@@ -62,6 +68,8 @@ func replay(name string, events []history.Event) (history.Episode, error) {
 			s.ended[body.TaskID] = body
 		case *history.SubOrchestrationInstanceFailed:
 			s.ended[body.TaskID] = body
+		case *history.EventRaised:
+			s.raised = append(s.raised, string(body.Input))
 		default:
 			s.began[e.ID] = s.now
 			made++
@@ -72,6 +80,20 @@ func replay(name string, events []history.Event) (history.Episode, error) {
 		return history.Episode{}, fmt.Errorf("program %s decided %d, now wants %d", name, made, len(want))
 	}
 	var ep history.Episode
+	if s.awaits {
+		ep.Awaits = []string{"go"}
+	}
+	if kind == "listen" {
+		ep.Buffered = len(s.raised)
+		if s.ended[0] != nil {
+			ep.Buffered = max(len(s.raised)-number(arg), 0)
+		}
+	}
+	if end, ok := want[len(want)-1].(*history.ExecutionCompleted); ok && end.Status == history.ContinuedAsNew {
+		for _, data := range s.raised {
+			ep.Carried = append(ep.Carried, &history.EventRaised{Name: "go", Input: history.Payload(data)})
+		}
+	}
 	for i := made; i < len(want); i++ {
 		ep.Decided = append(ep.Decided, history.Event{ID: int32(i), Body: want[i]})
 	}
@@ -134,6 +156,40 @@ func callAll(s *seen, arg string) []history.Body {
 		results = append(results, r)
 	}
 	return append(want, done(strings.Join(results, ",")))
+}
+
+// listen returns the data of so many events, after an activity.
+func listen(s *seen, arg string) []history.Body {
+	want := []history.Body{&history.TaskScheduled{Name: "step"}}
+	if s.ended[0] == nil {
+		return want
+	}
+	n := number(arg)
+	if len(s.raised) < n {
+		s.awaits = true
+		return want
+	}
+	return append(want, done(strings.Join(s.raised[:n], ",")))
+}
+
+// loop continues as new until its input is so much, and then returns the events that
+// came on the way. Each time it leaves a timer and an activity behind.
+func loop(s *seen, arg string) []history.Body {
+	if i := number(string(s.input)); len(s.input) == 0 || i < number(arg) {
+		if len(s.input) == 0 {
+			i = 0
+		}
+		return []history.Body{
+			&history.TimerCreated{FireAt: s.now.Add(time.Hour)}, &history.TaskScheduled{Name: "step"},
+			&history.ExecutionCompleted{Status: history.ContinuedAsNew, Result: history.Payload(strconv.Itoa(i + 1))},
+		}
+	}
+	return []history.Body{done(strings.Join(s.raised, ","))}
+}
+
+// tell sends an event to another instance.
+func tell(s *seen, arg string) []history.Body {
+	return []history.Body{&history.EventSent{Instance: history.InstanceID(arg), Name: "go", Input: s.input}, done("told")}
 }
 
 // cast starts a child that has no parent.

@@ -150,8 +150,10 @@ func (g *gambler) check() {
 
 func (g *gambler) step() {
 	switch g.rng.IntN(16) {
-	case 0, 1, 2:
+	case 0, 1:
 		g.start()
+	case 2:
+		g.raise()
 	case 3:
 		req := TerminateRequest{Instance: ref(fmt.Sprint("icd"[g.rng.IntN(3):][:1], g.rng.IntN(6))), Reason: history.Payload("dice"), Recurse: g.rng.IntN(2) == 0}
 		l := g.s.leader
@@ -192,14 +194,16 @@ func (g *gambler) step() {
 }
 
 func (g *gambler) name() string {
-	return []string{"seq", "fan", "sleep", "race", "retry", "echo", "call", "drop"}[g.rng.IntN(8)]
+	return []string{"seq", "fan", "sleep", "race", "retry", "echo", "call", "drop", "loop", "listen", "tell"}[g.rng.IntN(11)]
 }
 
 func (g *gambler) start() {
 	g.n++
 	name := g.name()
 	switch name {
-	case "seq", "fan", "retry":
+	case "tell":
+		name += fmt.Sprint(":i", g.rng.IntN(6))
+	case "seq", "fan", "retry", "loop":
 		name += fmt.Sprint(":", 1+g.rng.IntN(5))
 	case "call", "drop":
 		name += fmt.Sprintf(":c%d/seq:2", g.rng.IntN(6))
@@ -246,6 +250,16 @@ func (g *gambler) start() {
 			g.acked[req.Execution] = req.Instance
 		}
 	}()
+}
+
+func (g *gambler) raise() {
+	req := RaiseRequest{Instance: ref(fmt.Sprint("i", g.rng.IntN(6))), Name: "go", Data: history.Payload("e")}
+	if g.rng.IntN(2) == 0 {
+		g.n++
+		req.Identity = RequestIdentity{fmt.Sprint("r", g.n), time.Now().Add(time.Duration(g.s.skew.Load()))}
+	}
+	l := g.s.leader
+	go func() { _ = l.Raise(context.Background(), req) }() // whether it counts is what lists show
 }
 
 func (g *gambler) complete() {
@@ -312,12 +326,19 @@ func (g *gambler) settle() {
 		for _, task := range given {
 			g.send(ActivityResult{Attempt: task.Attempt, Result: history.Payload("end")})
 		}
+		for range 6 {
+			g.raise()
+		}
 		time.Sleep(time.Second)
 	}
 	time.Sleep(5 * time.Hour) // the wall clock may have been ahead
 	synctest.Wait()
 	for e, at := range g.acked {
 		in, err := g.s.leader.Status(g.t.Context(), StatusRequest{at, true})
+		addr := partition.NewAddress(7, at.Hub, at.ID)
+		if rec, _ := partition.ReadRecord(applied{g.s.db}, addr); rec != nil && rec.First != "" {
+			in.Execution = rec.First // it has continued as new since
+		}
 		if round, ok := g.issued[in.Execution]; ok && in.Execution != e && round >= g.issued[e] && in.Status.Ended() {
 			continue // replaced
 		}

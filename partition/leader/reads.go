@@ -168,6 +168,13 @@ func (c *core) waitsFor(s partition.Reader, addr partition.Address, rec *partiti
 	if since, ok := c.slowRuns.Load(in.Ref); ok {
 		add("an episode that has been running since %s", since.(time.Time).Format(time.RFC3339))
 	}
+	for i, name := range rec.Awaits {
+		if i == waitingItems {
+			add("%d more events", len(rec.Awaits)-i)
+			break
+		}
+		add("event %q", name)
+	}
 	if rec.StartArmed {
 		add("its scheduled start at %s", rec.ScheduledStart.Format(time.RFC3339))
 	}

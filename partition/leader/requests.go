@@ -24,6 +24,8 @@ var (
 	ErrOverloaded = errors.New("partition is overloaded")
 	// ErrTooLarge: a payload is over the limit.
 	ErrTooLarge = errors.New("payload is too large")
+	// ErrFull: the instance has as many events as it may have that it has not taken.
+	ErrFull = errors.New("instance has too many events that it has not taken")
 	// ErrInvalid: the request makes no sense; the wrapping error says why.
 	ErrInvalid = errors.New("invalid request")
 )
@@ -109,6 +111,15 @@ type TerminateRequest struct {
 	Instance InstanceRef
 	Reason   history.Payload
 	Recurse  bool
+	Identity RequestIdentity
+}
+
+// RaiseRequest raises an external event. An instance that has ended drops it, and
+// that is no error.
+type RaiseRequest struct {
+	Instance InstanceRef
+	Name     string
+	Data     history.Payload
 	Identity RequestIdentity
 }
 

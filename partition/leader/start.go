@@ -25,7 +25,8 @@ type call struct {
 	ref       InstanceRef
 	identity  RequestIdentity
 	start     *StartRequest     // or
-	terminate *TerminateRequest // one of both
+	terminate *TerminateRequest // or
+	raise     *RaiseRequest     // one of them
 	done      chan outcome      // capacity 1
 }
 
@@ -189,8 +190,11 @@ func (q *call) handle(c *core) error {
 			return nil
 		}
 	}
-	if q.terminate != nil {
+	switch {
+	case q.terminate != nil:
 		return q.doTerminate(c, l)
+	case q.raise != nil:
+		return q.doRaise(c, l)
 	}
 	return q.doStart(c, l)
 }
@@ -213,8 +217,8 @@ func (c *core) remember(q *call, addr partition.Address, a partition.Answer) {
 func (q *call) doStart(c *core, l *live) error {
 	req := q.start
 	if l.rec != nil {
-		if l.rec.Execution == req.Execution { // the same start, sent again
-			return c.conclude(q, l, StartAnswer{l.rec.Execution, true}, nil)
+		if l.rec.Is(req.Execution) { // the same start, sent again
+			return c.conclude(q, l, StartAnswer{req.Execution, true}, nil)
 		}
 		reuse := req.Reuse
 		if reuse == nil {
@@ -246,7 +250,7 @@ func (q *call) doStart(c *core, l *live) error {
 		ScheduledStart: req.ScheduledStart, TraceParent: req.TraceParent, Tags: req.Tags,
 	}
 	c.create(l, started)
-	m := &mail{start: q}
+	m := &mail{call: q}
 	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: started}
 	if req.ScheduledStart.After(c.now) {
 		if err := c.replace(l); err != nil {

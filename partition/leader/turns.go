@@ -204,7 +204,7 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	if err := c.replace(l); err != nil {
 		return err
 	}
-	pending := l.rec.Status == history.Pending
+	pending, key := l.rec.Status == history.Pending, c.key(l)
 	t.Mail, t.Rest = rows(taken), rows(l.mail)
 	fx, err := partition.Apply(&c.view, l.addr, l.rec, t)
 	if err != nil {
@@ -212,9 +212,11 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	}
 	c.stats.Turns++
 	e := c.view.open
-	l.tail = append(l.tail, tailRow{l.rec.Episodes - 1, fx.Row})
-	l.unapplied++
-	e.rows = append(e.rows, l)
+	if fx.Continued == nil {
+		l.tail = append(l.tail, tailRow{l.rec.Episodes - 1, fx.Row})
+		l.unapplied++
+		e.rows = append(e.rows, l)
+	}
 	// First what nobody takes any more: the letters that came before those in taken
 	// are stored with them, and an instance that has ended stores nothing.
 	if rest := l.mail; len(fx.Dropped) > 0 {
@@ -242,15 +244,35 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	for _, timer := range fx.Armed {
 		c.timers.add(timer)
 	}
-	if fx.Ended {
+	if fx.Ended || fx.Continued != nil {
 		for id := range l.attempts {
 			c.drop(l, id)
 		}
 		l.loaded = true
 	}
+	if fx.Continued != nil {
+		if err := c.goOn(l, key, fx.Continued); err != nil {
+			return err
+		}
+	}
 	if pending || fx.Ended {
 		e.notices = append(e.notices, notice{l.ref, describe(l.ref, l.rec)})
 	}
+	return nil
+}
+
+// goOn lets an instance go on with a new execution. All mail that it has is stored.
+func (c *core) goOn(l *live, old ExecutionKey, first []*partition.Mail) error {
+	c.cfg.Executor.Forget(old)
+	if err := c.committed(l, l.mail); err != nil {
+		return err
+	}
+	l.tail = nil
+	all := make([]*mail, 0, len(first)+len(l.mail))
+	for _, m := range first {
+		all = append(all, &mail{Mail: *m})
+	}
+	l.mail = append(all, l.mail...)
 	return nil
 }
 
@@ -294,6 +316,10 @@ func payloadBytes(e history.Event) int {
 		return len(body.Input)
 	case *history.TaskCompleted:
 		return len(body.Result)
+	case *history.EventSent:
+		return len(body.Input)
+	case *history.EventRaised:
+		return len(body.Input)
 	case *history.SubOrchestrationInstanceCreated:
 		return len(body.Input)
 	case *history.SubOrchestrationInstanceCompleted:

@@ -1,0 +1,54 @@
+package reprise
+
+import (
+	"fmt"
+
+	"github.com/reprise-run/reprise/engine"
+	"github.com/reprise-run/reprise/history"
+)
+
+// Event is the contract of an external event: its name and the type of its data.
+// Names compare without regard to case.
+type Event[T any] struct{ name string }
+
+// NewEvent returns a descriptor.
+func NewEvent[T any](name string) Event[T] { return Event[T]{name} }
+
+// Name returns the name.
+func (e Event[T]) Name() string { return e.name }
+
+// Receive returns a future of the next event of the name. Events that come before
+// anybody waits are kept; they are given out in the order in which they arrived, to
+// waits in the order in which those were made. A wait that is cancelled gets none.
+func (e Event[T]) Receive(o *Orchestration) Future[T] {
+	f := &future{o: o, what: fmt.Sprintf("event %q", e.name)}
+	if e.name == "" {
+		f.settle(nil, fmt.Errorf("wait for an event: its descriptor has no name"))
+		return Future[T]{f}
+	}
+	p := o.h.Receive(e.name, func(p *engine.Promise) { f.settle(p.Result, nil) })
+	f.cancel = func() { o.h.Cancel(p) }
+	return Future[T]{f}
+}
+
+// Await waits for the next event of the name; see [Event.Receive].
+func (e Event[T]) Await(o *Orchestration) (T, error) { return e.Receive(o).Await(o) }
+
+// Send raises the event for another instance, or for this one. It is sent once the
+// decision is committed, exactly once and in order; an instance that is not there,
+// or has ended, drops it. The error is of the ID or of the data.
+func (e Event[T]) Send(o *Orchestration, to history.InstanceID, data T) error {
+	what := fmt.Sprintf("event %q", e.name)
+	if e.name == "" {
+		return fmt.Errorf("send an event: its descriptor has no name")
+	}
+	if err := history.ValidateOrchestrationID(to); err != nil {
+		return fmt.Errorf("send %s: %w", what, err)
+	}
+	input, err := EncodePayload(o.codec, "data of "+what, data)
+	if err != nil {
+		return err
+	}
+	o.h.SendEvent(&history.EventSent{Instance: to, Name: e.name, Input: input})
+	return nil
+}

@@ -1,0 +1,70 @@
+package reprise_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/reprise-run/reprise"
+	"github.com/reprise-run/reprise/history"
+)
+
+type decision struct {
+	OK bool
+	By string
+}
+
+var approved = reprise.NewEvent[decision]("approved")
+
+// The player of these tests sends events that an orchestration sends to itself.
+func TestEvents(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		fn   func(o *reprise.Orchestration, n int) (any, error)
+		want string
+	}{
+		{"sent, then awaited", func(o *reprise.Orchestration, n int) (any, error) {
+			if err := approved.Send(o, o.InstanceID(), decision{true, "me"}); err != nil {
+				return nil, err
+			}
+			d, err := approved.Await(o)
+			return d.By, err
+		}, `"me"`},
+		{"in order", func(o *reprise.Orchestration, n int) (any, error) {
+			first, second := approved.Receive(o), reprise.NewEvent[decision]("APPROVED").Receive(o)
+			for _, by := range []string{"a", "b"} {
+				if err := approved.Send(o, o.InstanceID(), decision{By: by}); err != nil {
+					return nil, err
+				}
+			}
+			b, err := second.Await(o)
+			a, _ := first.Await(o)
+			return a.By + b.By, err
+		}, `"ab"`},
+		{"too late", func(o *reprise.Orchestration, n int) (any, error) {
+			_, err := reprise.WithTimeout(o, time.Hour, approved.Receive(o))
+			return []any{errors.Is(err, reprise.ErrTimeout), o.Now().Sub(began).String()}, nil
+		}, `[true,"1h0m0s"]`},
+		{"a canceled wait leaves the event to others", func(o *reprise.Orchestration, n int) (any, error) {
+			given := approved.Receive(o)
+			given.Cancel(o)
+			if err := approved.Send(o, o.InstanceID(), decision{By: "x"}); err != nil {
+				return nil, err
+			}
+			d, err := approved.Await(o)
+			_, canceled := given.Await(o)
+			return []any{d.By, errors.Is(canceled, reprise.ErrCanceled)}, err
+		}, `["x",true]`},
+		{"an invalid ID", func(o *reprise.Orchestration, n int) (any, error) {
+			var invalid *history.InvalidIDError
+			return errors.As(approved.Send(o, "a/b", decision{}), &invalid), nil
+		}, "true"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := both(t, with(c.fn), "test", "7")
+			if got := output(t, r); got != c.want {
+				t.Errorf("%s, want %s\n%s", got, c.want, r.history())
+			}
+		})
+	}
+}
