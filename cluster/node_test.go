@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition/leader"
+	"github.com/reprise-run/reprise/raftlog"
 )
 
 func TestOneNode(t *testing.T) {
@@ -228,6 +230,16 @@ func TestWipedDiskComesBackAsANewReplica(t *testing.T) {
 					found = found || r.Node == "c" && r.Voter
 				}
 				if !found || len(p.Replicas) != 3 {
+					return false
+				}
+			}
+			return true
+		})
+		// Whoever has not heard of a vote gives none to its owner: until b has, the group
+		// of a and b has no replica to spare.
+		w.eventually(w.nodes["b"], "b knows of the votes", func(Description) bool {
+			for _, group := range w.nodes["b"].groups() {
+				if !slices.ContainsFunc(group.Configuration(), func(s raftlog.Server) bool { return s.Voter && s.ID.Node() == "c" }) {
 					return false
 				}
 			}
