@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,6 +58,19 @@ func TestUp(t *testing.T) {
 		t.Errorf("up on used ports: exit code %d\n%s", o.code, o.stderr)
 	}
 	c.run(t, "start", "hello", "--input", `["Cali"]`, "--wait").want(t, 0, `["Hello, Cali!"]`+"\n")
+
+	// A node that is killed is missed by nobody, and comes back.
+	process := regexp.MustCompile(`node n2 takes requests on \S+ \(process (\d+)\)`).FindStringSubmatch(u.stdout.String())
+	if process == nil {
+		t.Fatalf("the process of n2 is not told:\n%s", &u.stdout)
+	}
+	if pid, err := strconv.Atoi(process[1]); err != nil || syscall.Kill(pid, syscall.SIGKILL) != nil {
+		t.Fatalf("kill process %s: %v", process[1], err)
+	}
+	c.run(t, "start", "hello", "--input", `["Bern"]`, "--wait").want(t, 0, `["Hello, Bern!"]`+"\n")
+	eventually(t, "the killed node is back", func() bool {
+		return strings.Contains(u.stdout.String(), "node n2 ended: signal: killed") && strings.Contains(u.stdout.String(), "node n2 takes requests again")
+	})
 	u.interrupt(t)
 }
 

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -24,7 +26,8 @@ func (p *program) upCommand() *cobra.Command {
 		Short: "Run a local cluster with the samples in the foreground",
 		Long: `Run a local cluster of node processes with the samples until Ctrl-C. The first
 node takes requests on the default address. The same directory continues the
-cluster, and with more nodes it grows.`,
+cluster, and with more nodes it grows. A node that ends by itself, or is killed, is
+started again after a few seconds; the others go on meanwhile.`,
 		Args: cobra.NoArgs,
 	}
 	f := cmd.Flags()
@@ -88,18 +91,12 @@ func (p *program) up(ctx context.Context, count, port int, dir string) (err erro
 	}
 	nodes := upNodes(count, port, dir)
 	defer func() { stopAll(nodes) }()
-	var mu sync.Mutex
+	var mu sync.Mutex // of both outputs
+	logs := func(n *nodeProcess) io.Writer { return &prefixed{mu: &mu, out: p.stderr, prefix: n.name + " | "} }
 	for _, n := range nodes {
-		if err := n.start(&prefixed{mu: &mu, out: p.stderr, prefix: n.name + " | "}); err != nil {
+		if err := n.start(logs(n)); err != nil {
 			return err
 		}
-	}
-	ended := make(chan error, count)
-	for _, n := range nodes {
-		go func() { // ends with the node, which this function stops
-			<-n.ended
-			ended <- fmt.Errorf("node %s ended, its log says why: %w", n.name, orEnd(n.err))
-		}()
 	}
 	for _, n := range nodes {
 		if err := n.ready(ctx); err != nil {
@@ -111,7 +108,7 @@ func (p *program) up(ctx context.Context, count, port int, dir string) (err erro
 	}
 	mu.Lock()
 	for _, n := range nodes {
-		fmt.Fprintf(p.stdout, "node %s takes requests on %s\n", n.name, n.api)
+		fmt.Fprintf(p.stdout, "node %s takes requests on %s (process %d)\n", n.name, n.api, n.cmd.Process.Pid)
 	}
 	address := ""
 	if port != defaultPort {
@@ -119,14 +116,58 @@ func (p *program) up(ctx context.Context, count, port int, dir string) (err erro
 	}
 	fmt.Fprintf(p.stdout, "try: reprise start hello --input '[\"Tokyo\",\"Seattle\"]' --wait%s      (Ctrl-C stops the cluster)\n", address)
 	mu.Unlock()
-	select {
-	case <-ctx.Done():
+	var keepers sync.WaitGroup
+	down := make([]error, count)
+	for i, n := range nodes {
+		keepers.Go(func() {
+			down[i] = n.keep(ctx, logs(n), func(format string, args ...any) {
+				mu.Lock()
+				defer mu.Unlock()
+				fmt.Fprintf(p.stdout, format+"\n", args...)
+			})
+		})
+	}
+	keepers.Wait()
+	if ctx.Err() != nil {
 		return nil
-	case err := <-ended:
+	}
+	return errors.Join(down...)
+}
+
+// restartPause is how long a node that has ended by itself stays down: long enough to
+// see that the others go on.
+const restartPause = 3 * time.Second
+
+// keep starts a node again whenever it ends, until ctx is done. It returns an error
+// where the node does not come up any more.
+func (n *nodeProcess) keep(ctx context.Context, log io.Writer, say func(string, ...any)) error {
+	for {
+		select {
+		case <-n.ended:
+		case <-ctx.Done():
+			return nil
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		return err
+		say("node %s ended: %v; the others go on, and it starts again in %v", n.name, orEnd(n.err), restartPause)
+		select {
+		case <-time.After(restartPause):
+		case <-ctx.Done():
+			return nil
+		}
+		err := n.start(log)
+		if err == nil {
+			err = n.ready(ctx)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			say("node %s stays down: %v", n.name, err)
+			return err
+		}
+		say("node %s takes requests again on %s (process %d)", n.name, n.api, n.cmd.Process.Pid)
 	}
 }
 
