@@ -8,7 +8,7 @@ import (
 )
 
 // MaxEntryBytes is the largest batch that may be proposed.
-const MaxEntryBytes = 4 << 20
+const MaxEntryBytes = 48 << 20
 
 // entryVersion is the version of the commands that this code writes and knows.
 const entryVersion = 1

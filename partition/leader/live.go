@@ -30,6 +30,9 @@ type live struct {
 	// oldest since waits, by the loop's monotonic clock.
 	waiting bool
 	waits   time.Duration
+	// heldBytes is the payload of mail that came since the mail was last stored or
+	// recorded.
+	heldBytes int
 	// resting is set while a failed episode is not asked again yet.
 	resting bool
 	// probe is set while the instance is tried on behalf of all that wait for the
@@ -154,8 +157,16 @@ func (c *core) post(l *live, m *mail) error {
 	}
 	c.enqueue(l)
 	c.letWait(l)
+	// What is stored together is one entry.
+	if l.heldBytes += payloadBytes(m.Event); l.heldBytes > heldBytes {
+		return c.store(l)
+	}
 	return nil
 }
+
+// heldBytes is how much payload of mail an instance holds that is neither stored nor
+// recorded.
+const heldBytes = 4 << 20
 
 // letWait notes that an instance has mail that is to be stored if its turn does
 // not come soon.
@@ -209,6 +220,7 @@ func (c *core) committed(l *live, all []*mail) error {
 	e := c.view.open
 	l.fresh = false
 	l.waiting = false
+	l.heldBytes = 0
 	for _, m := range all {
 		if m.call != nil {
 			a := StartAnswer{Execution: l.rec.Execution}

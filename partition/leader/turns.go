@@ -182,8 +182,9 @@ func (r *run) fail() {}
 
 // turn records an episode.
 func (c *core) turn(l *live, r *run) error {
-	if payload := oversized(r.episode); payload > 0 {
-		r.episode = tooLarge(l.rec, payload)
+	text := tooMuch(l.rec, r.episode)
+	if text != "" {
+		r.episode = tooLarge(l.rec, text)
 		c.cfg.Executor.Forget(r.request.Key)
 	}
 	c.bound(l)
@@ -289,22 +290,50 @@ func rows(all []*mail) []*partition.Mail {
 const (
 	episodeBytes = 2 * history.MaxPayloadBytes
 	mailBytes    = 8 << 20
+	// inlineBytes bounds, together, what goes to others and to the next execution, but
+	// for one largest payload, which is written ahead in pieces.
+	inlineBytes = 8 << 20
 )
 
-// oversized returns the size of what was decided if a payload, or all of them
-// together, are over the limit, or 0.
-func oversized(ep history.Episode) int {
+// maxPending is how many activities, timers and sub-orchestrations one execution may
+// wait for, together with the letters that it sends in one episode: all of them may
+// have to be written, or given up, in one entry.
+const maxPending = 30_000
+
+// tooMuch says what of an episode is too much for an entry of the log; empty where it
+// can be recorded.
+func tooMuch(r *partition.Record, ep history.Episode) string {
+	pending := r.Activities + r.Timers + r.Children
 	sum := len(ep.CustomStatus)
 	largest := sum
+	inline := 0 // bytes that the rows of the entry itself hold
+	for _, e := range ep.Carried {
+		inline += len(e.Input)
+	}
 	for _, e := range ep.Decided {
 		size := payloadBytes(e)
 		sum += size
 		largest = max(largest, size)
+		switch body := e.Body.(type) {
+		case *history.TaskScheduled, *history.TimerCreated:
+			pending++
+		case *history.SubOrchestrationInstanceCreated:
+			pending++
+			inline += len(body.Name) + 2*len(body.Instance) + len(body.Input)
+		case *history.EventSent:
+			pending++
+			inline += len(body.Name) + len(body.Instance) + len(body.Input)
+		}
 	}
-	if largest > history.MaxPayloadBytes || sum > episodeBytes {
-		return sum
+	switch {
+	case largest > history.MaxPayloadBytes || sum > episodeBytes:
+		return fmt.Sprintf("the orchestrator decided %d bytes of payload in one episode; at most %d in one payload and %d together are allowed", sum, history.MaxPayloadBytes, episodeBytes)
+	case inline > inlineBytes+history.MaxPayloadBytes:
+		return fmt.Sprintf("the orchestrator sends or carries on %d bytes in one episode; at most %d are allowed", inline, inlineBytes+history.MaxPayloadBytes)
+	case pending > maxPending:
+		return fmt.Sprintf("the orchestrator would wait for %d activities, timers and sub-orchestrations at a time; at most %d are allowed", pending, maxPending)
 	}
-	return 0
+	return ""
 }
 
 // payloadBytes is the size of an event's payload.
@@ -342,10 +371,10 @@ func portion(all []*mail) int {
 }
 
 // tooLarge is what is recorded in place of an episode with such a payload.
-func tooLarge(r *partition.Record, size int) history.Episode {
+func tooLarge(r *partition.Record, text string) history.Episode {
 	return history.Episode{Decided: []history.Event{{ID: r.LastID + 1, Body: &history.ExecutionCompleted{
 		Status:  history.Failed,
-		Failure: &history.Failure{Type: FailureTooLarge, NonRetriable: true, Message: fmt.Sprintf("the orchestrator decided %d bytes of payload in one episode; at most %d in one payload and %d together are allowed", size, history.MaxPayloadBytes, episodeBytes)},
+		Failure: &history.Failure{Type: FailureTooLarge, NonRetriable: true, Message: text},
 	}}}}
 }
 
