@@ -45,6 +45,8 @@ func payloadBytes(events []Event) int {
 			n += len(b.Input)
 		case *EventRaised:
 			n += len(b.Input)
+		default:
+			n += len(entityPayload(b))
 		}
 	}
 	return n
@@ -138,7 +140,9 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.String(b.Name)
 		w.Binary(b.Input)
 	default:
-		panic(fmt.Sprintf("event body %T has no stored form", b))
+		if !writeEntityEvent(w, b) {
+			panic(fmt.Sprintf("event body %T has no stored form", b))
+		}
 	}
 }
 
@@ -297,7 +301,9 @@ func readEvent(r *pack.Reader) (Event, error) {
 		expect(r, 2)
 		e.Body = &EventRaised{Name: r.String(), Input: r.Binary()}
 	default:
-		return e, fmt.Errorf("%w: event kind %d is not known to this version", pack.ErrMalformed, kind)
+		if e.Body = readEntityEvent(r, kind); e.Body == nil {
+			return e, fmt.Errorf("%w: event kind %d is not known to this version", pack.ErrMalformed, kind)
+		}
 	}
 	return e, r.Err()
 }

@@ -36,8 +36,9 @@ type Body interface {
 // Kind numbers the bodies. Numbers are stored and never reused.
 type Kind uint8
 
-// The kinds of events. The gaps are the Durable Task events that are not
-// produced yet (suspend and resume 21–22, entities 23–29, rewind 30).
+// The kinds of events; those of entities (23–29) stand with their bodies. The gaps
+// are the Durable Task events that are not produced yet (suspend and resume 21–22,
+// rewind 30).
 const (
 	KindExecutionStarted                  Kind = 3
 	KindExecutionCompleted                Kind = 4
