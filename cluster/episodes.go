@@ -59,13 +59,10 @@ type episodeMessage struct {
 	Arrived  []byte
 }
 
-// episodeAnswer is an Episode, or why the code does not fit.
+// episodeAnswer is an Episode in encoded form, or why the code does not fit.
 type episodeAnswer struct {
-	Decided      []byte
-	CustomStatus history.Payload
-	Awaits       []string
-	Buffered     int
-	Unfit        *history.NondeterminismError
+	Episode []byte
+	Unfit   *history.NondeterminismError
 }
 
 // remote runs an episode on another node, which rebuilds the execution from its
@@ -93,11 +90,7 @@ func (e *episodes) remote(ctx context.Context, to peer.NodeID, req leader.Episod
 	if answer.Unfit != nil {
 		return history.Episode{}, answer.Unfit
 	}
-	decided, err := history.DecodeEvents(answer.Decided)
-	if err != nil {
-		return history.Episode{}, fmt.Errorf("decode episode: %w", err)
-	}
-	return history.Episode{Decided: decided, CustomStatus: answer.CustomStatus, Awaits: answer.Awaits, Buffered: answer.Buffered}, nil
+	return history.DecodeEpisode(answer.Episode)
 }
 
 func (n *Node) handleEpisode(ctx context.Context, _ peer.NodeID, body []byte) ([]byte, error) {
@@ -123,8 +116,7 @@ func (n *Node) handleEpisode(ctx context.Context, _ peer.NodeID, body []byte) ([
 	case err != nil:
 		return nil, err
 	default:
-		answer.Decided, answer.CustomStatus = history.EncodeEvents(episode.Decided), episode.CustomStatus
-		answer.Awaits, answer.Buffered = episode.Awaits, episode.Buffered
+		answer.Episode = history.EncodeEpisode(episode)
 	}
 	return msgpack.Marshal(answer)
 }
