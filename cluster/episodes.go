@@ -57,6 +57,7 @@ type episodeMessage struct {
 	Episodes int64
 	Past     []byte
 	Arrived  []byte
+	Fence    leader.Fence
 }
 
 // episodeAnswer is an Episode in encoded form, or why the code does not fit.
@@ -74,7 +75,7 @@ func (e *episodes) remote(ctx context.Context, to peer.NodeID, req leader.Episod
 	}
 	body, err := msgpack.Marshal(episodeMessage{
 		Key: req.Key, Name: req.Name, Version: req.Version, Episodes: req.Episodes,
-		Past: history.EncodeEvents(past), Arrived: history.EncodeEvents(req.Arrived),
+		Past: history.EncodeEvents(past), Arrived: history.EncodeEvents(req.Arrived), Fence: req.Fence,
 	})
 	if err != nil {
 		return history.Episode{}, fmt.Errorf("encode episode: %w", err)
@@ -107,7 +108,7 @@ func (n *Node) handleEpisode(ctx context.Context, _ peer.NodeID, body []byte) ([
 		return nil, fmt.Errorf("decode arrived events: %w", err)
 	}
 	episode, err := n.lend(ctx, leader.EpisodeRequest{
-		Key: message.Key, Name: message.Name, Version: message.Version, Episodes: message.Episodes, Arrived: arrived,
+		Key: message.Key, Name: message.Name, Version: message.Version, Episodes: message.Episodes, Arrived: arrived, Fence: message.Fence,
 		History: func(context.Context) ([]history.Event, error) { return past, nil },
 	})
 	var answer episodeAnswer

@@ -37,6 +37,8 @@ func payloadBytes(events []Event) int {
 			n += len(b.Input)
 		case *TaskCompleted:
 			n += len(b.Result)
+		case *LocalTaskRun:
+			n += len(b.Result)
 		case *SubOrchestrationInstanceCreated:
 			n += len(b.Input)
 		case *SubOrchestrationInstanceCompleted:
@@ -100,6 +102,12 @@ func writeEvent(w *pack.Writer, e *Event) {
 	case *TaskCanceled:
 		w.Array(1)
 		w.Int(int64(b.TaskID))
+	case *LocalTaskRun:
+		w.Array(4)
+		w.String(b.Name)
+		w.Int(int64(b.Attempt))
+		w.Binary(b.Result)
+		writeFailure(w, b.Failure, 0)
 	case *SubOrchestrationInstanceCreated:
 		w.Array(7)
 		w.String(string(b.Instance))
@@ -267,6 +275,9 @@ func readEvent(r *pack.Reader) (Event, error) {
 	case KindTaskFailed:
 		expect(r, 2)
 		e.Body = &TaskFailed{TaskID: int32(r.Int()), Failure: readFailure(r, 0)}
+	case KindLocalTaskRun:
+		expect(r, 4)
+		e.Body = &LocalTaskRun{Name: r.String(), Attempt: int32(r.Int()), Result: r.Binary(), Failure: readFailure(r, 0)}
 	case KindTaskCanceled:
 		expect(r, 1)
 		e.Body = &TaskCanceled{TaskID: int32(r.Int())}

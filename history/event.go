@@ -59,6 +59,7 @@ const (
 	KindTimerCanceled                    Kind = 64
 	KindTaskCanceled                     Kind = 65
 	KindSubOrchestrationInstanceCanceled Kind = 66
+	KindLocalTaskRun                     Kind = 72
 )
 
 type (
@@ -116,6 +117,15 @@ type (
 	TaskFailed struct {
 		TaskID  int32
 		Failure *Failure
+	}
+
+	// LocalTaskRun decides what an attempt of a local activity came to, which has run
+	// inside the episode. Nothing arrives.
+	LocalTaskRun struct {
+		Name    string
+		Attempt int32 // from 1
+		Result  Payload
+		Failure *Failure // nil if it succeeded
 	}
 
 	// TaskCanceled decides that the result of a scheduled activity is not wanted
@@ -190,6 +200,7 @@ func (*TaskScheduled) Kind() Kind                     { return KindTaskScheduled
 func (*TaskCompleted) Kind() Kind                     { return KindTaskCompleted }
 func (*TaskFailed) Kind() Kind                        { return KindTaskFailed }
 func (*TaskCanceled) Kind() Kind                      { return KindTaskCanceled }
+func (*LocalTaskRun) Kind() Kind                      { return KindLocalTaskRun }
 func (*SubOrchestrationInstanceCreated) Kind() Kind   { return KindSubOrchestrationInstanceCreated }
 func (*SubOrchestrationInstanceCompleted) Kind() Kind { return KindSubOrchestrationInstanceCompleted }
 func (*SubOrchestrationInstanceFailed) Kind() Kind    { return KindSubOrchestrationInstanceFailed }

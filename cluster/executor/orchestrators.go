@@ -56,8 +56,9 @@ func (o *Options) fill() {
 // Orchestrators runs the orchestrators of a registry in this process. It
 // implements [leader.Executor].
 type Orchestrators struct {
-	registry *reprise.Registry
-	options  Options
+	registry   *reprise.Registry
+	options    Options
+	activities *Activities // that run inside episodes
 
 	mu        sync.Mutex // guards the fields below
 	kept      *cache
@@ -119,11 +120,12 @@ func (t *turn) end() {
 func NewOrchestrators(registry *reprise.Registry, options Options) *Orchestrators {
 	options.fill()
 	return &Orchestrators{
-		registry:  registry,
-		options:   options,
-		kept:      newCache(options.KeptExecutions, options.KeptBytes),
-		busy:      make(map[execution]*turn),
-		unloading: make(map[*turn]struct{}),
+		registry:   registry,
+		options:    options,
+		activities: NewActivities(registry, options),
+		kept:       newCache(options.KeptExecutions, options.KeptBytes),
+		busy:       make(map[execution]*turn),
+		unloading:  make(map[*turn]struct{}),
 	}
 }
 
@@ -141,6 +143,7 @@ func (e *Orchestrators) Episode(ctx context.Context, req leader.EpisodeRequest) 
 		return history.Episode{}, err
 	}
 	if kept != nil {
+		kept.code.SetLocals(e.locals(ctx, req))
 		episode, err := run(kept, req)
 		e.end(ctx, t, kept, err)
 		return episode, err
@@ -153,6 +156,7 @@ func (e *Orchestrators) Episode(ctx context.Context, req leader.EpisodeRequest) 
 		}
 	}
 	kept = e.load(t, program)
+	kept.code.SetLocals(e.locals(ctx, req))
 	var episode history.Episode
 	labelled(t.label, func() { episode, err = replay(kept, past, req) })
 	e.end(ctx, t, kept, err)
