@@ -32,7 +32,8 @@ type Options struct {
 	// KeptExecutions is how many executions are kept between episodes at most; a
 	// negative number keeps none.
 	KeptExecutions int
-	// KeptBytes limits the bytes of the histories of kept executions.
+	// KeptBytes limits the bytes of the histories of kept executions, each counted
+	// with an eighth of the limit at most.
 	KeptBytes int64
 	// Logger gets reports of stuck episodes; slog.Default if nil.
 	Logger *slog.Logger
