@@ -27,6 +27,7 @@ var (
 	turnBytesFlag   = flag.Int("turnbytes", 700, "bytes of one turn in W0; what a workload writes is told as bytes/turn")
 	fanFlag         = flag.Int("fan", 1000, "activities of W2")
 	childrenFlag    = flag.Int("children", 100, "children of W5")
+	depthFlag       = flag.Int("depth", 0, "depth of the sub-orchestrations of BenchmarkDepth; 0 skips it")
 	stepsFlag       = flag.Int("steps", 2000, "activities of W6")
 	eventsFlag      = flag.Int("events", 100, "events of one orchestration of W4")
 	sleepersFlag    = flag.Int("sleepers", 10_000, "orchestrations of W7; with -short a tenth")
@@ -280,6 +281,13 @@ func BenchmarkW4(b *testing.B) {
 
 func BenchmarkW5(b *testing.B) {
 	loops(b, workload{name: "W5", orchestration: family, input: newValue(*childrenFlag), steps: *childrenFlag}, nil, 1)
+}
+
+func BenchmarkDepth(b *testing.B) {
+	if *depthFlag == 0 {
+		b.Skip("-depth is 0")
+	}
+	loops(b, workload{name: "depth", orchestration: chain, input: newValue(*depthFlag), steps: *depthFlag}, nil, 1)
 }
 
 func BenchmarkW6(b *testing.B) {

@@ -39,6 +39,8 @@ var (
 	item     = reprise.NewEvent[value]("item")
 	// sleeper sleeps and returns how late it was woken (W7).
 	sleeper = reprise.NewOrchestration[nap, nap]("bench.sleeper")
+	// chain starts itself as its own child, N deep (W5).
+	chain = reprise.NewOrchestration[value, value]("bench.chain")
 	// empty ends at once (W3).
 	empty = reprise.NewOrchestration[value, value]("bench.empty")
 )
@@ -116,6 +118,13 @@ func bind(r *reprise.Registry) {
 			sum += r.N
 		}
 		return newValue(sum), err
+	})
+	reprise.Bind(r, chain, func(o *reprise.Orchestration, in value) (value, error) {
+		if in.N <= 1 {
+			return in, nil
+		}
+		below, err := chain.Call(o, newValue(in.N-1))
+		return newValue(below.N + 1), err
 	})
 	reprise.Bind(r, empty, func(_ *reprise.Orchestration, in value) (value, error) { return in, nil })
 }

@@ -69,7 +69,7 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.String(b.Version)
 		w.Binary(b.Input)
 		w.String(string(b.ExecutionID))
-		writeParent(w, b.Parent)
+		WriteParent(w, b.Parent)
 		w.Time(b.ScheduledStart)
 		w.String(b.TraceParent)
 		writeTags(w, b.Tags)
@@ -152,18 +152,6 @@ func writeEvent(w *pack.Writer, e *Event) {
 			panic(fmt.Sprintf("event body %T has no stored form", b))
 		}
 	}
-}
-
-func writeParent(w *pack.Writer, p *ParentInstance) {
-	if p == nil {
-		w.Nil()
-		return
-	}
-	w.Array(4)
-	w.String(p.Name)
-	w.String(string(p.Instance))
-	w.String(string(p.Execution))
-	w.Int(int64(p.TaskID))
 }
 
 func writeTags(w *pack.Writer, tags map[string]string) {
@@ -255,7 +243,7 @@ func readEvent(r *pack.Reader) (Event, error) {
 		expect(r, 8)
 		e.Body = &ExecutionStarted{
 			Name: r.String(), Version: r.String(), Input: r.Binary(), ExecutionID: ExecutionID(r.String()),
-			Parent: readParent(r), ScheduledStart: r.Time(), TraceParent: r.String(), Tags: readTags(r),
+			Parent: ReadParent(r), ScheduledStart: r.Time(), TraceParent: r.String(), Tags: readTags(r),
 		}
 	case KindExecutionCompleted:
 		expect(r, 3)
@@ -324,14 +312,6 @@ func expect(r *pack.Reader, n int) {
 	if got := r.Array(); r.Err() == nil && got != n {
 		r.Fail(fmt.Sprintf("%d fields where %d belong", got, n))
 	}
-}
-
-func readParent(r *pack.Reader) *ParentInstance {
-	if r.IsNil() {
-		return nil
-	}
-	expect(r, 4)
-	return &ParentInstance{Name: r.String(), Instance: InstanceID(r.String()), Execution: ExecutionID(r.String()), TaskID: int32(r.Int())}
 }
 
 func readTags(r *pack.Reader) map[string]string {

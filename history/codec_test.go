@@ -23,7 +23,7 @@ func every() []Event {
 	at := time.Date(2026, 11, 23, 13, 0, 0, 123, time.UTC)
 	failure := &Failure{Type: "*shop.Error", Code: "shop.broken", Message: "broken", Stack: "goroutine 1", NonRetriable: true,
 		Data: Payload(`{"n":1}`), Inner: []*Failure{{Message: "inner"}}, Extra: []byte{9}}
-	parent := &ParentInstance{Name: "p", Instance: "i", Execution: "e", TaskID: 3}
+	parent := &ParentInstance{Name: "p", Instance: "i", Execution: "e", TaskID: 3, Depth: 2}
 	return []Event{
 		{ID: NoID, Time: at, Body: OrchestratorStarted{}},
 		{ID: NoID, Time: at, Body: &ExecutionStarted{Name: "order.fulfil", Version: "2", Input: Payload(`{"id":7}`), ExecutionID: "00ff",

@@ -222,7 +222,13 @@ type ParentInstance struct {
 	Instance  InstanceID
 	Execution ExecutionID
 	TaskID    int32
+	// Depth is how many orchestrations wait above this one, from 1 on.
+	Depth int32
 }
+
+// MaxDepth is how deep sub-orchestrations nest: one below is not started, and its
+// parent is told so. It ends a recursion that has no end.
+const MaxDepth = 10_000
 
 // RetryPolicy says how the partition's leader repeats a failing activity. It
 // travels with the scheduled activity, so retries need no orchestrator.

@@ -132,6 +132,7 @@ func fromStarted(b *history.ExecutionStarted, instance history.InstanceID) *dura
 	if p := b.Parent; p != nil {
 		m.ParentInstance = &durabletask.ParentInstanceInfo{
 			TaskScheduledId: p.TaskID,
+			Depth:           p.Depth,
 			Name:            wrapperspb.String(p.Name),
 			OrchestrationInstance: &durabletask.OrchestrationInstance{
 				InstanceId: string(p.Instance), ExecutionId: FromText(string(p.Execution))},
@@ -156,6 +157,7 @@ func started(m *durabletask.ExecutionStartedEvent) *history.ExecutionStarted {
 			Instance:  history.InstanceID(p.GetOrchestrationInstance().GetInstanceId()),
 			Execution: history.ExecutionID(p.GetOrchestrationInstance().GetExecutionId().GetValue()),
 			TaskID:    p.GetTaskScheduledId(),
+			Depth:     p.GetDepth(),
 		}
 	}
 	return b
