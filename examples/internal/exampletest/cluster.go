@@ -3,6 +3,7 @@ package exampletest
 import (
 	"context"
 	"os"
+	"reflect"
 	"testing"
 	"time"
 
@@ -99,4 +100,33 @@ func (c *Cluster) KillLeader(id history.InstanceID) {
 		}
 	}
 	c.t.Fatalf("no partition has slot %d", slot)
+}
+
+// Until returns when the status of an instance is as the test wants it, which only
+// asking shows.
+func (c *Cluster) Until(id history.InstanceID, done func(client.Instance) bool) {
+	c.t.Helper()
+	ctx := Context(c.t)
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		in, err := c.Client.Status(ctx, id)
+		if err != nil {
+			c.t.Fatalf("%v; the status is %+v", err, in)
+		}
+		if done(in) {
+			return
+		}
+		<-ticker.C
+	}
+}
+
+// Equal fails the test unless got is what it should be and there was no error.
+func Equal[T any](t *testing.T, got, want T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	} else if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
 }

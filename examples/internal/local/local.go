@@ -37,17 +37,11 @@ func run(ctx context.Context, bind func(*reprise.Registry, outside.World), use f
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
 	// The world that activities act on.
-	world, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	service := &http.Server{Handler: &outside.Service{Happened: func(effect string) { fmt.Println("outside:", effect) }}}
-	go func() { _ = service.Serve(world) }() // ends with Close
-	defer service.Close()
+	world := Serve(&outside.Service{Happened: func(effect string) { fmt.Println("outside:", effect) }})
 
 	// The node: what it runs, where it listens, and who serves its clients.
 	registry := reprise.NewRegistry()
-	bind(registry, outside.World{URL: "http://" + world.Addr().String(), Node: "n1"})
+	bind(registry, outside.World{URL: world, Node: "n1"})
 	api, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -75,4 +69,15 @@ func run(ctx context.Context, bind func(*reprise.Registry, outside.World), use f
 	}
 	defer c.Close()
 	return use(ctx, c)
+}
+
+// Serve serves something on a free port for as long as the process lives, and
+// returns its URL. It panics where there is no port.
+func Serve(handler http.Handler) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	go func() { panic(http.Serve(listener, handler)) }() // it does not return
+	return "http://" + listener.Addr().String()
 }
