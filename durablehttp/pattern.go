@@ -31,6 +31,9 @@ func parsePatterns(entries []string) ([]pattern, error) {
 	return all, nil
 }
 
+// errPattern says what an entry can be.
+var errPattern = errors.New(`it is no host, host:port, IP address, range of addresses, "*.domain", or "*"`)
+
 func parsePattern(entry string) (pattern, error) {
 	if entry == "*" {
 		return pattern{any: true}, nil
@@ -45,17 +48,17 @@ func parsePattern(entry string) (pattern, error) {
 	if err != nil { // there is no port
 		host, port = strings.TrimSuffix(strings.TrimPrefix(entry, "["), "]"), ""
 	} else if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return pattern{}, errors.New("the port is no number from 1 to 65535")
+		return pattern{}, errPattern
 	}
 	host = canonicalHost(host)
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return pattern{prefix: netip.PrefixFrom(ip, ip.BitLen()), port: port}, nil
 	}
 	domain, below := strings.CutPrefix(host, "*.")
-	if domain == "" || strings.ContainsFunc(domain, notInName) {
-		return pattern{}, errors.New(`it is no host, host:port, IP address, range of addresses, "*.domain", or "*"`)
-	}
-	if below {
+	switch {
+	case domain == "" || strings.ContainsFunc(domain, notInName):
+		return pattern{}, errPattern
+	case below:
 		return pattern{suffix: "." + domain, port: port}, nil
 	}
 	return pattern{name: domain, port: port}, nil

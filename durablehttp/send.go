@@ -130,16 +130,16 @@ func (s *sender) failure(ctx context.Context, r *http.Request, err error) error 
 	}
 	var refused *RefusedError
 	var certificate *tls.CertificateVerificationError
-	var alert tls.AlertError
-	var record tls.RecordHeaderError
 	var network net.Error
 	switch {
 	case errors.As(err, &refused):
 		return reprise.NonRetryable(refused)
 	case errors.Is(err, ErrBodyTooLarge), reprise.IsNonRetryable(err):
 		return reprise.NonRetryable(err)
-	case errors.As(err, &certificate), errors.As(err, &alert), errors.As(err, &record):
-		return reprise.NonRetryable(fmt.Errorf("%s: TLS: %w (roots and certificates are set in Config.TLS)", r.URL.Host, err))
+	case errors.As(err, &certificate):
+		return reprise.NonRetryable(fmt.Errorf("%s: %w; Config.TLS has the roots", r.URL.Host, err))
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return reprise.NonRetryable(fmt.Errorf("%s: %w", r.URL.Host, err))
 	case r.Context().Err() != nil:
 		return &NetworkError{r.URL.Host, "it took too long (Request.Timeout)", true}
 	}
