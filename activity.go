@@ -33,7 +33,7 @@ func (a Activity[In, Out]) Name() string { return a.name }
 func (a Activity[In, Out]) Start(o *Orchestration, in In, opts ...ActivityOption) Future[Out] {
 	options := a.options
 	options.apply(opts)
-	f := &future{o: o, what: fmt.Sprintf("activity %q", a.name)}
+	f := o.promise(fmt.Sprintf("activity %q", a.name))
 	input, err := EncodePayload(o.codec, "input of "+f.what, in)
 	switch {
 	case a.name == "":
@@ -43,6 +43,8 @@ func (a Activity[In, Out]) Start(o *Orchestration, in In, opts ...ActivityOption
 	}
 	if err != nil {
 		f.settle(nil, err)
+	}
+	if f.done {
 		return Future[Out]{f}
 	}
 	task := &history.TaskScheduled{Name: a.name, Input: input, Retry: options.retries.policy, Timeout: options.timeout}

@@ -12,14 +12,17 @@ import (
 // of its own, in whichever partition its ID is. A failure of it is an error with its
 // identity; [ErrTerminated] says that somebody terminated it, [ErrInstanceExists]
 // that a live instance has the chosen ID, which is left alone. To cancel the future
-// terminates the child and all children below it. A child whose parent ends without
+// terminates the child and all children below it; if the scope of o is cancelled, the
+// child is asked to end, and its end is awaited. A child whose parent ends without
 // waiting for it goes on.
 func (d Orchestrator[In, Out]) Start(o *Orchestration, in In, opts ...ChildOption) Future[Out] {
-	f := &future{o: o, what: fmt.Sprintf("sub-orchestration %q", d.name)}
+	f := o.promise(fmt.Sprintf("sub-orchestration %q", d.name))
 	options := applyChild(opts)
 	input, err := d.input(o, f.what, in, options)
 	if err != nil {
 		f.settle(nil, err)
+	}
+	if f.done {
 		return Future[Out]{f}
 	}
 	a := &attempts{o: o, future: f, next: options.retries.inCode(o)}
@@ -27,6 +30,7 @@ func (d Orchestrator[In, Out]) Start(o *Orchestration, in In, opts ...ChildOptio
 		return o.h.StartChild(&history.SubOrchestrationInstanceCreated{Instance: options.id, Name: d.name, Input: input, Tags: options.tags}, settled)
 	}
 	a.start()
+	f.askToEnd = a.askToEnd
 	return Future[Out]{f}
 }
 
@@ -48,6 +52,9 @@ func (d Orchestrator[In, Out]) StartDetached(o *Orchestration, in In, opts ...Ch
 	}
 	if options.retries.policy != nil || options.retries.handler != nil {
 		return "", fmt.Errorf("start %s: nobody is told how a detached orchestration ends, so it cannot be retried", what)
+	}
+	if err := o.Canceled(); err != nil {
+		return "", fmt.Errorf("start %s: %w", what, err)
 	}
 	child := &history.SubOrchestrationInstanceCreated{Instance: options.id, Name: d.name, Input: input, Tags: options.tags}
 	o.h.StartDetached(child)

@@ -65,7 +65,10 @@ type episodeAnswer struct {
 	CustomStatus history.Payload
 	Awaits       []string
 	Buffered     int
-	Unfit        *history.NondeterminismError
+	// Carried holds what the next execution gets, where this one continues as new:
+	// events, and a request to end, in stored form.
+	Carried []byte
+	Unfit   *history.NondeterminismError
 }
 
 // remote runs an episode on another node, which rebuilds the execution from its
@@ -97,7 +100,34 @@ func (e *episodes) remote(ctx context.Context, to peer.NodeID, req leader.Episod
 	if err != nil {
 		return history.Episode{}, fmt.Errorf("decode episode: %w", err)
 	}
-	return history.Episode{Decided: decided, CustomStatus: answer.CustomStatus, Awaits: answer.Awaits, Buffered: answer.Buffered}, nil
+	var carried []history.Event
+	if len(answer.Carried) > 0 {
+		if carried, err = history.DecodeEvents(answer.Carried); err != nil {
+			return history.Episode{}, fmt.Errorf("decode episode: %w", err)
+		}
+	}
+	episode := history.Episode{Decided: decided, CustomStatus: answer.CustomStatus, Awaits: answer.Awaits, Buffered: answer.Buffered}
+	for _, e := range carried {
+		switch b := e.Body.(type) {
+		case *history.EventRaised:
+			episode.Carried = append(episode.Carried, b)
+		case *history.ExecutionCancelRequested:
+			episode.Cancel = b
+		}
+	}
+	return episode, nil
+}
+
+// carried is what an episode leaves to the next execution.
+func carried(episode history.Episode) []history.Event {
+	var events []history.Event
+	for _, b := range episode.Carried {
+		events = append(events, history.Event{ID: history.NoID, Body: b})
+	}
+	if episode.Cancel != nil {
+		events = append(events, history.Event{ID: history.NoID, Body: episode.Cancel})
+	}
+	return events
 }
 
 func (n *Node) handleEpisode(ctx context.Context, _ peer.NodeID, body []byte) ([]byte, error) {
@@ -125,6 +155,7 @@ func (n *Node) handleEpisode(ctx context.Context, _ peer.NodeID, body []byte) ([
 	default:
 		answer.Decided, answer.CustomStatus = history.EncodeEvents(episode.Decided), episode.CustomStatus
 		answer.Awaits, answer.Buffered = episode.Awaits, episode.Buffered
+		answer.Carried = history.EncodeEvents(carried(episode))
 	}
 	return msgpack.Marshal(answer)
 }

@@ -55,6 +55,11 @@ type Execution struct {
 	settled []*Promise
 	// events are the external events and the waits for them.
 	events events
+	// request is the first request to end; canceled is how the code hears of it.
+	request  *history.ExecutionCancelRequested
+	canceled *Promise
+	// endsCanceled is set once a failure of the code is the cancellation itself.
+	endsCanceled bool
 	// continues is set once the code wants to go on as a new execution with nextInput.
 	continues bool
 	nextInput history.Payload
@@ -148,7 +153,7 @@ func (x *Execution) Run(arrived []history.Event) (history.Episode, error) {
 	x.length += len(arrived) + len(x.decided)
 	episode := history.Episode{Decided: x.decided, CustomStatus: x.status, Awaits: x.events.awaits(), Buffered: x.events.buffered}
 	if end := episode.Completion(); end != nil && end.Status == history.ContinuedAsNew {
-		episode.Carried = x.untaken(arrived)
+		episode.Carried, episode.Cancel = x.untaken(arrived), x.unseenRequest(arrived)
 	}
 	return episode, nil
 }

@@ -111,6 +111,16 @@ func cancelChild(s Store, a Address, r *Record, taskID int32, fx *Effects) error
 	return removeChild(s, a, r, taskID)
 }
 
+// askChild asks an awaited child to end. Its end is awaited as before.
+func askChild(s Store, a Address, r *Record, b *history.SubOrchestrationInstanceCanceled, fx *Effects) error {
+	child, err := ReadChild(s, a, b.TaskID)
+	if err != nil || child == nil {
+		return err
+	}
+	fx.Sent = append(fx.Sent, a.letter(r, child.Instance, child.Execution, &history.ExecutionCancelRequested{Reason: b.Reason}))
+	return nil
+}
+
 // leaveChildren deletes the rows of all awaited children; terminate ends them.
 func leaveChildren(s Store, a Address, r *Record, terminate *history.ExecutionTerminated, fx *Effects) error {
 	if r.Children == 0 {
@@ -142,6 +152,8 @@ func tellParent(a Address, r *Record, end *history.ExecutionCompleted, fx *Effec
 		body = &history.SubOrchestrationInstanceCompleted{TaskID: p.TaskID, Result: end.Result}
 	case history.Failed:
 		body = &history.SubOrchestrationInstanceFailed{TaskID: p.TaskID, Failure: end.Failure}
+	case history.Canceled:
+		body = &history.SubOrchestrationInstanceFailed{TaskID: p.TaskID, Failure: canceledChild(a, end.Failure)}
 	default:
 		body = &history.SubOrchestrationInstanceFailed{TaskID: p.TaskID, Failure: &history.Failure{
 			Type: history.FailureTerminated, Message: terminatedText(a, end.Result),
@@ -150,6 +162,16 @@ func tellParent(a Address, r *Record, end *history.ExecutionCompleted, fx *Effec
 	l := a.letter(r, p.Instance, p.Execution, body)
 	l.FromExecution = r.first()
 	fx.Sent = append(fx.Sent, l)
+}
+
+// canceledChild is what a parent is told of a child that ended by its cancellation.
+func canceledChild(a Address, why *history.Failure) *history.Failure {
+	f := &history.Failure{Type: history.FailureCanceled, Message: fmt.Sprintf("orchestration %q was canceled", a.ID)}
+	if why != nil {
+		f.Message = fmt.Sprintf("orchestration %q: %s", a.ID, why.Message)
+		f.Inner = []*history.Failure{why}
+	}
+	return f
 }
 
 func terminatedText(a Address, reason history.Payload) string {

@@ -35,6 +35,7 @@ type fake struct {
 	start     func(leader.StartRequest) (leader.StartAnswer, error)
 	terminate func(leader.TerminateRequest) error
 	raise     func(leader.RaiseRequest) error
+	cancel    func(leader.CancelRequest) error
 	status    func(leader.StatusRequest) (leader.Instance, error)
 	wait      func(context.Context, leader.WaitRequest) (leader.Instance, error)
 	history   func(leader.HistoryRequest) (leader.HistoryPage, error)
@@ -45,6 +46,7 @@ func (f *fake) StartInstance(_ context.Context, r leader.StartRequest) (leader.S
 	return f.start(r)
 }
 func (f *fake) Terminate(_ context.Context, r leader.TerminateRequest) error { return f.terminate(r) }
+func (f *fake) Cancel(_ context.Context, r leader.CancelRequest) error       { return f.cancel(r) }
 func (f *fake) Raise(_ context.Context, r leader.RaiseRequest) error         { return f.raise(r) }
 func (f *fake) Status(_ context.Context, r leader.StatusRequest) (leader.Instance, error) {
 	return f.status(r)

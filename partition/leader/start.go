@@ -26,7 +26,8 @@ type call struct {
 	identity  RequestIdentity
 	start     *StartRequest     // or
 	terminate *TerminateRequest // or
-	raise     *RaiseRequest     // one of them
+	raise     *RaiseRequest     // or
+	cancel    *CancelRequest    // one of them
 	done      chan outcome      // capacity 1
 }
 
@@ -195,6 +196,8 @@ func (q *call) handle(c *core) error {
 		return q.doTerminate(c, l)
 	case q.raise != nil:
 		return q.doRaise(c, l)
+	case q.cancel != nil:
+		return q.doCancel(c, l)
 	}
 	return q.doStart(c, l)
 }
@@ -312,9 +315,15 @@ func (c *core) termination(reason history.Payload, recurse bool) *mail {
 	return m
 }
 
-// terminate ends an execution without its executor, in the entry under
-// construction; end asks for it. A late answer of the executor finds nobody.
+// terminate ends an execution without its executor; end asks for it.
 func (c *core) terminate(l *live, end *mail) error {
+	reason := end.Event.Body.(*history.ExecutionTerminated).Reason
+	return c.finish(l, end, &history.ExecutionCompleted{Status: history.Terminated, Result: reason})
+}
+
+// finish ends an execution without its executor, in the entry under construction; end
+// is the mail that asks for it. A late answer of the executor finds nobody.
+func (c *core) finish(l *live, end *mail, completion *history.ExecutionCompleted) error {
 	if l.run != nil {
 		l.mail = append(l.run.mail, l.mail...)
 		l.run = nil
@@ -333,10 +342,9 @@ func (c *core) terminate(l *live, end *mail) error {
 		l.probe = false
 	}
 	taken = append(taken, end)
-	reason := end.Event.Body.(*history.ExecutionTerminated).Reason
 	c.cfg.Executor.Forget(c.key(l))
 	l.waiting = false
 	return c.record(l, partition.Turn{Began: c.now, ByServer: true, Episode: history.Episode{
-		Decided: []history.Event{{ID: l.rec.LastID + 1, Body: &history.ExecutionCompleted{Status: history.Terminated, Result: reason}}},
+		Decided: []history.Event{{ID: l.rec.LastID + 1, Body: completion}},
 	}}, taken)
 }
