@@ -89,6 +89,19 @@ func (e *episodes) remote(ctx context.Context, to peer.NodeID, req leader.Episod
 	if err != nil {
 		return history.Episode{}, err
 	}
+	return decodeEpisode(b)
+}
+
+// encodeEpisode returns the answer that holds an episode.
+func encodeEpisode(episode history.Episode) ([]byte, error) {
+	return msgpack.Marshal(episodeAnswer{
+		Decided: history.EncodeEvents(episode.Decided), CustomStatus: episode.CustomStatus,
+		Awaits: episode.Awaits, Buffered: episode.Buffered, Carried: history.EncodeEvents(carried(episode)),
+	})
+}
+
+// decodeEpisode reads an answer; one that the code does not fit is an error.
+func decodeEpisode(b []byte) (history.Episode, error) {
 	var answer episodeAnswer
 	if err := msgpack.Unmarshal(b, &answer); err != nil {
 		return history.Episode{}, fmt.Errorf("decode episode: %w", err)
@@ -100,11 +113,9 @@ func (e *episodes) remote(ctx context.Context, to peer.NodeID, req leader.Episod
 	if err != nil {
 		return history.Episode{}, fmt.Errorf("decode episode: %w", err)
 	}
-	var carried []history.Event
-	if len(answer.Carried) > 0 {
-		if carried, err = history.DecodeEvents(answer.Carried); err != nil {
-			return history.Episode{}, fmt.Errorf("decode episode: %w", err)
-		}
+	carried, err := history.DecodeEvents(answer.Carried)
+	if err != nil {
+		return history.Episode{}, fmt.Errorf("decode episode: %w", err)
 	}
 	episode := history.Episode{Decided: decided, CustomStatus: answer.CustomStatus, Awaits: answer.Awaits, Buffered: answer.Buffered}
 	for _, e := range carried {
@@ -147,17 +158,14 @@ func (n *Node) handleEpisode(ctx context.Context, _ peer.NodeID, body []byte) ([
 		Key: message.Key, Name: message.Name, Version: message.Version, Episodes: message.Episodes, Arrived: arrived,
 		History: func(context.Context) ([]history.Event, error) { return past, nil },
 	})
-	var answer episodeAnswer
+	var unfit *history.NondeterminismError
 	switch {
-	case errors.As(err, &answer.Unfit):
+	case errors.As(err, &unfit):
+		return msgpack.Marshal(episodeAnswer{Unfit: unfit})
 	case err != nil:
 		return nil, err
-	default:
-		answer.Decided, answer.CustomStatus = history.EncodeEvents(episode.Decided), episode.CustomStatus
-		answer.Awaits, answer.Buffered = episode.Awaits, episode.Buffered
-		answer.Carried = history.EncodeEvents(carried(episode))
 	}
-	return msgpack.Marshal(answer)
+	return encodeEpisode(episode)
 }
 
 // lend runs an episode for another node and keeps nothing of it. It returns when
