@@ -106,16 +106,29 @@ func (s *activityOptions) apply(opts []ActivityOption) {
 // problem returns what is wrong with the options, or nil.
 func (s *activityOptions) problem() error { return errors.Join(s.err, s.retries.err) }
 
-type activityOption func(*activityOptions)
+// TimeLimit is an [ActivityOption] and a [ChildOption], made by [Timeout].
+type TimeLimit time.Duration
 
-func (f activityOption) activity(s *activityOptions) { f(s) }
+// Timeout limits each attempt, from its start to its end. An attempt of an activity
+// that takes longer fails with [ErrTimeout], and its context is cancelled. A
+// sub-orchestration is cancelled, with [ErrTimeout] as the cause, and may clean up; how
+// it ends is what its parent gets.
+func Timeout(d time.Duration) TimeLimit { return TimeLimit(d) }
 
-// Timeout limits each attempt, from its start to its end. An attempt that takes
-// longer fails with [ErrTimeout]; its context is cancelled.
-func Timeout(d time.Duration) ActivityOption {
-	return activityOption(func(s *activityOptions) {
-		if s.timeout = d; d <= 0 {
-			s.err = fmt.Errorf("timeout of %v; it must be above 0", d)
-		}
-	})
+func (d TimeLimit) check() error {
+	if d <= 0 {
+		return fmt.Errorf("timeout of %v; it must be above 0", time.Duration(d))
+	}
+	return nil
+}
+
+func (d TimeLimit) activity(s *activityOptions) {
+	s.timeout, s.err = time.Duration(d), d.check()
+}
+
+func (d TimeLimit) child(s *childOptions) {
+	s.timeout = time.Duration(d)
+	if err := d.check(); err != nil {
+		s.err = err
+	}
 }

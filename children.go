@@ -2,6 +2,7 @@ package reprise
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/reprise-run/reprise/engine"
 	"github.com/reprise-run/reprise/history"
@@ -27,7 +28,7 @@ func (d Orchestrator[In, Out]) Start(o *Orchestration, in In, opts ...ChildOptio
 	}
 	a := &attempts{o: o, future: f, next: options.retries.inCode(o)}
 	a.begin = func(settled func(*engine.Promise)) *engine.Promise {
-		return o.h.StartChild(&history.SubOrchestrationInstanceCreated{Instance: options.id, Name: d.name, Input: input, Tags: options.tags}, settled)
+		return o.h.StartChild(options.created(d.name, input), settled)
 	}
 	a.start()
 	f.askToEnd = a.askToEnd
@@ -56,7 +57,7 @@ func (d Orchestrator[In, Out]) StartDetached(o *Orchestration, in In, opts ...Ch
 	if err := o.Canceled(); err != nil {
 		return "", fmt.Errorf("start %s: %w", what, err)
 	}
-	child := &history.SubOrchestrationInstanceCreated{Instance: options.id, Name: d.name, Input: input, Tags: options.tags}
+	child := options.created(d.name, input)
 	o.h.StartDetached(child)
 	return child.Instance, nil
 }
@@ -80,13 +81,14 @@ func (d Orchestrator[In, Out]) input(o *Orchestration, what string, in In, optio
 func (o *Orchestration) Parent() *history.ParentInstance { return o.h.Started().Parent }
 
 // ChildOption sets how a sub-orchestration is started: [ChildID], [ChildTags],
-// [Retry], [RetryWith].
+// [Retry], [RetryWith], [Timeout].
 type ChildOption interface{ child(*childOptions) }
 
 type childOptions struct {
 	id      history.InstanceID
 	tags    map[string]string
 	retries Retries
+	timeout time.Duration
 	err     error
 }
 
@@ -96,6 +98,11 @@ func applyChild(opts []ChildOption) childOptions {
 		opt.child(&options)
 	}
 	return options
+}
+
+// created is the decision to start a sub-orchestration.
+func (s childOptions) created(name string, input history.Payload) *history.SubOrchestrationInstanceCreated {
+	return &history.SubOrchestrationInstanceCreated{Instance: s.id, Name: name, Input: input, Tags: s.tags, Timeout: s.timeout}
 }
 
 type childOption func(*childOptions)

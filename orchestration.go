@@ -87,6 +87,11 @@ func newOrchestration(h *engine.Handle, r *Registry) *Orchestration {
 	started := h.Started()
 	root := newScope(nil)
 	o := &Orchestration{&running{h: h, codec: r.codec, seed: sha256.Sum256([]byte(started.ExecutionID)), root: root}, root}
+	if !started.Deadline.IsZero() {
+		h.CreateTimer(started.Deadline, func(*engine.Promise) {
+			root.cancel(&CanceledError{Reason: "the orchestration's time is over", cause: ErrTimeout})
+		})
+	}
 	h.OnCancel(func(reason string) { root.cancel(&CanceledError{Reason: reason}) })
 	logger := r.logger
 	if logger == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/reprise-run/reprise/api/durabletask"
@@ -36,6 +37,9 @@ func (c *Client) Start(ctx context.Context, name string, input history.Payload, 
 		OrchestrationIdReusePolicy: s.reuse.wire(),
 		Tags:                       s.tags,
 		RequestTime:                wire.FromTime(c.config.now()),
+	}
+	if s.timeout != 0 {
+		req.Timeout = durationpb.New(s.timeout)
 	}
 	if s.version != "" {
 		req.Version = wrapperspb.String(s.version)

@@ -82,6 +82,9 @@ func begin(s Store, a Address, r *Record, taskID int32, b *history.SubOrchestrat
 		Name: b.Name, Version: b.Version, Input: b.Input, ExecutionID: child.Execution,
 		TraceParent: b.TraceParent, Tags: b.Tags,
 	}
+	if b.Timeout > 0 {
+		started.Deadline = r.Updated.Add(b.Timeout)
+	}
 	if !b.Detached {
 		started.Parent = &history.ParentInstance{Name: r.Name, Instance: a.ID, Execution: r.Execution, TaskID: taskID}
 		s.Set(a.childKey(taskID), child.Encode())

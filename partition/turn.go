@@ -91,6 +91,7 @@ func Create(started *history.ExecutionStarted, now time.Time) *Record {
 		Tags:           started.Tags,
 		TraceParent:    started.TraceParent,
 		Parent:         started.Parent,
+		Deadline:       started.Deadline,
 	}
 }
 

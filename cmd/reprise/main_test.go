@@ -155,6 +155,7 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "wait i", code: 0, stdout: "{\"a\": [1]}\n"},
 		{args: "terminate i --reason enough", code: 0},
 
+		{args: "start o --cancel-after -1s", code: 2, stderr: "must be above 0"},
 		{args: "cancel i", code: 0},
 		{args: "cancel i --reason changed-my-mind", code: 0},
 		{args: "cancel", code: 2, stderr: "instance ID"},

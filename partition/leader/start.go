@@ -116,6 +116,9 @@ func validateStart(req *StartRequest) error {
 	if req.Execution == "" {
 		return fmt.Errorf("%w: no execution ID", ErrInvalid)
 	}
+	if req.Timeout < 0 {
+		return fmt.Errorf("%w: timeout of %v", ErrInvalid, req.Timeout)
+	}
 	for _, text := range []string{req.Name, req.Version, string(req.Execution)} {
 		if err := validateText(text); err != nil {
 			return err
@@ -252,6 +255,9 @@ func (q *call) doStart(c *core, l *live) error {
 		Name: req.Name, Version: req.Version, Input: req.Input, ExecutionID: req.Execution,
 		ScheduledStart: req.ScheduledStart, TraceParent: req.TraceParent, Tags: req.Tags,
 	}
+	if req.Timeout > 0 {
+		started.Deadline = later(c.now, req.ScheduledStart).Add(req.Timeout)
+	}
 	c.create(l, started)
 	m := &mail{call: q}
 	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: started}
@@ -277,6 +283,13 @@ func (q *call) doStart(c *core, l *live) error {
 		return c.store(l)
 	}
 	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // create gives an instance a new execution, in place of one that has ended. What

@@ -396,6 +396,9 @@ func (s *story) start(t *testing.T, id, name string, opt func(string) string) {
 	if after := opt("after"); after != "" {
 		req.ScheduledStart = time.Now().Add(time.Duration(s.skew.Load())).Add(duration(t, after))
 	}
+	if d := opt("timeout"); d != "" {
+		req.Timeout = duration(t, d)
+	}
 	switch opt("reuse") {
 	case "replace":
 		req.Reuse = ReusePolicy{}
