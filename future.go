@@ -69,6 +69,8 @@ type future struct {
 	// askToEnd asks what is awaited to end, and reports whether its end is still to
 	// be awaited; nil where nothing can be asked.
 	askToEnd func(reason string) bool
+	// begun is set where something was decided, so that it may be done.
+	begun bool
 	// ending is set once it was asked.
 	ending bool
 }

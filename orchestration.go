@@ -50,7 +50,8 @@ func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Ou
 			return nil, nil
 		}
 		if err != nil {
-			if o.scope.err != nil && errors.Is(err, ErrCanceled) {
+			var notUndone *CompensationError
+			if o.scope.err != nil && errors.Is(err, ErrCanceled) && !errors.As(err, &notUndone) {
 				h.EndCanceled()
 			}
 			return nil, FailureOf(r.codec, err)

@@ -105,6 +105,7 @@ type attempts struct {
 
 // start makes the first attempt.
 func (a *attempts) start() {
+	a.future.begun = true
 	a.future.cancel = func(reason string) { a.o.h.Cancel(a.current, reason) }
 	a.attempt()
 }

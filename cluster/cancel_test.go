@@ -21,7 +21,7 @@ var (
 )
 
 // bindCareful binds an orchestration that waits for an activity without an end, and
-// cleans up when it is cancelled; and one that waits for such a child.
+// undoes it when it is cancelled; and one that waits for such a child.
 func (w *testWorld) bindCareful(r *reprise.Registry, node string) {
 	reprise.Bind(r, linger, func(ctx context.Context, _ reprise.None) (reprise.None, error) {
 		w.mu.Lock()
@@ -46,12 +46,11 @@ func (w *testWorld) bindCareful(r *reprise.Registry, node string) {
 		w.undone[string(reprise.Attempt(ctx).Instance)] = true
 		return reprise.None{}, ctx.Err()
 	})
-	reprise.Bind(r, careful, func(o *reprise.Orchestration, _ reprise.None) (int, error) {
-		_, err := linger.Call(o, reprise.None{})
-		return 0, errors.Join(err, o.Shielded(func(o *reprise.Orchestration) error {
-			_, err := undo.Call(o, reprise.None{})
-			return err
-		}))
+	reprise.Bind(r, careful, func(o *reprise.Orchestration, _ reprise.None) (n int, err error) {
+		var saga reprise.Saga
+		defer saga.Compensate(o, &err)
+		_, err = reprise.Step(o, &saga, linger, undo, reprise.None{}).Await(o)
+		return 0, err
 	})
 	reprise.Bind(r, guard, func(o *reprise.Orchestration, _ reprise.None) (int, error) {
 		return careful.Call(o, reprise.None{}, reprise.ChildID(history.InstanceID("kid-of-"+o.InstanceID())))
