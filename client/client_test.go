@@ -31,6 +31,7 @@ import (
 type fakeNode struct {
 	durabletask.UnimplementedTaskHubSidecarServiceServer
 	reprisev1.UnimplementedRepriseServiceServer
+	fakeAsked
 
 	start  func(*durabletask.CreateInstanceRequest) error
 	says   []said // to one start after the other, instead of start
@@ -113,6 +114,7 @@ func connect(t *testing.T, nodes []*fakeNode, opts ...Option) *Client {
 		s := grpc.NewServer()
 		durabletask.RegisterTaskHubSidecarServiceServer(s, n)
 		reprisev1.RegisterRepriseServiceServer(s, n)
+		reprisev1.RegisterOrchestrationServiceServer(s, n)
 		go func() { _ = s.Serve(l) }() // ends with Stop
 		t.Cleanup(s.Stop)
 		address := fmt.Sprintf("n%d", i+1)

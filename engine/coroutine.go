@@ -79,6 +79,7 @@ var machinery = []string{
 // runners are the functions that call the user's.
 var runners = []string{
 	"github.com/reprise-run/reprise/engine.(*Execution).coroutine",
+	"github.com/reprise-run/reprise/engine.(*Execution).look",
 	"github.com/reprise-run/reprise/cluster/executor.call",
 }
 

@@ -62,6 +62,9 @@ type Execution struct {
 	decided []history.Event
 	// status is the custom status; nil where none was set.
 	status history.Payload
+	// queries are the handlers of queries, by name; looking is set while one runs.
+	queries map[string]Look
+	looking bool
 
 	// replaying is true while recorded holds the decisions of the episode that
 	// runs. The first cursor of them were met. recordedAt is the index of

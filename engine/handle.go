@@ -193,6 +193,8 @@ func (h *Handle) decide(body history.Body) int32 {
 func (h *Handle) enter(what string) {
 	x := h.x
 	switch {
+	case x.looking:
+		h.Look(what)
 	case x.inside || x.unwinding:
 	case x.ended:
 		panic("reprise: an orchestration was used after its end, to " + what)

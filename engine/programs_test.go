@@ -174,6 +174,33 @@ var programs = map[string]func(c code) (string, *history.Failure){
 		c.SendEvent(&history.EventSent{Instance: "another", Name: "hi", Input: history.Payload("x")})
 		return c.call("a"), nil
 	},
+	"asked": func(c code) (string, *history.Failure) { // answers queries while it counts
+		n := 0
+		c.HandleQuery("count", func(in history.Payload) (history.Payload, *history.Failure) {
+			switch string(in) {
+			case "decide":
+				c.activity("x")
+			case "status":
+				c.SetCustomStatus(history.Payload("x"))
+			case "cancel":
+				c.Cancel(&Promise{})
+			case "event":
+				c.event("x")
+			case "wait":
+				c.Wait(func() bool { return false })
+			case "refuse":
+				return nil, &history.Failure{Message: "no"}
+			}
+			return history.Payload(fmt.Sprint(n)), nil
+		})
+		for n < 2 {
+			c.call("a")
+			n++
+		}
+		c.HandleQuery("late", func(history.Payload) (history.Payload, *history.Failure) { return history.Payload("here"), nil })
+		c.call("b")
+		return "done", nil
+	},
 	"fail":  func(c code) (string, *history.Failure) { return "", &history.Failure{Message: "no", Code: "shop.no"} },
 	"panic": func(c code) (string, *history.Failure) { c.call("a"); panic("boom") },
 	"recovers": func(c code) (string, *history.Failure) {

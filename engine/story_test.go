@@ -25,6 +25,7 @@ var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 //	                     "child ID RESULT", "child-failed ID MESSAGE",
 //	                     "event NAME DATA"
 //	replay [P]           what was recorded, against program P (the same if left out)
+//	query NAME           ask the execution, and a rebuilt one, with the input
 //	close                unload the execution
 //	history              what was recorded
 //
@@ -63,6 +64,17 @@ func TestStories(t *testing.T) {
 					s.print("as recorded")
 				}
 				unload(x)
+			case "query":
+				second := s.load(s.program, func(string, ...any) {})
+				if err := second.Replay(s.recorded); err != nil {
+					t.Fatalf("replay: %v", err)
+				}
+				kept := s.query(s.execution, d)
+				if again := s.query(second, d); again != kept {
+					t.Errorf("a rebuilt execution answers %s", again)
+				}
+				unload(second)
+				s.print("%s", kept)
 			case "close":
 				s.close()
 			case "history":
@@ -114,6 +126,17 @@ func (s *story) load(program string, say func(string, ...any)) *Execution {
 		}
 		return history.Payload(result), nil
 	}, Identity{Hub: "default", Instance: "i"})
+}
+
+func (s *story) query(x *Execution, d *datadriven.TestData) string {
+	result, failure, err := x.Query(d.CmdArgs[0].Key, history.Payload(d.Input))
+	switch {
+	case err != nil:
+		return err.Error()
+	case failure != nil:
+		return fmt.Sprintf("failed %s: %s", failure.Type, failure.Message)
+	}
+	return string(result)
 }
 
 func (s *story) close() {

@@ -59,6 +59,7 @@ func New(b Backend, c Config) *Server {
 	s.grpc = grpc.NewServer(options...)
 	durabletask.RegisterTaskHubSidecarServiceServer(s.grpc, &taskHubService{backend: b})
 	reprisev1.RegisterRepriseServiceServer(s.grpc, &repriseService{backend: b})
+	reprisev1.RegisterOrchestrationServiceServer(s.grpc, &orchestrationService{backend: b})
 	return s
 }
 
@@ -93,6 +94,7 @@ func (s *Server) untilStop(ctx context.Context) (context.Context, func()) {
 var waits = map[string]bool{
 	durabletask.TaskHubSidecarService_WaitForInstanceStart_FullMethodName:      true,
 	durabletask.TaskHubSidecarService_WaitForInstanceCompletion_FullMethodName: true,
+	reprisev1.OrchestrationService_QueryInstance_FullMethodName:                true,
 }
 
 func (s *Server) unary(log *slog.Logger) grpc.UnaryServerInterceptor {

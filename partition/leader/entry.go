@@ -23,6 +23,7 @@ type entry struct {
 	cancel   []AttemptID
 	notices  []notice
 	rows     []*live // once for each row of history in the entry
+	after    []func()
 	// written and received say up to which number the entry writes letters to other
 	// partitions, and records those from them.
 	written  map[*outLane]uint64
@@ -108,6 +109,9 @@ func (c *core) advance() error {
 		for _, l := range e.rows {
 			if l.unapplied--; l.unapplied == 0 {
 				l.tail = nil
+				if len(l.queries) > 0 {
+					c.queue(l)
+				}
 			}
 			c.settle(l)
 		}
@@ -135,6 +139,10 @@ func (c *core) let(e *entry) error {
 	for _, n := range e.notices {
 		c.waiters.tell(n)
 	}
+	for _, fn := range e.after {
+		fn()
+	}
+	e.after = nil
 	for lane, n := range e.received {
 		lane.settled(n, c.cut)
 	}
