@@ -37,6 +37,8 @@ func payloadBytes(events []Event) int {
 			n += len(b.Input)
 		case *TaskCompleted:
 			n += len(b.Result)
+		case *LocalTaskRun:
+			n += len(b.Result)
 		case *SubOrchestrationInstanceCreated:
 			n += len(b.Input)
 		case *SubOrchestrationInstanceCompleted:
@@ -45,6 +47,8 @@ func payloadBytes(events []Event) int {
 			n += len(b.Input)
 		case *EventRaised:
 			n += len(b.Input)
+		default:
+			n += len(entityPayload(b))
 		}
 	}
 	return n
@@ -98,6 +102,12 @@ func writeEvent(w *pack.Writer, e *Event) {
 	case *TaskCanceled:
 		w.Array(1)
 		w.Int(int64(b.TaskID))
+	case *LocalTaskRun:
+		w.Array(4)
+		w.String(b.Name)
+		w.Int(int64(b.Attempt))
+		w.Binary(b.Result)
+		writeFailure(w, b.Failure, 0)
 	case *SubOrchestrationInstanceCreated:
 		w.Array(7)
 		w.String(string(b.Instance))
@@ -138,7 +148,9 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.String(b.Name)
 		w.Binary(b.Input)
 	default:
-		panic(fmt.Sprintf("event body %T has no stored form", b))
+		if !writeEntityEvent(w, b) {
+			panic(fmt.Sprintf("event body %T has no stored form", b))
+		}
 	}
 }
 
@@ -263,6 +275,9 @@ func readEvent(r *pack.Reader) (Event, error) {
 	case KindTaskFailed:
 		expect(r, 2)
 		e.Body = &TaskFailed{TaskID: int32(r.Int()), Failure: readFailure(r, 0)}
+	case KindLocalTaskRun:
+		expect(r, 4)
+		e.Body = &LocalTaskRun{Name: r.String(), Attempt: int32(r.Int()), Result: r.Binary(), Failure: readFailure(r, 0)}
 	case KindTaskCanceled:
 		expect(r, 1)
 		e.Body = &TaskCanceled{TaskID: int32(r.Int())}
@@ -297,7 +312,9 @@ func readEvent(r *pack.Reader) (Event, error) {
 		expect(r, 2)
 		e.Body = &EventRaised{Name: r.String(), Input: r.Binary()}
 	default:
-		return e, fmt.Errorf("%w: event kind %d is not known to this version", pack.ErrMalformed, kind)
+		if e.Body = readEntityEvent(r, kind); e.Body == nil {
+			return e, fmt.Errorf("%w: event kind %d is not known to this version", pack.ErrMalformed, kind)
+		}
 	}
 	return e, r.Err()
 }

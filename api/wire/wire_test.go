@@ -48,6 +48,7 @@ func events() []history.Event {
 		&history.SubOrchestrationInstanceCanceled{TaskID: 11},
 		&history.EventSent{Instance: "other", Name: "e", Input: history.Payload(`1`)},
 		&history.EventRaised{Name: "e", Input: history.Payload(`2`)},
+		&history.LocalTaskRun{Name: "l", Attempt: 2, Result: history.Payload(`3`), Failure: failure},
 	}
 	var all []history.Event
 	for i, b := range bodies {

@@ -9,9 +9,11 @@ import (
 
 // Config is what a leader is made of.
 type Config struct {
-	Partition  uint32
-	Log        Log
-	Executor   Executor
+	Partition uint32
+	Log       Log
+	Executor  Executor
+	// Entities runs operations of entities. Nil: nobody binds any.
+	Entities   EntityExecutor
 	Dispatcher Dispatcher
 	// PartitionOf returns the partition to which a slot belongs, or 0 while that is
 	// not known. Nil: all slots are this partition's.
