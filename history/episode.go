@@ -14,7 +14,11 @@ func EncodeEpisode(e Episode) []byte {
 	for i, b := range e.Carried {
 		carried[i] = Event{ID: NoID, Body: b}
 	}
-	w := pack.NewWriter(64+len(decided)+len(e.CustomStatus), 5)
+	updates := make([]Event, len(e.CarriedUpdates))
+	for i, b := range e.CarriedUpdates {
+		updates[i] = Event{ID: NoID, Body: b}
+	}
+	w := pack.NewWriter(64+len(decided)+len(e.CustomStatus), 8)
 	w.Binary(decided)
 	w.Binary(e.CustomStatus)
 	w.Array(len(e.Awaits))
@@ -23,6 +27,12 @@ func EncodeEpisode(e Episode) []byte {
 	}
 	w.Int(int64(e.Buffered))
 	w.Binary(EncodeEvents(carried))
+	w.Binary(EncodeEvents(updates))
+	w.Array(len(e.Updates))
+	for _, name := range e.Updates {
+		w.String(name)
+	}
+	writeUnrecorded(w, e.Unrecorded)
 	return w.Bytes()
 }
 
@@ -30,7 +40,7 @@ func EncodeEpisode(e Episode) []byte {
 func DecodeEpisode(data []byte) (Episode, error) {
 	r := pack.NewReader(data)
 	var e Episode
-	var decided, carried []byte
+	var decided, carried, updates []byte
 	for i := 0; r.Next(); i++ {
 		switch i {
 		case 0:
@@ -45,6 +55,14 @@ func DecodeEpisode(data []byte) (Episode, error) {
 			e.Buffered = int(r.Int())
 		case 4:
 			carried = r.Binary()
+		case 5:
+			updates = r.Binary()
+		case 6:
+			for n := r.Array(); n > 0 && r.Err() == nil; n-- {
+				e.Updates = append(e.Updates, r.String())
+			}
+		case 7:
+			e.Unrecorded = readUnrecorded(r)
 		default:
 			r.Skip() // of a newer writer
 		}
@@ -54,7 +72,10 @@ func DecodeEpisode(data []byte) (Episode, error) {
 		e.Decided, err = DecodeEvents(decided)
 	}
 	if err == nil {
-		e.Carried, err = decodeCarried(carried)
+		e.Carried, err = decodeCarried[*EventRaised](carried)
+	}
+	if err == nil {
+		e.CarriedUpdates, err = decodeCarried[*UpdateRequested](updates)
 	}
 	if err != nil {
 		return Episode{}, fmt.Errorf("decode episode: %w", err)
@@ -62,14 +83,14 @@ func DecodeEpisode(data []byte) (Episode, error) {
 	return e, nil
 }
 
-func decodeCarried(data []byte) ([]*EventRaised, error) {
+func decodeCarried[B Body](data []byte) ([]B, error) {
 	events, err := DecodeEvents(data)
 	if err != nil {
 		return nil, err
 	}
-	var carried []*EventRaised
+	var carried []B
 	for _, e := range events {
-		b, ok := e.Body.(*EventRaised)
+		b, ok := e.Body.(B)
 		if !ok {
 			return nil, fmt.Errorf("%w: %s is carried to the next execution", pack.ErrMalformed, Describe(e))
 		}

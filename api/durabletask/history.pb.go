@@ -2014,6 +2014,198 @@ func (x *LocalTaskRunEvent) GetFailureDetails() *TaskFailureDetails {
 	return nil
 }
 
+// PatchAppliedEvent is ours: the execution goes the way of a patch from here on.
+type PatchAppliedEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Patch         string                 `protobuf:"bytes,1,opt,name=patch,proto3" json:"patch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PatchAppliedEvent) Reset() {
+	*x = PatchAppliedEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PatchAppliedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PatchAppliedEvent) ProtoMessage() {}
+
+func (x *PatchAppliedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PatchAppliedEvent.ProtoReflect.Descriptor instead.
+func (*PatchAppliedEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *PatchAppliedEvent) GetPatch() string {
+	if x != nil {
+		return x.Patch
+	}
+	return ""
+}
+
+// UpdateRequestedEvent arrives when somebody asks for an update. Ours.
+type UpdateRequestedEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Sent          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sent,proto3" json:"sent,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Input         *wrapperspb.BytesValue `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateRequestedEvent) Reset() {
+	*x = UpdateRequestedEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateRequestedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateRequestedEvent) ProtoMessage() {}
+
+func (x *UpdateRequestedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateRequestedEvent.ProtoReflect.Descriptor instead.
+func (*UpdateRequestedEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *UpdateRequestedEvent) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateRequestedEvent) GetSent() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
+}
+
+func (x *UpdateRequestedEvent) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdateRequestedEvent) GetInput() *wrapperspb.BytesValue {
+	if x != nil {
+		return x.Input
+	}
+	return nil
+}
+
+// UpdateCompletedEvent decides the reply to an update; it failed exactly if
+// failure_details is set. Ours.
+type UpdateCompletedEvent struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	RequestId      string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Sent           *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sent,proto3" json:"sent,omitempty"`
+	Name           string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Result         *wrapperspb.BytesValue `protobuf:"bytes,4,opt,name=result,proto3" json:"result,omitempty"`
+	FailureDetails *TaskFailureDetails    `protobuf:"bytes,5,opt,name=failure_details,json=failureDetails,proto3" json:"failure_details,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *UpdateCompletedEvent) Reset() {
+	*x = UpdateCompletedEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateCompletedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateCompletedEvent) ProtoMessage() {}
+
+func (x *UpdateCompletedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateCompletedEvent.ProtoReflect.Descriptor instead.
+func (*UpdateCompletedEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *UpdateCompletedEvent) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateCompletedEvent) GetSent() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
+}
+
+func (x *UpdateCompletedEvent) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdateCompletedEvent) GetResult() *wrapperspb.BytesValue {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *UpdateCompletedEvent) GetFailureDetails() *TaskFailureDetails {
+	if x != nil {
+		return x.FailureDetails
+	}
+	return nil
+}
+
 // HistoryEvent is one entry of a history. event_id is -1 unless the event records
 // a decision of the orchestrator.
 type HistoryEvent struct {
@@ -2053,6 +2245,9 @@ type HistoryEvent struct {
 	//	*HistoryEvent_TimerCanceled
 	//	*HistoryEvent_TaskCanceled
 	//	*HistoryEvent_SubOrchestrationInstanceCanceled
+	//	*HistoryEvent_PatchApplied
+	//	*HistoryEvent_UpdateRequested
+	//	*HistoryEvent_UpdateCompleted
 	//	*HistoryEvent_LocalTaskRun
 	EventType     isHistoryEvent_EventType `protobuf_oneof:"event_type"`
 	unknownFields protoimpl.UnknownFields
@@ -2061,7 +2256,7 @@ type HistoryEvent struct {
 
 func (x *HistoryEvent) Reset() {
 	*x = HistoryEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2073,7 +2268,7 @@ func (x *HistoryEvent) String() string {
 func (*HistoryEvent) ProtoMessage() {}
 
 func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2086,7 +2281,7 @@ func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEvent.ProtoReflect.Descriptor instead.
 func (*HistoryEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{33}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *HistoryEvent) GetEventId() int32 {
@@ -2389,6 +2584,33 @@ func (x *HistoryEvent) GetSubOrchestrationInstanceCanceled() *SubOrchestrationIn
 	return nil
 }
 
+func (x *HistoryEvent) GetPatchApplied() *PatchAppliedEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_PatchApplied); ok {
+			return x.PatchApplied
+		}
+	}
+	return nil
+}
+
+func (x *HistoryEvent) GetUpdateRequested() *UpdateRequestedEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_UpdateRequested); ok {
+			return x.UpdateRequested
+		}
+	}
+	return nil
+}
+
+func (x *HistoryEvent) GetUpdateCompleted() *UpdateCompletedEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_UpdateCompleted); ok {
+			return x.UpdateCompleted
+		}
+	}
+	return nil
+}
+
 func (x *HistoryEvent) GetLocalTaskRun() *LocalTaskRunEvent {
 	if x != nil {
 		if x, ok := x.EventType.(*HistoryEvent_LocalTaskRun); ok {
@@ -2528,6 +2750,18 @@ type HistoryEvent_SubOrchestrationInstanceCanceled struct {
 	SubOrchestrationInstanceCanceled *SubOrchestrationInstanceCanceledEvent `protobuf:"bytes,50066,opt,name=sub_orchestration_instance_canceled,json=subOrchestrationInstanceCanceled,proto3,oneof"`
 }
 
+type HistoryEvent_PatchApplied struct {
+	PatchApplied *PatchAppliedEvent `protobuf:"bytes,50068,opt,name=patch_applied,json=patchApplied,proto3,oneof"`
+}
+
+type HistoryEvent_UpdateRequested struct {
+	UpdateRequested *UpdateRequestedEvent `protobuf:"bytes,50069,opt,name=update_requested,json=updateRequested,proto3,oneof"`
+}
+
+type HistoryEvent_UpdateCompleted struct {
+	UpdateCompleted *UpdateCompletedEvent `protobuf:"bytes,50070,opt,name=update_completed,json=updateCompleted,proto3,oneof"`
+}
+
 type HistoryEvent_LocalTaskRun struct {
 	LocalTaskRun *LocalTaskRunEvent `protobuf:"bytes,50072,opt,name=local_task_run,json=localTaskRun,proto3,oneof"`
 }
@@ -2593,6 +2827,12 @@ func (*HistoryEvent_TimerCanceled) isHistoryEvent_EventType() {}
 func (*HistoryEvent_TaskCanceled) isHistoryEvent_EventType() {}
 
 func (*HistoryEvent_SubOrchestrationInstanceCanceled) isHistoryEvent_EventType() {}
+
+func (*HistoryEvent_PatchApplied) isHistoryEvent_EventType() {}
+
+func (*HistoryEvent_UpdateRequested) isHistoryEvent_EventType() {}
+
+func (*HistoryEvent_UpdateCompleted) isHistoryEvent_EventType() {}
 
 func (*HistoryEvent_LocalTaskRun) isHistoryEvent_EventType() {}
 
@@ -2747,7 +2987,22 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\x05R\aattempt\x123\n" +
 	"\x06result\x18\x03 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\x12S\n" +
-	"\x0ffailure_details\x18\x04 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xdf\x19\n" +
+	"\x0ffailure_details\x18\x04 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\")\n" +
+	"\x11PatchAppliedEvent\x12\x14\n" +
+	"\x05patch\x18\x01 \x01(\tR\x05patch\"\xac\x01\n" +
+	"\x14UpdateRequestedEvent\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12.\n" +
+	"\x04sent\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04sent\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x121\n" +
+	"\x05input\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\"\x83\x02\n" +
+	"\x14UpdateCompletedEvent\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12.\n" +
+	"\x04sent\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04sent\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x123\n" +
+	"\x06result\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\x12S\n" +
+	"\x0ffailure_details\x18\x05 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xed\x1b\n" +
 	"\fHistoryEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\x05R\aeventId\x128\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x12\\\n" +
@@ -2785,7 +3040,10 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x11execution_rewound\x18\x1e \x01(\v2-.reprise.durabletask.v1.ExecutionRewoundEventH\x00R\x10executionRewound\x12U\n" +
 	"\x0etimer_canceled\x18\x90\x87\x03 \x01(\v2*.reprise.durabletask.v1.TimerCanceledEventH\x00R\rtimerCanceled\x12R\n" +
 	"\rtask_canceled\x18\x91\x87\x03 \x01(\v2).reprise.durabletask.v1.TaskCanceledEventH\x00R\ftaskCanceled\x12\x90\x01\n" +
-	"#sub_orchestration_instance_canceled\x18\x92\x87\x03 \x01(\v2=.reprise.durabletask.v1.SubOrchestrationInstanceCanceledEventH\x00R subOrchestrationInstanceCanceled\x12S\n" +
+	"#sub_orchestration_instance_canceled\x18\x92\x87\x03 \x01(\v2=.reprise.durabletask.v1.SubOrchestrationInstanceCanceledEventH\x00R subOrchestrationInstanceCanceled\x12R\n" +
+	"\rpatch_applied\x18\x94\x87\x03 \x01(\v2).reprise.durabletask.v1.PatchAppliedEventH\x00R\fpatchApplied\x12[\n" +
+	"\x10update_requested\x18\x95\x87\x03 \x01(\v2,.reprise.durabletask.v1.UpdateRequestedEventH\x00R\x0fupdateRequested\x12[\n" +
+	"\x10update_completed\x18\x96\x87\x03 \x01(\v2,.reprise.durabletask.v1.UpdateCompletedEventH\x00R\x0fupdateCompleted\x12S\n" +
 	"\x0elocal_task_run\x18\x98\x87\x03 \x01(\v2).reprise.durabletask.v1.LocalTaskRunEventH\x00R\flocalTaskRunB\f\n" +
 	"\n" +
 	"event_typeB0Z.github.com/reprise-run/reprise/api/durabletaskb\x06proto3"
@@ -2802,7 +3060,7 @@ func file_reprise_durabletask_v1_history_proto_rawDescGZIP() []byte {
 	return file_reprise_durabletask_v1_history_proto_rawDescData
 }
 
-var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*ExecutionStartedEvent)(nil),                  // 0: reprise.durabletask.v1.ExecutionStartedEvent
 	(*ExecutionCompletedEvent)(nil),                // 1: reprise.durabletask.v1.ExecutionCompletedEvent
@@ -2837,123 +3095,134 @@ var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*TimerCanceledEvent)(nil),                     // 30: reprise.durabletask.v1.TimerCanceledEvent
 	(*SubOrchestrationInstanceCanceledEvent)(nil),  // 31: reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
 	(*LocalTaskRunEvent)(nil),                      // 32: reprise.durabletask.v1.LocalTaskRunEvent
-	(*HistoryEvent)(nil),                           // 33: reprise.durabletask.v1.HistoryEvent
-	nil,                                            // 34: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	nil,                                            // 35: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	nil,                                            // 36: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	nil,                                            // 37: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	(*wrapperspb.StringValue)(nil),                 // 38: google.protobuf.StringValue
-	(*wrapperspb.BytesValue)(nil),                  // 39: google.protobuf.BytesValue
-	(*OrchestrationInstance)(nil),                  // 40: reprise.durabletask.v1.OrchestrationInstance
-	(*ParentInstanceInfo)(nil),                     // 41: reprise.durabletask.v1.ParentInstanceInfo
-	(*timestamppb.Timestamp)(nil),                  // 42: google.protobuf.Timestamp
-	(*TraceContext)(nil),                           // 43: reprise.durabletask.v1.TraceContext
-	(OrchestrationStatus)(0),                       // 44: reprise.durabletask.v1.OrchestrationStatus
-	(*TaskFailureDetails)(nil),                     // 45: reprise.durabletask.v1.TaskFailureDetails
-	(*durationpb.Duration)(nil),                    // 46: google.protobuf.Duration
-	(*OrchestrationState)(nil),                     // 47: reprise.durabletask.v1.OrchestrationState
+	(*PatchAppliedEvent)(nil),                      // 33: reprise.durabletask.v1.PatchAppliedEvent
+	(*UpdateRequestedEvent)(nil),                   // 34: reprise.durabletask.v1.UpdateRequestedEvent
+	(*UpdateCompletedEvent)(nil),                   // 35: reprise.durabletask.v1.UpdateCompletedEvent
+	(*HistoryEvent)(nil),                           // 36: reprise.durabletask.v1.HistoryEvent
+	nil,                                            // 37: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	nil,                                            // 38: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	nil,                                            // 39: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	nil,                                            // 40: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	(*wrapperspb.StringValue)(nil),                 // 41: google.protobuf.StringValue
+	(*wrapperspb.BytesValue)(nil),                  // 42: google.protobuf.BytesValue
+	(*OrchestrationInstance)(nil),                  // 43: reprise.durabletask.v1.OrchestrationInstance
+	(*ParentInstanceInfo)(nil),                     // 44: reprise.durabletask.v1.ParentInstanceInfo
+	(*timestamppb.Timestamp)(nil),                  // 45: google.protobuf.Timestamp
+	(*TraceContext)(nil),                           // 46: reprise.durabletask.v1.TraceContext
+	(OrchestrationStatus)(0),                       // 47: reprise.durabletask.v1.OrchestrationStatus
+	(*TaskFailureDetails)(nil),                     // 48: reprise.durabletask.v1.TaskFailureDetails
+	(*durationpb.Duration)(nil),                    // 49: google.protobuf.Duration
+	(*OrchestrationState)(nil),                     // 50: reprise.durabletask.v1.OrchestrationState
 }
 var file_reprise_durabletask_v1_history_proto_depIdxs = []int32{
-	38, // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
-	39, // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
-	40, // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
-	41, // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	42, // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
-	43, // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	38, // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
-	34, // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	44, // 8: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	39, // 9: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	45, // 10: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	39, // 11: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
-	38, // 12: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
-	39, // 13: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
-	43, // 14: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	35, // 15: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	4,  // 16: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
-	46, // 17: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
-	46, // 18: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
-	46, // 19: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
-	46, // 20: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
-	39, // 21: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	45, // 22: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	38, // 23: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
-	39, // 24: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
-	43, // 25: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	36, // 26: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	39, // 27: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	45, // 28: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	42, // 29: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
-	42, // 30: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
-	39, // 31: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 32: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 33: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
-	47, // 34: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
-	39, // 35: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 36: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 37: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
-	42, // 38: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	39, // 39: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
-	38, // 40: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	42, // 41: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	39, // 42: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
-	38, // 43: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	38, // 44: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	38, // 45: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	38, // 46: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	39, // 47: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
-	45, // 48: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	38, // 49: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	38, // 50: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	38, // 51: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
-	38, // 52: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	38, // 53: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
-	43, // 54: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	38, // 55: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
-	38, // 56: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
-	39, // 57: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
-	41, // 58: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	37, // 59: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	39, // 60: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
-	45, // 61: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	42, // 62: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
-	0,  // 63: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
-	1,  // 64: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
-	2,  // 65: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
-	3,  // 66: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
-	5,  // 67: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
-	6,  // 68: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
-	7,  // 69: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
-	8,  // 70: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
-	9,  // 71: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
-	10, // 72: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
-	11, // 73: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
-	12, // 74: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
-	13, // 75: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
-	14, // 76: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
-	15, // 77: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
-	16, // 78: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
-	17, // 79: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
-	18, // 80: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
-	19, // 81: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
-	20, // 82: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
-	21, // 83: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
-	22, // 84: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
-	24, // 85: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
-	25, // 86: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
-	23, // 87: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
-	27, // 88: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
-	26, // 89: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
-	28, // 90: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
-	30, // 91: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
-	29, // 92: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
-	31, // 93: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	32, // 94: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
-	95, // [95:95] is the sub-list for method output_type
-	95, // [95:95] is the sub-list for method input_type
-	95, // [95:95] is the sub-list for extension type_name
-	95, // [95:95] is the sub-list for extension extendee
-	0,  // [0:95] is the sub-list for field type_name
+	41,  // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
+	42,  // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
+	43,  // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
+	44,  // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	45,  // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
+	46,  // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	41,  // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
+	37,  // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	47,  // 8: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	42,  // 9: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	48,  // 10: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	42,  // 11: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
+	41,  // 12: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
+	42,  // 13: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
+	46,  // 14: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	38,  // 15: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	4,   // 16: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
+	49,  // 17: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
+	49,  // 18: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
+	49,  // 19: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
+	49,  // 20: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
+	42,  // 21: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	48,  // 22: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	41,  // 23: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
+	42,  // 24: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
+	46,  // 25: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	39,  // 26: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	42,  // 27: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	48,  // 28: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	45,  // 29: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
+	45,  // 30: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
+	42,  // 31: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
+	42,  // 32: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
+	42,  // 33: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
+	50,  // 34: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
+	42,  // 35: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
+	42,  // 36: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
+	42,  // 37: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 38: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	42,  // 39: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
+	41,  // 40: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	45,  // 41: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	42,  // 42: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
+	41,  // 43: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	41,  // 44: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	41,  // 45: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	41,  // 46: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	42,  // 47: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
+	48,  // 48: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	41,  // 49: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	41,  // 50: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	41,  // 51: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
+	41,  // 52: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	41,  // 53: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
+	46,  // 54: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	41,  // 55: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
+	41,  // 56: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
+	42,  // 57: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
+	44,  // 58: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	40,  // 59: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	42,  // 60: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
+	48,  // 61: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	45,  // 62: reprise.durabletask.v1.UpdateRequestedEvent.sent:type_name -> google.protobuf.Timestamp
+	42,  // 63: reprise.durabletask.v1.UpdateRequestedEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 64: reprise.durabletask.v1.UpdateCompletedEvent.sent:type_name -> google.protobuf.Timestamp
+	42,  // 65: reprise.durabletask.v1.UpdateCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	48,  // 66: reprise.durabletask.v1.UpdateCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	45,  // 67: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
+	0,   // 68: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
+	1,   // 69: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
+	2,   // 70: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
+	3,   // 71: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
+	5,   // 72: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
+	6,   // 73: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
+	7,   // 74: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
+	8,   // 75: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
+	9,   // 76: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
+	10,  // 77: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
+	11,  // 78: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
+	12,  // 79: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
+	13,  // 80: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
+	14,  // 81: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
+	15,  // 82: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
+	16,  // 83: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
+	17,  // 84: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
+	18,  // 85: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
+	19,  // 86: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
+	20,  // 87: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
+	21,  // 88: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
+	22,  // 89: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
+	24,  // 90: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
+	25,  // 91: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
+	23,  // 92: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
+	27,  // 93: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
+	26,  // 94: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
+	28,  // 95: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
+	30,  // 96: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
+	29,  // 97: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
+	31,  // 98: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
+	33,  // 99: reprise.durabletask.v1.HistoryEvent.patch_applied:type_name -> reprise.durabletask.v1.PatchAppliedEvent
+	34,  // 100: reprise.durabletask.v1.HistoryEvent.update_requested:type_name -> reprise.durabletask.v1.UpdateRequestedEvent
+	35,  // 101: reprise.durabletask.v1.HistoryEvent.update_completed:type_name -> reprise.durabletask.v1.UpdateCompletedEvent
+	32,  // 102: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
+	103, // [103:103] is the sub-list for method output_type
+	103, // [103:103] is the sub-list for method input_type
+	103, // [103:103] is the sub-list for extension type_name
+	103, // [103:103] is the sub-list for extension extendee
+	0,   // [0:103] is the sub-list for field type_name
 }
 
 func init() { file_reprise_durabletask_v1_history_proto_init() }
@@ -2962,7 +3231,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		return
 	}
 	file_reprise_durabletask_v1_common_proto_init()
-	file_reprise_durabletask_v1_history_proto_msgTypes[33].OneofWrappers = []any{
+	file_reprise_durabletask_v1_history_proto_msgTypes[36].OneofWrappers = []any{
 		(*HistoryEvent_ExecutionStarted)(nil),
 		(*HistoryEvent_ExecutionCompleted)(nil),
 		(*HistoryEvent_ExecutionTerminated)(nil),
@@ -2994,6 +3263,9 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		(*HistoryEvent_TimerCanceled)(nil),
 		(*HistoryEvent_TaskCanceled)(nil),
 		(*HistoryEvent_SubOrchestrationInstanceCanceled)(nil),
+		(*HistoryEvent_PatchApplied)(nil),
+		(*HistoryEvent_UpdateRequested)(nil),
+		(*HistoryEvent_UpdateCompleted)(nil),
 		(*HistoryEvent_LocalTaskRun)(nil),
 	}
 	type x struct{}
@@ -3002,7 +3274,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reprise_durabletask_v1_history_proto_rawDesc), len(file_reprise_durabletask_v1_history_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
