@@ -151,6 +151,9 @@ func (p *program) nodeConfig(s serverSettings) (config cluster.Config, _ *tls.Co
 	if s.node.Name == "" || s.node.DataDir == "" {
 		return config, nil, usage("a node needs --name and --data-dir")
 	}
+	if s.node.Pprof && s.node.HTTPAddr == "" {
+		return config, nil, usage("--pprof serves profiles at the address of --http; give one")
+	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
 		return config, nil, usage("--log-level %q: debug, info, warn and error are possible", s.logLevel)
