@@ -49,6 +49,9 @@ func (a Activity[In, Out]) Start(o *Orchestration, in In, opts ...ActivityOption
 	all.begin = func(settled func(*engine.Promise)) *engine.Promise {
 		return o.h.Schedule(&history.TaskScheduled{Name: a.name, Input: input, Retry: options.retries.policy, Timeout: options.timeout}, settled)
 	}
+	if options.local {
+		beginLocal(o, all, a.name, input, options)
+	}
 	all.start()
 	return Future[Out]{f}
 }
@@ -94,12 +97,13 @@ func (a Activity[In, Out]) bind(r *Registry, fn func(context.Context, In) (Out, 
 }
 
 // ActivityOption sets how an activity is attempted: [Retry], [RetryWith],
-// [Timeout].
+// [Timeout], [Local].
 type ActivityOption interface{ activity(*activityOptions) }
 
 type activityOptions struct {
 	retries Retries
 	timeout time.Duration
+	local   bool
 	err     error
 }
 
