@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/reprise-run/reprise/engine"
@@ -45,7 +46,7 @@ func (a Activity[In, Out]) Start(o *Orchestration, in In, opts ...ActivityOption
 		f.settle(nil, err)
 		return Future[Out]{f}
 	}
-	task := &history.TaskScheduled{Name: a.name, Input: input, Retry: options.retries.policy, Timeout: options.timeout}
+	task := &history.TaskScheduled{Name: a.name, Input: input, Retry: options.retries.policy, Timeout: options.timeout, Options: options.taskOptions()}
 	all := &attempts{o: o, future: f, next: options.retries.byHandler(o)}
 	all.begin = func(settled func(*engine.Promise)) *engine.Promise { return o.h.Schedule(task, settled) }
 	all.start()
@@ -73,6 +74,9 @@ func (a Activity[In, Out]) bind(r *Registry, fn func(context.Context, In) (Out, 
 			return nil, FailureOf(r.codec, NonRetryable(err))
 		}
 		out, err := fn(ctx, in)
+		if errors.Is(err, ErrPending) {
+			return nil, &history.Failure{Type: history.FailurePending, Message: err.Error()}
+		}
 		if err != nil {
 			return nil, FailureOf(r.codec, err)
 		}
@@ -86,12 +90,13 @@ func (a Activity[In, Out]) bind(r *Registry, fn func(context.Context, In) (Out, 
 }
 
 // ActivityOption sets how an activity is attempted: [Retry], [RetryWith],
-// [Timeout].
+// [Timeout], [HeartbeatTimeout], [ScheduleToStart], [ScheduleToClose].
 type ActivityOption interface{ activity(*activityOptions) }
 
 type activityOptions struct {
 	retries Retries
 	timeout time.Duration
+	task    history.TaskOptions
 	err     error
 }
 
@@ -102,18 +107,54 @@ func (s *activityOptions) apply(opts []ActivityOption) {
 }
 
 // problem returns what is wrong with the options, or nil.
-func (s *activityOptions) problem() error { return errors.Join(s.err, s.retries.err) }
+func (s *activityOptions) problem() error {
+	return errors.Join(s.err, s.retries.err, s.task.Validate())
+}
+
+// taskOptions returns what travels with the scheduled activity; nil: nothing.
+func (s *activityOptions) taskOptions() *history.TaskOptions {
+	if reflect.ValueOf(s.task).IsZero() {
+		return nil
+	}
+	task := s.task
+	return &task
+}
 
 type activityOption func(*activityOptions)
 
 func (f activityOption) activity(s *activityOptions) { f(s) }
 
-// Timeout limits each attempt, from its start to its end. An attempt that takes
-// longer fails with [ErrTimeout]; its context is cancelled.
+// Timeout limits each attempt, from its start to its end, also where somebody outside
+// completes it. An attempt that takes longer fails with [ErrTimeout]; its context is
+// cancelled.
 func Timeout(d time.Duration) ActivityOption {
+	return limit("timeout", d, func(s *activityOptions) { s.timeout = d })
+}
+
+// HeartbeatTimeout limits how long an attempt may be silent: from its start to its
+// first [Heartbeat], and from one to the next. One that is silent for longer fails
+// with [ErrTimeout].
+func HeartbeatTimeout(d time.Duration) ActivityOption {
+	return limit("heartbeat timeout", d, func(s *activityOptions) { s.task.HeartbeatTimeout = d })
+}
+
+// ScheduleToStart limits how long an attempt waits for a node that begins it. One that
+// waits longer fails with [ErrTimeout], and the activity with it: it is not retried.
+func ScheduleToStart(d time.Duration) ActivityOption {
+	return limit("schedule-to-start timeout", d, func(s *activityOptions) { s.task.ScheduleToStart = d })
+}
+
+// ScheduleToClose limits the time from the decision to the outcome, with all attempts
+// and the waits between them. An activity that takes longer fails with [ErrTimeout].
+func ScheduleToClose(d time.Duration) ActivityOption {
+	return limit("schedule-to-close timeout", d, func(s *activityOptions) { s.task.ScheduleToClose = d })
+}
+
+// limit is a time limit, which must be above 0.
+func limit(what string, d time.Duration, set func(*activityOptions)) ActivityOption {
 	return activityOption(func(s *activityOptions) {
-		if s.timeout = d; d <= 0 {
-			s.err = fmt.Errorf("timeout of %v; it must be above 0", d)
+		if set(s); d <= 0 {
+			s.err = errors.Join(s.err, fmt.Errorf("%s of %v; it must be above 0", what, d))
 		}
 	})
 }

@@ -56,6 +56,9 @@ var (
 	ErrCanceled = NewError("reprise.canceled", "canceled")
 	// ErrTerminated: the sub-orchestration was terminated.
 	ErrTerminated = NewError("reprise.terminated", "orchestration was terminated")
+	// ErrPending is what an activity returns that is completed from outside, by the
+	// token of its attempt: [AttemptInfo.Token].
+	ErrPending = NewError("reprise.pending", "the activity is completed from outside")
 	// ErrInstanceExists: the sub-orchestration was not started, because a live
 	// instance has its ID.
 	ErrInstanceExists = NewError("reprise.instance_exists", "a live instance has the ID")

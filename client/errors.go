@@ -30,6 +30,9 @@ var (
 	// ErrFull: the instance has too many events that it has not taken; the event was
 	// not raised. It may be raised again later.
 	ErrFull = fmt.Errorf("%w: too many events", ErrRefused)
+	// ErrStale: the token is of an attempt that is not wanted any more: its activity has
+	// an outcome, or a newer attempt, or was cancelled.
+	ErrStale = fmt.Errorf("%w: the attempt is not wanted any more", ErrRefused)
 	// ErrNotSupported: the node does not know the call.
 	ErrNotSupported = fmt.Errorf("%w: not supported", ErrRefused)
 
@@ -51,6 +54,7 @@ var reasons = map[string]class{
 	"overloaded":      {err: ErrUnavailable, again: true, undone: true},
 	"exists":          {err: ErrExists},
 	"full":            {err: ErrFull},
+	"stale":           {err: ErrStale},
 	"not-found":       {err: ErrNotFound},
 	"request-expired": {err: ErrExpired},
 	"too-large":       {err: ErrTooLarge},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition/leader"
 )
 
@@ -17,8 +18,8 @@ type code interface {
 	Orchestrations() []string
 	Activities() []string
 	// Run runs an activity. It returns when the function has returned, or sooner
-	// if ctx is done.
-	Run(ctx context.Context, task leader.ActivityTask) leader.ActivityResult
+	// if ctx is done. beat is called with each heartbeat, from any goroutine.
+	Run(ctx context.Context, task leader.ActivityTask, beat func(progress history.Payload)) leader.ActivityResult
 }
 
 // functionsHash returns a hash of the names that a process binds.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/reprise-run/reprise"
 	"github.com/reprise-run/reprise/cluster/executor"
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition/leader"
 )
 
@@ -30,6 +31,6 @@ func (r *registered) Orchestrations() []string { return r.registry.Orchestrators
 
 func (r *registered) Activities() []string { return r.activities.Names() }
 
-func (r *registered) Run(ctx context.Context, task leader.ActivityTask) leader.ActivityResult {
-	return r.activities.Run(ctx, task)
+func (r *registered) Run(ctx context.Context, task leader.ActivityTask, beat func(history.Payload)) leader.ActivityResult {
+	return r.activities.Run(ctx, task, beat)
 }

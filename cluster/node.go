@@ -153,6 +153,7 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 	n.wg.Go(func() { n.tend(n.ctx) })
 	n.wg.Go(func() { n.clocks.run(n.ctx) })
 	n.wg.Go(func() { n.watchWaiting(n.ctx) })
+	n.wg.Go(func() { n.tellHeartbeats(n.ctx) })
 	return n, nil
 }
 
@@ -191,6 +192,7 @@ func (n *Node) handlers() {
 	r.handle(methodMissing, n.handleMissing)
 	r.handle(methodRoom, n.handleRoom)
 	r.handle(methodEpisode, n.handleEpisode)
+	r.handle(methodHeartbeats, n.handleHeartbeats)
 	n.net.Handle(methodLetters, n.handleLetters)
 	serve(n, startRequest)
 	serve(n, terminateRequest)
@@ -198,6 +200,8 @@ func (n *Node) handlers() {
 	serve(n, statusRequest)
 	serve(n, waitRequest)
 	serve(n, historyRequest)
+	serve(n, completeRequest)
+	serve(n, heartbeatRequest)
 }
 
 // Ready returns when the node knows the layout and every partition has a leader.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/internal/peer"
 	"github.com/reprise-run/reprise/partition/leader"
 )
@@ -19,11 +20,13 @@ type worker struct {
 	attempts   map[leader.AttemptID]*attempt
 	running    int
 	partitions map[uint32]*workPartition
-	refused    map[peer.NodeID]bool // who was refused, and is to hear of room
-	stale      uint64               // attempts refused because their epoch was over
-	stopping   bool                 // takes no new work
-	stopped    bool                 // lets nothing out any more
-	idle       broadcast            // an attempt ended or was forgotten
+	refused    map[peer.NodeID]bool          // who was refused, and is to hear of room
+	stale      uint64                        // attempts refused because their epoch was over
+	stopping   bool                          // takes no new work
+	stopped    bool                          // lets nothing out any more
+	idle       broadcast                     // an attempt ended or was forgotten
+	beating    map[leader.AttemptID]*attempt // with a heartbeat that the leader has not heard
+	beats      chan struct{}                 // capacity 1: there is a new one
 }
 
 // attempt is one that runs, or whose result waits to be recorded.
@@ -31,6 +34,7 @@ type attempt struct {
 	task   leader.ActivityTask
 	cancel context.CancelCauseFunc
 	result *leader.ActivityResult // nil while it runs
+	heart  heart
 }
 
 // workPartition is what the worker knows of a partition.
@@ -40,6 +44,7 @@ type workPartition struct {
 	waiting []*attempt  // results to send
 	sending int         // messages under way
 	resend  bool        // a pause before sending again is under way
+	telling bool        // heartbeats are under way
 }
 
 // verdict is what a worker says to an attempt that it is asked to run.
@@ -62,6 +67,7 @@ func newWorker(n *Node) *worker {
 	return &worker{
 		node: n, attempts: make(map[leader.AttemptID]*attempt),
 		partitions: make(map[uint32]*workPartition), refused: make(map[peer.NodeID]bool),
+		beating: make(map[leader.AttemptID]*attempt), beats: make(chan struct{}, 1),
 	}
 }
 
@@ -96,7 +102,7 @@ func (w *worker) takeOne(from peer.NodeID, task leader.ActivityTask) verdict {
 	w.running++
 	w.node.wg.Go(func() {
 		defer cancel(nil)
-		w.ended(a, w.node.code.Run(ctx, task))
+		w.ended(a, w.node.code.Run(ctx, task, func(progress history.Payload) { w.beat(a, progress) }))
 	})
 	return verdictTaken
 }
@@ -130,6 +136,7 @@ func (w *worker) ended(a *attempt, result leader.ActivityResult) {
 	}
 	result.Attempt, result.Node = a.task.Attempt, string(w.node.self)
 	a.result = &result
+	delete(w.beating, a.task.Attempt)
 	p := w.partitions[a.task.Attempt.Partition]
 	p.waiting = append(p.waiting, a)
 	told := w.refused

@@ -43,6 +43,8 @@ func every() []Event {
 		{ID: 7, Time: at, Body: &SubOrchestrationInstanceCanceled{TaskID: 6}},
 		{ID: 8, Time: at, Body: &EventSent{Instance: "other", Name: "approved", Input: Payload(`3`)}},
 		{ID: NoID, Time: at, Body: &EventRaised{Name: "Approved", Input: Payload(`4`)}},
+		{ID: 10, Time: at, Body: &TaskScheduled{Name: "card.charge", Options: &TaskOptions{HeartbeatTimeout: time.Second, ScheduleToStart: time.Minute,
+			ScheduleToClose: time.Hour, AtMostOnce: true, Priority: -3, FairnessKey: "tenant", Nodes: map[string]string{"zone": "a", "gpu": "true"}}}},
 		{ID: NoID, Body: &ExecutionStarted{}}, {Body: &ExecutionCompleted{}}, {Body: &ExecutionTerminated{}}, {Body: &TaskScheduled{}},
 		{Body: &TaskCompleted{}}, {Body: &TaskFailed{}}, {Body: &TaskCanceled{}}, {Body: &TimerCreated{}}, {Body: &TimerFired{}}, {Body: &TimerCanceled{}},
 		{Body: &SubOrchestrationInstanceCreated{}}, {Body: &SubOrchestrationInstanceCompleted{}}, {Body: &SubOrchestrationInstanceFailed{}}, {Body: &SubOrchestrationInstanceCanceled{}}, {Body: &EventSent{}}, {Body: &EventRaised{}},

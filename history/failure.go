@@ -24,6 +24,9 @@ type Failure struct {
 const (
 	FailurePanic   = "panic"
 	FailureTimeout = "timeout"
+	// FailurePending is no failure: the activity's function has returned, and somebody
+	// outside completes the attempt.
+	FailurePending = "pending"
 	// FailureTerminated: the child was terminated.
 	FailureTerminated = "terminated"
 	// FailureExists: the child was not started, because a live instance has its ID.

@@ -17,6 +17,10 @@ type Backend interface {
 	Terminate(ctx context.Context, req leader.TerminateRequest) error
 	// Raise returns when the event is committed; an instance that has ended drops it.
 	Raise(ctx context.Context, req leader.RaiseRequest) error
+	// CompleteActivity returns when the outcome is committed, or the next attempt is.
+	CompleteActivity(ctx context.Context, req leader.CompleteRequest) error
+	// HeartbeatActivity returns when the progress is committed.
+	HeartbeatActivity(ctx context.Context, req leader.HeartbeatRequest) error
 	// Status is a linearizable read.
 	Status(ctx context.Context, req leader.StatusRequest) (leader.Instance, error)
 	// Wait returns when the instance is as the request wants it. When ctx is done,

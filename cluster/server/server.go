@@ -59,6 +59,7 @@ func New(b Backend, c Config) *Server {
 	s.grpc = grpc.NewServer(options...)
 	durabletask.RegisterTaskHubSidecarServiceServer(s.grpc, &taskHubService{backend: b})
 	reprisev1.RegisterRepriseServiceServer(s.grpc, &repriseService{backend: b})
+	reprisev1.RegisterActivityServiceServer(s.grpc, &activityService{backend: b})
 	return s
 }
 

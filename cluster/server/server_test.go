@@ -35,6 +35,8 @@ type fake struct {
 	start     func(leader.StartRequest) (leader.StartAnswer, error)
 	terminate func(leader.TerminateRequest) error
 	raise     func(leader.RaiseRequest) error
+	complete  func(leader.CompleteRequest) error
+	beat      func(leader.HeartbeatRequest) error
 	status    func(leader.StatusRequest) (leader.Instance, error)
 	wait      func(context.Context, leader.WaitRequest) (leader.Instance, error)
 	history   func(leader.HistoryRequest) (leader.HistoryPage, error)

@@ -30,6 +30,7 @@ var statuses = []struct {
 	{leader.ErrFull, codes.ResourceExhausted, "full"},
 	{leader.ErrExists, codes.AlreadyExists, "exists"},
 	{leader.ErrNotFound, codes.NotFound, "not-found"},
+	{leader.ErrStale, codes.FailedPrecondition, "stale"},
 	{leader.ErrRequestExpired, codes.FailedPrecondition, "request-expired"},
 	{leader.ErrTooLarge, codes.InvalidArgument, "too-large"},
 	{leader.ErrInvalid, codes.InvalidArgument, "invalid"},

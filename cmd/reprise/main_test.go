@@ -155,6 +155,16 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "raise none approved", code: 3},
 		{args: "raise i flood", code: 5, stderr: "not taken"},
 
+		{args: "complete " + tokenOf("i"), code: 0},
+		{args: "complete " + tokenOf("i") + " --data 7", code: 0},
+		{args: "complete " + tokenOf("none"), code: 5, stderr: "not wanted any more"},
+		{args: "complete i", code: 2, stderr: "not a token"},
+		{args: "complete", code: 2, stderr: "want the token"},
+		{args: "complete " + tokenOf("i") + " --data {", code: 2, stderr: "--data is not JSON"},
+		{args: "fail " + tokenOf("i") + " --message no", code: 0},
+		{args: "fail " + tokenOf("i"), code: 2, stderr: "--message"},
+		{args: "fail " + tokenOf("none") + " --message no --final", code: 5},
+
 		{args: "wait failed", code: 1, stderr: "no stock"},
 		{args: "start o --id failed --wait", code: 1, stderr: "Failed"},
 		{args: "wait canceled", code: 1, stderr: "Canceled"},

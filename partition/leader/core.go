@@ -65,7 +65,7 @@ type core struct {
 	queues      map[string]*taskQueue
 	inputs      inputs
 	surveyed    bool
-	early       []*result          // came before the survey was over
+	early       []message          // came before the survey was over
 	lostEarly   map[AttemptID]bool // likewise
 	tasksFrom   []byte             // where the next page of pending activities begins; nil: none
 	filling     []*taskQueue       // that have room again for what was left in the state

@@ -289,7 +289,11 @@ func (d *fakeDispatcher) Dispatch(task ActivityTask) bool {
 	}
 	d.room--
 	d.given = append(d.given, task)
-	d.note("dispatch %s %s number=%d key=%s input=%s", describeAttempt(task.Attempt), task.Name, task.Number, task.Key, short(task.Input))
+	text := fmt.Sprintf("dispatch %s %s number=%d key=%s input=%s", describeAttempt(task.Attempt), task.Name, task.Number, task.Key, short(task.Input))
+	if task.Progress != nil {
+		text += " progress=" + short(task.Progress)
+	}
+	d.note("%s", text)
 	return true
 }
 

@@ -83,8 +83,8 @@ func (c *core) abandon() {
 			r.fn(ErrNotLeading)
 		}
 	}
-	for _, r := range c.early {
-		r.recorded(ErrNotLeading)
+	for _, m := range c.early {
+		m.fail()
 	}
 	for _, lane := range c.inLanes {
 		for _, call := range lane.calls {

@@ -59,7 +59,7 @@ func (c *core) adopt(id AttemptID) error {
 	}
 	a := l.attempts[id.TaskID]
 	switch {
-	case row == nil, row.Execution != id.Execution,
+	case row == nil, row.Execution != id.Execution, row.Outside != partition.AttemptFence{}, // it was left to somebody outside
 		!above(id.Fence, Fence{row.FailedEpoch, row.FailedN}):
 		c.cfg.Dispatcher.Cancel(id)
 	case a == nil:
@@ -158,8 +158,17 @@ func (c *core) recoverTask(addr partition.Address, id int32, row *partition.Acti
 	if l := c.lives[ref]; l != nil && l.attempts[id] != nil {
 		return nil
 	}
-	if row.NextAttempt.After(c.now) {
-		return nil // its timer begins it
+	if row.NextAttempt.After(c.now) || row.Outside != (partition.AttemptFence{}) {
+		return nil // its timer begins it, or somebody outside completes it
+	}
+	if late(row.StartBy, c.now) {
+		l, err := c.load(ref)
+		if err != nil {
+			return err
+		}
+		a := c.attemptOf(l, id, row)
+		c.attach(l, a)
+		return c.expire(a, startedLate(a))
 	}
 	q := c.queueOf(row.Name)
 	if c.full(q) {
@@ -171,9 +180,8 @@ func (c *core) recoverTask(addr partition.Address, id int32, row *partition.Acti
 		return err
 	}
 	q.coming++
-	a := &attempt{live: l, row: row, coming: true, id: AttemptID{
-		Partition: c.cfg.Partition, Hub: ref.Hub, Instance: ref.ID, Execution: row.Execution, TaskID: id,
-	}}
+	a := c.attemptOf(l, id, row)
+	a.coming = true
 	c.attach(l, a)
 	c.offerCommitted(a)
 	return nil

@@ -26,7 +26,9 @@ type call struct {
 	identity  RequestIdentity
 	start     *StartRequest     // or
 	terminate *TerminateRequest // or
-	raise     *RaiseRequest     // one of them
+	raise     *RaiseRequest     // or
+	complete  *CompleteRequest  // or
+	beat      *HeartbeatRequest // one of them
 	done      chan outcome      // capacity 1
 }
 
@@ -40,6 +42,7 @@ const (
 	codeOK       = 0
 	codeExists   = 1
 	codeNotFound = 2
+	codeStale    = 3
 )
 
 func codeOf(err error) uint8 {
@@ -48,6 +51,8 @@ func codeOf(err error) uint8 {
 		return codeExists
 	case errors.Is(err, ErrNotFound):
 		return codeNotFound
+	case errors.Is(err, ErrStale):
+		return codeStale
 	}
 	return codeOK
 }
@@ -60,6 +65,8 @@ func errorOf(code uint8) error {
 		return ErrExists
 	case codeNotFound:
 		return ErrNotFound
+	case codeStale:
+		return ErrStale
 	}
 	return fmt.Errorf("remembered answer has the unknown code %d", code)
 }
@@ -195,6 +202,10 @@ func (q *call) handle(c *core) error {
 		return q.doTerminate(c, l)
 	case q.raise != nil:
 		return q.doRaise(c, l)
+	case q.complete != nil:
+		return q.doComplete(c, l)
+	case q.beat != nil:
+		return q.doBeat(c, l)
 	}
 	return q.doStart(c, l)
 }

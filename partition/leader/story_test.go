@@ -28,6 +28,8 @@ import (
 //	terminate ID [reason=] [recurse] [request=] [age=]
 //	raise ID NAME [data=] [request=] [age=]
 //	complete ID#TASK [result= | failure= [code=] [final]] [fence=]
+//	pending ID#TASK [ran=DURATION] [fence=], token ID#TASK [result= | failure= [final]] [request=] [fence=]
+//	heartbeat ID#TASK [data=] [fence=], beat ID#TASK [data=] [fence=] (by token)
 //	wait ID [started], status ID [payloads], history ID
 //	advance DURATION, clock DURATION (the wall clock jumps)
 //	hold, release, commit N: of the log
@@ -253,6 +255,8 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 			r.Result = make(history.Payload, n)
 		}
 		s.leader.Complete(r, func(err error) { s.note("result of %s recorded: %v", describeAttempt(r.Attempt), err) })
+	case "pending", "token", "heartbeat", "beat":
+		s.outside(t, d.Cmd, arg(0), d.HasArg("final"), opt)
 	case "lost":
 		s.leader.AttemptsLost([]AttemptID{s.newestAttempt(arg(0), opt("fence"))})
 	case "wait":

@@ -32,6 +32,9 @@ type attempt struct {
 	scheduled *history.TaskScheduled
 	// coming is set where its queue counts it as such.
 	coming bool
+	// fresh is set while no attempt of the activity was given out: none has saved
+	// progress.
+	fresh bool
 	// again are nodes that sent the result once more before it was written.
 	again []func(error)
 }
@@ -71,12 +74,17 @@ func (c *core) queueOf(name string) *taskQueue {
 
 // schedule takes a new activity, to be given out once its row is committed.
 func (c *core) schedule(l *live, task partition.Task) {
-	a := &attempt{live: l, row: task.Activity, scheduled: task.Scheduled, id: AttemptID{
-		Partition: c.cfg.Partition, Hub: l.ref.Hub, Instance: l.ref.ID,
-		Execution: l.rec.Execution, TaskID: task.ID,
-	}}
+	a := c.attemptOf(l, task.ID, task.Activity)
+	a.scheduled, a.fresh = task.Scheduled, true
 	c.attach(l, a)
 	c.view.open.dispatch = append(c.view.open.dispatch, a)
+}
+
+// attemptOf returns an attempt of a pending activity, to be attached.
+func (c *core) attemptOf(l *live, taskID int32, row *partition.Activity) *attempt {
+	return &attempt{live: l, row: row, id: AttemptID{
+		Partition: c.cfg.Partition, Hub: l.ref.Hub, Instance: l.ref.ID, Execution: row.Execution, TaskID: taskID,
+	}}
 }
 
 func (c *core) attach(l *live, a *attempt) {
@@ -136,6 +144,12 @@ func (c *core) offer(a *attempt) {
 		return
 	}
 	q.blocked = true
+	if late(a.row.StartBy, c.now) {
+		if err := c.expire(a, startedLate(a)); err != nil {
+			c.broken = err
+		}
+		return
+	}
 	if len(q.waiting) >= c.cfg.Limits.Tasks {
 		q.leave(a.live.addr.ActivityKey(a.id.TaskID))
 		c.detach(a)
@@ -156,20 +170,29 @@ func (c *core) give(a *attempt) bool {
 			return false
 		}
 	}
-	c.fence++
-	a.id.Fence = Fence{Epoch: c.epoch, N: c.fence}
-	ok := c.cfg.Dispatcher.Dispatch(ActivityTask{
-		Attempt: a.id,
-		Number:  a.row.Attempt,
-		Name:    scheduled.Name, Version: scheduled.Version, Input: scheduled.Input,
+	task := ActivityTask{
+		Number: a.row.Attempt,
+		Name:   scheduled.Name, Version: scheduled.Version, Input: scheduled.Input,
 		Key:         idempotencyKey(a.id),
 		Timeout:     scheduled.Timeout,
 		TraceParent: scheduled.TraceParent,
 		Tags:        scheduled.Tags,
-	})
-	if !ok {
+		Options:     scheduled.Options,
+	}
+	if !a.fresh && a.row.Progress {
+		var err error
+		if task.Progress, err = partition.ReadProgress(&c.view, a.live.addr, a.id.TaskID); err != nil {
+			c.broken = err
+			return false
+		}
+	}
+	c.fence++
+	a.id.Fence = Fence{Epoch: c.epoch, N: c.fence}
+	task.Attempt = a.id
+	if !c.cfg.Dispatcher.Dispatch(task) {
 		return false
 	}
+	a.fresh = false
 	a.state = running
 	c.attempts++
 	a.scheduled = nil
@@ -242,20 +265,44 @@ func (r *result) handle(c *core) error {
 		r.Failure = &history.Failure{Type: FailureTooLarge, NonRetriable: true,
 			Message: fmt.Sprintf("the activity returned %d bytes; at most %d are allowed", len(r.Result), history.MaxPayloadBytes)}
 	}
+	if r.Pending {
+		return c.leaveOutside(a, r)
+	}
 	if r.Failure != nil {
-		if next, again := a.row.Failed(c.now, r.Failure); again {
-			c.timers.add(partition.Retry(&c.view, l.addr, id.TaskID, a.row, next, r.Failure, id.Fence.Epoch, id.Fence.N))
-			a.state = backingOff
-			c.attempts--
+		c.saveProgress(a, r.Progress)
+		if c.again(a, r.Failure) {
 			c.view.open.recorded = append(c.view.open.recorded, record{r.recorded, nil})
 			return nil
 		}
 	}
-	c.attempts--
+	return c.finish(a, r.mail(c))
+}
+
+// again schedules the next attempt of an activity, if there is to be one.
+func (c *core) again(a *attempt, f *history.Failure) bool {
+	next, again := a.row.Failed(c.now, f)
+	if !again {
+		return false
+	}
+	fence := a.id.Fence
+	for _, timer := range partition.Retry(&c.view, a.live.addr, a.id.TaskID, a.row, next, f, fence.Epoch, fence.N) {
+		c.timers.add(timer)
+	}
+	if a.state == running {
+		c.attempts--
+	}
+	a.state = backingOff
+	return true
+}
+
+// finish gives the end of an activity to its instance.
+func (c *core) finish(a *attempt, m *mail) error {
+	if a.state == running {
+		c.attempts--
+	}
 	a.state = finished
-	m := r.mail(c)
 	m.attempt = a
-	return c.post(l, m)
+	return c.post(a.live, m)
 }
 
 func (r *result) mail(c *core) *mail {

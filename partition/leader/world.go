@@ -107,6 +107,9 @@ type ActivityTask struct {
 	Timeout     time.Duration // start to close; 0: none
 	TraceParent string
 	Tags        map[string]string
+	Options     *history.TaskOptions `msgpack:",omitempty"` // nil: none
+	// Progress is what earlier attempts saved last; nil: nothing.
+	Progress history.Payload `msgpack:",omitempty"`
 }
 
 // ActivityResult is how an attempt ended. Failure is nil if it succeeded.
@@ -115,6 +118,18 @@ type ActivityResult struct {
 	Node    string // which node ran it, for people
 	Result  history.Payload
 	Failure *history.Failure
+	// Pending: the function has returned and somebody outside completes the attempt.
+	// Ran is how long it has taken so far.
+	Pending bool          `msgpack:",omitempty"`
+	Ran     time.Duration `msgpack:",omitempty"`
+	// Progress is what the attempt saved last, if the leader may not know it yet.
+	Progress history.Payload `msgpack:",omitempty"`
+}
+
+// Heartbeat says that an attempt lives.
+type Heartbeat struct {
+	Attempt  AttemptID
+	Progress history.Payload `msgpack:",omitempty"` // nil: as before
 }
 
 // LaneRun is a run of letters of one partition to one other, with consecutive
