@@ -49,6 +49,9 @@ func (a Activity[In, Out]) Start(o *Orchestration, in In, opts ...ActivityOption
 	task := &history.TaskScheduled{Name: a.name, Input: input, Retry: options.retries.policy, Timeout: options.timeout, Options: options.taskOptions()}
 	all := &attempts{o: o, future: f, next: options.retries.byHandler(o)}
 	all.begin = func(settled func(*engine.Promise)) *engine.Promise { return o.h.Schedule(task, settled) }
+	if options.local {
+		beginLocal(o, all, a.name, input, options)
+	}
 	all.start()
 	return Future[Out]{f}
 }
@@ -90,13 +93,14 @@ func (a Activity[In, Out]) bind(r *Registry, fn func(context.Context, In) (Out, 
 }
 
 // ActivityOption sets how an activity is attempted: [Retry], [RetryWith],
-// [Timeout], [HeartbeatTimeout], [ScheduleToStart], [ScheduleToClose].
+// [Timeout], [HeartbeatTimeout], [ScheduleToStart], [ScheduleToClose], [Local].
 type ActivityOption interface{ activity(*activityOptions) }
 
 type activityOptions struct {
 	retries Retries
 	timeout time.Duration
 	task    history.TaskOptions
+	local   bool
 	err     error
 }
 
@@ -108,7 +112,11 @@ func (s *activityOptions) apply(opts []ActivityOption) {
 
 // problem returns what is wrong with the options, or nil.
 func (s *activityOptions) problem() error {
-	return errors.Join(s.err, s.retries.err, s.task.Validate())
+	var local error
+	if s.local && s.taskOptions() != nil {
+		local = fmt.Errorf("a local activity takes no options but Retry and Timeout")
+	}
+	return errors.Join(s.err, s.retries.err, s.task.Validate(), local)
 }
 
 // taskOptions returns what travels with the scheduled activity; nil: nothing.

@@ -32,6 +32,9 @@ func sameDecision(recorded, decided history.Event) bool {
 	case *history.EventSent:
 		r, ok := recorded.Body.(*history.EventSent)
 		return ok && r.Instance == d.Instance && history.EventName(r.Name) == history.EventName(d.Name)
+	case *history.LocalTaskRun:
+		r, ok := recorded.Body.(*history.LocalTaskRun)
+		return ok && r.Name == d.Name && r.Attempt == d.Attempt
 	case *history.ExecutionCompleted:
 		r, ok := recorded.Body.(*history.ExecutionCompleted)
 		return ok && r.Status == d.Status

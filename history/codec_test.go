@@ -23,10 +23,11 @@ func every() []Event {
 	at := time.Date(2026, 11, 23, 13, 0, 0, 123, time.UTC)
 	failure := &Failure{Type: "*shop.Error", Code: "shop.broken", Message: "broken", Stack: "goroutine 1", NonRetriable: true,
 		Data: Payload(`{"n":1}`), Inner: []*Failure{{Message: "inner"}}, Extra: []byte{9}}
+	parent := &ParentInstance{Name: "p", Instance: "i", Execution: "e", TaskID: 3, Depth: 2}
 	return []Event{
 		{ID: NoID, Time: at, Body: OrchestratorStarted{}},
 		{ID: NoID, Time: at, Body: &ExecutionStarted{Name: "order.fulfil", Version: "2", Input: Payload(`{"id":7}`), ExecutionID: "00ff",
-			Parent: &ParentInstance{Name: "p", Instance: "i", Execution: "e", TaskID: 3}, ScheduledStart: at, TraceParent: "00-1", Tags: map[string]string{"b": "2", "a": "1"}}, Extra: []byte{1, 2}},
+			Parent: parent, ScheduledStart: at, TraceParent: "00-1", Tags: map[string]string{"b": "2", "a": "1"}}, Extra: []byte{1, 2}},
 		{ID: 9, Time: at, Body: &ExecutionCompleted{Status: Failed, Result: Payload(`null`), Failure: failure}},
 		{ID: NoID, Time: at, Body: &ExecutionTerminated{Reason: Payload(`"why"`), Recurse: true}},
 		{ID: 0, Time: at, Body: &TaskScheduled{Name: "stock.reserve", Version: "1", Input: Payload(`""`), TraceParent: "00-2", Timeout: time.Minute, Tags: map[string]string{"x": "y"},
@@ -43,7 +44,18 @@ func every() []Event {
 		{ID: 7, Time: at, Body: &SubOrchestrationInstanceCanceled{TaskID: 6}},
 		{ID: 8, Time: at, Body: &EventSent{Instance: "other", Name: "approved", Input: Payload(`3`)}},
 		{ID: NoID, Time: at, Body: &EventRaised{Name: "Approved", Input: Payload(`4`)}},
-		{ID: 10, Time: at, Body: &TaskScheduled{Name: "card.charge", Options: &TaskOptions{HeartbeatTimeout: time.Second, ScheduleToStart: time.Minute,
+		{ID: 15, Time: at, Body: &LocalTaskRun{Name: "stock.count", Attempt: 2, Result: Payload(`8`), Failure: failure}},
+		{ID: 10, Time: at, Body: &EntityOperationSignaled{Target: "@counter@a", Operation: "add", Input: Payload(`5`), ScheduledTime: at, TraceParent: "00-4"}},
+		{ID: 11, Time: at, Body: &EntityOperationCalled{Target: "@counter@a", Operation: "get", Input: Payload(`6`), Section: 9, TraceParent: "00-5", Caller: parent}},
+		{ID: NoID, Time: at, Body: &EntityOperationCompleted{TaskID: 11, Result: Payload(`7`)}},
+		{ID: NoID, Time: at, Body: &EntityOperationFailed{TaskID: 11, Failure: failure}},
+		{ID: 12, Time: at, Body: &EntityOperationCanceled{TaskID: 11}},
+		{ID: 13, Time: at, Body: &EntityLockRequested{LockSet: []InstanceID{"@counter@a", "@counter@b"}, Holder: parent}},
+		{ID: NoID, Time: at, Body: &EntityLockGranted{TaskID: 13}},
+		{ID: 14, Time: at, Body: &EntityUnlockSent{TaskID: 13, Holder: parent}},
+		{Body: &EntityOperationSignaled{}}, {Body: &EntityOperationCalled{}}, {Body: &EntityOperationCompleted{}}, {Body: &EntityOperationFailed{}},
+		{Body: &EntityOperationCanceled{}}, {Body: &EntityLockRequested{}}, {Body: &EntityLockGranted{}}, {Body: &EntityUnlockSent{}}, {Body: &LocalTaskRun{}},
+		{ID: 16, Time: at, Body: &TaskScheduled{Name: "card.charge", Options: &TaskOptions{HeartbeatTimeout: time.Second, ScheduleToStart: time.Minute,
 			ScheduleToClose: time.Hour, AtMostOnce: true, Priority: -3, FairnessKey: "tenant", Nodes: map[string]string{"zone": "a", "gpu": "true"}}}},
 		{ID: NoID, Body: &ExecutionStarted{}}, {Body: &ExecutionCompleted{}}, {Body: &ExecutionTerminated{}}, {Body: &TaskScheduled{}},
 		{Body: &TaskCompleted{}}, {Body: &TaskFailed{}}, {Body: &TaskCanceled{}}, {Body: &TimerCreated{}}, {Body: &TimerFired{}}, {Body: &TimerCanceled{}},

@@ -54,6 +54,12 @@ func describeBody(body Body) string {
 		l.word("TaskCompleted").id(b.TaskID).payload("result", b.Result)
 	case *TaskFailed:
 		l.word("TaskFailed").id(b.TaskID).failure(b.Failure)
+	case *LocalTaskRun:
+		l.word("LocalTaskRun").quoted("", b.Name)
+		if b.Attempt > 1 {
+			l.word(fmt.Sprintf("attempt=%d", b.Attempt))
+		}
+		l.payload("result", b.Result).failure(b.Failure)
 	case *TaskCanceled:
 		l.word("TaskCanceled").id(b.TaskID)
 	case *SubOrchestrationInstanceCreated:
@@ -78,6 +84,30 @@ func describeBody(body Body) string {
 		l.word("EventSent").quoted("", b.Name).quoted("instance", string(b.Instance)).payload("input", b.Input)
 	case *EventRaised:
 		l.word("EventRaised").quoted("", b.Name).payload("input", b.Input)
+	case *EntityOperationSignaled:
+		l.word("EntityOperationSignaled").quoted("", b.Operation).quoted("entity", string(b.Target)).payload("input", b.Input).time("scheduled", b.ScheduledTime)
+	case *EntityOperationCalled:
+		l.word("EntityOperationCalled").quoted("", b.Operation).quoted("entity", string(b.Target)).payload("input", b.Input)
+		if b.Section != NoID {
+			l.word(fmt.Sprintf("section=#%d", b.Section))
+		}
+		l.parent("caller", b.Caller)
+	case *EntityOperationCompleted:
+		l.word("EntityOperationCompleted").id(b.TaskID).payload("result", b.Result)
+	case *EntityOperationFailed:
+		l.word("EntityOperationFailed").id(b.TaskID).failure(b.Failure)
+	case *EntityOperationCanceled:
+		l.word("EntityOperationCanceled").id(b.TaskID)
+	case *EntityLockRequested:
+		l.word("EntityLockRequested")
+		for _, id := range b.LockSet {
+			l.quoted("", string(id))
+		}
+		l.parent("holder", b.Holder)
+	case *EntityLockGranted:
+		l.word("EntityLockGranted").id(b.TaskID)
+	case *EntityUnlockSent:
+		l.word("EntityUnlockSent").id(b.TaskID).parent("holder", b.Holder)
 	default:
 		l.word(fmt.Sprintf("event of kind %d", body.Kind()))
 	}
@@ -96,6 +126,13 @@ func (l *line) word(w string) *line {
 }
 
 func (l *line) id(of int32) *line { return l.word(fmt.Sprintf("of=#%d", of)) }
+
+func (l *line) parent(label string, p *ParentInstance) *line {
+	if p == nil {
+		return l
+	}
+	return l.quoted(label, string(p.Instance)).word(fmt.Sprintf("#%d", p.TaskID))
+}
 
 func (l *line) quoted(label, value string) *line {
 	switch {

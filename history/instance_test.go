@@ -49,3 +49,29 @@ func TestValidateTaskHub(t *testing.T) {
 		}
 	}
 }
+
+func TestEntityIDs(t *testing.T) {
+	for id, want := range map[InstanceID]string{
+		"@counter@a":  "",
+		"@counter@":   "",
+		"@bank@a@b":   "",
+		"counter":     "is not of the form",
+		"@counter":    "is not of the form",
+		"@@a":         "has no name",
+		"@Counter@a":  "not in lower case",
+		"@counter@/a": "none of / ",
+		InstanceID("@c@" + strings.Repeat("k", 97)): "",
+		InstanceID("@c@" + strings.Repeat("k", 98)): "length",
+	} {
+		err := ValidateEntityID(id)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v; want %q", id, err, want)
+		}
+	}
+	if id := EntityID("Counter", "A@b"); id != "@counter@A@b" || !id.IsEntity() {
+		t.Errorf("entity ID %q", id)
+	}
+	if name, key := InstanceID("@counter@A@b").Entity(); name != "counter" || key != "A@b" {
+		t.Errorf("name %q, key %q", name, key)
+	}
+}

@@ -115,7 +115,8 @@ func Validate(r *Record, ep history.Episode) error {
 			if err := body.Options.Validate(); err != nil {
 				return fmt.Errorf("%w: activity %q: %w", ErrUnsupported, body.Name, err)
 			}
-		case *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled, *history.SubOrchestrationInstanceCanceled:
+		case *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled, *history.SubOrchestrationInstanceCanceled,
+			*history.LocalTaskRun:
 		case *history.EventSent:
 			if err := history.ValidateOrchestrationID(body.Instance); err != nil {
 				return fmt.Errorf("%w: %w", ErrUnsupported, err)
@@ -226,7 +227,7 @@ func applyContinued(s Store, a Address, r *Record, t Turn, end *history.Executio
 	r.Updated = t.Began
 	for _, e := range t.Episode.Decided[:len(t.Episode.Decided)-1] {
 		switch e.Body.(type) {
-		case *history.TaskScheduled, *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled:
+		case *history.TaskScheduled, *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled, *history.LocalTaskRun:
 			continue // it would go at once
 		}
 		if err := decide(s, a, r, e, Turn{Began: t.Began}, &fx); err != nil {

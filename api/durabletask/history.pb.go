@@ -2046,6 +2046,76 @@ func (x *SubOrchestrationInstanceCanceledEvent) GetTaskScheduledId() int32 {
 	return 0
 }
 
+// LocalTaskRunEvent is ours: what an attempt of a local activity came to, which has
+// run inside the episode. It failed exactly if failure_details is set.
+type LocalTaskRunEvent struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Name           string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Attempt        int32                  `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Result         *wrapperspb.BytesValue `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
+	FailureDetails *TaskFailureDetails    `protobuf:"bytes,4,opt,name=failure_details,json=failureDetails,proto3" json:"failure_details,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *LocalTaskRunEvent) Reset() {
+	*x = LocalTaskRunEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LocalTaskRunEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LocalTaskRunEvent) ProtoMessage() {}
+
+func (x *LocalTaskRunEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LocalTaskRunEvent.ProtoReflect.Descriptor instead.
+func (*LocalTaskRunEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *LocalTaskRunEvent) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *LocalTaskRunEvent) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *LocalTaskRunEvent) GetResult() *wrapperspb.BytesValue {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *LocalTaskRunEvent) GetFailureDetails() *TaskFailureDetails {
+	if x != nil {
+		return x.FailureDetails
+	}
+	return nil
+}
+
 // HistoryEvent is one entry of a history. event_id is -1 unless the event records
 // a decision of the orchestrator.
 type HistoryEvent struct {
@@ -2085,6 +2155,7 @@ type HistoryEvent struct {
 	//	*HistoryEvent_TimerCanceled
 	//	*HistoryEvent_TaskCanceled
 	//	*HistoryEvent_SubOrchestrationInstanceCanceled
+	//	*HistoryEvent_LocalTaskRun
 	EventType     isHistoryEvent_EventType `protobuf_oneof:"event_type"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2092,7 +2163,7 @@ type HistoryEvent struct {
 
 func (x *HistoryEvent) Reset() {
 	*x = HistoryEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2104,7 +2175,7 @@ func (x *HistoryEvent) String() string {
 func (*HistoryEvent) ProtoMessage() {}
 
 func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2117,7 +2188,7 @@ func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEvent.ProtoReflect.Descriptor instead.
 func (*HistoryEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{33}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HistoryEvent) GetEventId() int32 {
@@ -2420,6 +2491,15 @@ func (x *HistoryEvent) GetSubOrchestrationInstanceCanceled() *SubOrchestrationIn
 	return nil
 }
 
+func (x *HistoryEvent) GetLocalTaskRun() *LocalTaskRunEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_LocalTaskRun); ok {
+			return x.LocalTaskRun
+		}
+	}
+	return nil
+}
+
 type isHistoryEvent_EventType interface {
 	isHistoryEvent_EventType()
 }
@@ -2550,6 +2630,10 @@ type HistoryEvent_SubOrchestrationInstanceCanceled struct {
 	SubOrchestrationInstanceCanceled *SubOrchestrationInstanceCanceledEvent `protobuf:"bytes,50066,opt,name=sub_orchestration_instance_canceled,json=subOrchestrationInstanceCanceled,proto3,oneof"`
 }
 
+type HistoryEvent_LocalTaskRun struct {
+	LocalTaskRun *LocalTaskRunEvent `protobuf:"bytes,50072,opt,name=local_task_run,json=localTaskRun,proto3,oneof"`
+}
+
 func (*HistoryEvent_ExecutionStarted) isHistoryEvent_EventType() {}
 
 func (*HistoryEvent_ExecutionCompleted) isHistoryEvent_EventType() {}
@@ -2611,6 +2695,8 @@ func (*HistoryEvent_TimerCanceled) isHistoryEvent_EventType() {}
 func (*HistoryEvent_TaskCanceled) isHistoryEvent_EventType() {}
 
 func (*HistoryEvent_SubOrchestrationInstanceCanceled) isHistoryEvent_EventType() {}
+
+func (*HistoryEvent_LocalTaskRun) isHistoryEvent_EventType() {}
 
 var File_reprise_durabletask_v1_history_proto protoreflect.FileDescriptor
 
@@ -2772,7 +2858,12 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x12TimerCanceledEvent\x12\x19\n" +
 	"\btimer_id\x18\x01 \x01(\x05R\atimerId\"S\n" +
 	"%SubOrchestrationInstanceCanceledEvent\x12*\n" +
-	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\"\x8a\x19\n" +
+	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\"\xcb\x01\n" +
+	"\x11LocalTaskRunEvent\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aattempt\x18\x02 \x01(\x05R\aattempt\x123\n" +
+	"\x06result\x18\x03 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\x12S\n" +
+	"\x0ffailure_details\x18\x04 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xdf\x19\n" +
 	"\fHistoryEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\x05R\aeventId\x128\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x12\\\n" +
@@ -2810,7 +2901,8 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x11execution_rewound\x18\x1e \x01(\v2-.reprise.durabletask.v1.ExecutionRewoundEventH\x00R\x10executionRewound\x12U\n" +
 	"\x0etimer_canceled\x18\x90\x87\x03 \x01(\v2*.reprise.durabletask.v1.TimerCanceledEventH\x00R\rtimerCanceled\x12R\n" +
 	"\rtask_canceled\x18\x91\x87\x03 \x01(\v2).reprise.durabletask.v1.TaskCanceledEventH\x00R\ftaskCanceled\x12\x90\x01\n" +
-	"#sub_orchestration_instance_canceled\x18\x92\x87\x03 \x01(\v2=.reprise.durabletask.v1.SubOrchestrationInstanceCanceledEventH\x00R subOrchestrationInstanceCanceledB\f\n" +
+	"#sub_orchestration_instance_canceled\x18\x92\x87\x03 \x01(\v2=.reprise.durabletask.v1.SubOrchestrationInstanceCanceledEventH\x00R subOrchestrationInstanceCanceled\x12S\n" +
+	"\x0elocal_task_run\x18\x98\x87\x03 \x01(\v2).reprise.durabletask.v1.LocalTaskRunEventH\x00R\flocalTaskRunB\f\n" +
 	"\n" +
 	"event_typeB0Z.github.com/reprise-run/reprise/api/durabletaskb\x06proto3"
 
@@ -2826,7 +2918,7 @@ func file_reprise_durabletask_v1_history_proto_rawDescGZIP() []byte {
 	return file_reprise_durabletask_v1_history_proto_rawDescData
 }
 
-var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*ExecutionStartedEvent)(nil),                  // 0: reprise.durabletask.v1.ExecutionStartedEvent
 	(*ExecutionCompletedEvent)(nil),                // 1: reprise.durabletask.v1.ExecutionCompletedEvent
@@ -2861,126 +2953,130 @@ var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*TaskCanceledEvent)(nil),                      // 30: reprise.durabletask.v1.TaskCanceledEvent
 	(*TimerCanceledEvent)(nil),                     // 31: reprise.durabletask.v1.TimerCanceledEvent
 	(*SubOrchestrationInstanceCanceledEvent)(nil),  // 32: reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	(*HistoryEvent)(nil),                           // 33: reprise.durabletask.v1.HistoryEvent
-	nil,                                            // 34: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	nil,                                            // 35: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	nil,                                            // 36: reprise.durabletask.v1.TaskOptions.NodesEntry
-	nil,                                            // 37: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	nil,                                            // 38: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	(*wrapperspb.StringValue)(nil),                 // 39: google.protobuf.StringValue
-	(*wrapperspb.BytesValue)(nil),                  // 40: google.protobuf.BytesValue
-	(*OrchestrationInstance)(nil),                  // 41: reprise.durabletask.v1.OrchestrationInstance
-	(*ParentInstanceInfo)(nil),                     // 42: reprise.durabletask.v1.ParentInstanceInfo
-	(*timestamppb.Timestamp)(nil),                  // 43: google.protobuf.Timestamp
-	(*TraceContext)(nil),                           // 44: reprise.durabletask.v1.TraceContext
-	(OrchestrationStatus)(0),                       // 45: reprise.durabletask.v1.OrchestrationStatus
-	(*TaskFailureDetails)(nil),                     // 46: reprise.durabletask.v1.TaskFailureDetails
-	(*durationpb.Duration)(nil),                    // 47: google.protobuf.Duration
-	(*OrchestrationState)(nil),                     // 48: reprise.durabletask.v1.OrchestrationState
+	(*LocalTaskRunEvent)(nil),                      // 33: reprise.durabletask.v1.LocalTaskRunEvent
+	(*HistoryEvent)(nil),                           // 34: reprise.durabletask.v1.HistoryEvent
+	nil,                                            // 35: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	nil,                                            // 36: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	nil,                                            // 37: reprise.durabletask.v1.TaskOptions.NodesEntry
+	nil,                                            // 38: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	nil,                                            // 39: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	(*wrapperspb.StringValue)(nil),                 // 40: google.protobuf.StringValue
+	(*wrapperspb.BytesValue)(nil),                  // 41: google.protobuf.BytesValue
+	(*OrchestrationInstance)(nil),                  // 42: reprise.durabletask.v1.OrchestrationInstance
+	(*ParentInstanceInfo)(nil),                     // 43: reprise.durabletask.v1.ParentInstanceInfo
+	(*timestamppb.Timestamp)(nil),                  // 44: google.protobuf.Timestamp
+	(*TraceContext)(nil),                           // 45: reprise.durabletask.v1.TraceContext
+	(OrchestrationStatus)(0),                       // 46: reprise.durabletask.v1.OrchestrationStatus
+	(*TaskFailureDetails)(nil),                     // 47: reprise.durabletask.v1.TaskFailureDetails
+	(*durationpb.Duration)(nil),                    // 48: google.protobuf.Duration
+	(*OrchestrationState)(nil),                     // 49: reprise.durabletask.v1.OrchestrationState
 }
 var file_reprise_durabletask_v1_history_proto_depIdxs = []int32{
-	39, // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
-	40, // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
-	41, // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
-	42, // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	43, // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
-	44, // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	39, // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
-	34, // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	45, // 8: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	40, // 9: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	46, // 10: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	40, // 11: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 12: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
-	40, // 13: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
-	44, // 14: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	35, // 15: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	5,  // 16: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
-	47, // 17: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
-	4,  // 18: reprise.durabletask.v1.TaskScheduledEvent.options:type_name -> reprise.durabletask.v1.TaskOptions
-	47, // 19: reprise.durabletask.v1.TaskOptions.heartbeat_timeout:type_name -> google.protobuf.Duration
-	47, // 20: reprise.durabletask.v1.TaskOptions.schedule_to_start:type_name -> google.protobuf.Duration
-	47, // 21: reprise.durabletask.v1.TaskOptions.schedule_to_close:type_name -> google.protobuf.Duration
-	36, // 22: reprise.durabletask.v1.TaskOptions.nodes:type_name -> reprise.durabletask.v1.TaskOptions.NodesEntry
-	47, // 23: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
-	47, // 24: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
-	47, // 25: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
-	40, // 26: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	46, // 27: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	39, // 28: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
-	40, // 29: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
-	44, // 30: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	37, // 31: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	40, // 32: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	46, // 33: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	43, // 34: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
-	43, // 35: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
-	40, // 36: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
-	40, // 37: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
-	40, // 38: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
-	48, // 39: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
-	40, // 40: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
-	40, // 41: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
-	40, // 42: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
-	43, // 43: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	40, // 44: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 45: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	43, // 46: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	40, // 47: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 48: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	39, // 49: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	39, // 50: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	39, // 51: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	40, // 52: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
-	46, // 53: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	39, // 54: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	39, // 55: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	39, // 56: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
-	39, // 57: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	39, // 58: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
-	44, // 59: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	39, // 60: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
-	39, // 61: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
-	40, // 62: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
-	42, // 63: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	38, // 64: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	43, // 65: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
-	0,  // 66: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
-	1,  // 67: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
-	2,  // 68: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
-	3,  // 69: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
-	6,  // 70: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
-	7,  // 71: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
-	8,  // 72: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
-	9,  // 73: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
-	10, // 74: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
-	11, // 75: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
-	12, // 76: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
-	13, // 77: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
-	14, // 78: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
-	15, // 79: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
-	16, // 80: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
-	17, // 81: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
-	18, // 82: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
-	19, // 83: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
-	20, // 84: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
-	21, // 85: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
-	22, // 86: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
-	23, // 87: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
-	25, // 88: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
-	26, // 89: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
-	24, // 90: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
-	28, // 91: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
-	27, // 92: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
-	29, // 93: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
-	31, // 94: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
-	30, // 95: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
-	32, // 96: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	97, // [97:97] is the sub-list for method output_type
-	97, // [97:97] is the sub-list for method input_type
-	97, // [97:97] is the sub-list for extension type_name
-	97, // [97:97] is the sub-list for extension extendee
-	0,  // [0:97] is the sub-list for field type_name
+	40,  // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
+	41,  // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
+	42,  // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
+	43,  // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	44,  // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
+	45,  // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	40,  // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
+	35,  // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	46,  // 8: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	41,  // 9: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	47,  // 10: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	41,  // 11: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
+	40,  // 12: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
+	41,  // 13: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 14: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	36,  // 15: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	5,   // 16: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
+	48,  // 17: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
+	4,   // 18: reprise.durabletask.v1.TaskScheduledEvent.options:type_name -> reprise.durabletask.v1.TaskOptions
+	48,  // 19: reprise.durabletask.v1.TaskOptions.heartbeat_timeout:type_name -> google.protobuf.Duration
+	48,  // 20: reprise.durabletask.v1.TaskOptions.schedule_to_start:type_name -> google.protobuf.Duration
+	48,  // 21: reprise.durabletask.v1.TaskOptions.schedule_to_close:type_name -> google.protobuf.Duration
+	37,  // 22: reprise.durabletask.v1.TaskOptions.nodes:type_name -> reprise.durabletask.v1.TaskOptions.NodesEntry
+	48,  // 23: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
+	48,  // 24: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
+	48,  // 25: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
+	41,  // 26: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	47,  // 27: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	40,  // 28: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
+	41,  // 29: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 30: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	38,  // 31: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	41,  // 32: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	47,  // 33: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	44,  // 34: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
+	44,  // 35: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
+	41,  // 36: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
+	41,  // 37: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
+	41,  // 38: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
+	49,  // 39: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
+	41,  // 40: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
+	41,  // 41: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
+	41,  // 42: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
+	44,  // 43: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	41,  // 44: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
+	40,  // 45: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	44,  // 46: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	41,  // 47: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
+	40,  // 48: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	40,  // 49: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	40,  // 50: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	40,  // 51: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	41,  // 52: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
+	47,  // 53: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	40,  // 54: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	40,  // 55: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	40,  // 56: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
+	40,  // 57: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	40,  // 58: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
+	45,  // 59: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	40,  // 60: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
+	40,  // 61: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
+	41,  // 62: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
+	43,  // 63: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	39,  // 64: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	41,  // 65: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
+	47,  // 66: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	44,  // 67: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
+	0,   // 68: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
+	1,   // 69: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
+	2,   // 70: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
+	3,   // 71: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
+	6,   // 72: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
+	7,   // 73: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
+	8,   // 74: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
+	9,   // 75: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
+	10,  // 76: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
+	11,  // 77: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
+	12,  // 78: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
+	13,  // 79: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
+	14,  // 80: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
+	15,  // 81: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
+	16,  // 82: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
+	17,  // 83: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
+	18,  // 84: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
+	19,  // 85: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
+	20,  // 86: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
+	21,  // 87: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
+	22,  // 88: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
+	23,  // 89: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
+	25,  // 90: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
+	26,  // 91: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
+	24,  // 92: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
+	28,  // 93: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
+	27,  // 94: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
+	29,  // 95: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
+	31,  // 96: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
+	30,  // 97: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
+	32,  // 98: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
+	33,  // 99: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
+	100, // [100:100] is the sub-list for method output_type
+	100, // [100:100] is the sub-list for method input_type
+	100, // [100:100] is the sub-list for extension type_name
+	100, // [100:100] is the sub-list for extension extendee
+	0,   // [0:100] is the sub-list for field type_name
 }
 
 func init() { file_reprise_durabletask_v1_history_proto_init() }
@@ -2989,7 +3085,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		return
 	}
 	file_reprise_durabletask_v1_common_proto_init()
-	file_reprise_durabletask_v1_history_proto_msgTypes[33].OneofWrappers = []any{
+	file_reprise_durabletask_v1_history_proto_msgTypes[34].OneofWrappers = []any{
 		(*HistoryEvent_ExecutionStarted)(nil),
 		(*HistoryEvent_ExecutionCompleted)(nil),
 		(*HistoryEvent_ExecutionTerminated)(nil),
@@ -3021,6 +3117,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		(*HistoryEvent_TimerCanceled)(nil),
 		(*HistoryEvent_TaskCanceled)(nil),
 		(*HistoryEvent_SubOrchestrationInstanceCanceled)(nil),
+		(*HistoryEvent_LocalTaskRun)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3028,7 +3125,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reprise_durabletask_v1_history_proto_rawDesc), len(file_reprise_durabletask_v1_history_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   39,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

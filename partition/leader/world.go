@@ -57,6 +57,8 @@ type EpisodeRequest struct {
 	History func(context.Context) ([]history.Event, error)
 	// Arrived is what arrived since, beginning with OrchestratorStarted.
 	Arrived []history.Event
+	// Fence is that of the local activities of the episode.
+	Fence Fence
 }
 
 // ErrUnbound says that nobody binds the name (or the version) at present. The
@@ -76,6 +78,33 @@ type Executor interface {
 	Forget(key ExecutionKey)
 	// ForgetReign drops every kept execution of a reign. It does not block.
 	ForgetReign(partition uint32, epoch uint64)
+}
+
+// EntityRequest asks for a run of operations of one entity.
+type EntityRequest struct {
+	// Key names the entity; its execution is the present life of the entity, from its
+	// first use until it has neither state, lock nor mail.
+	Key  ExecutionKey
+	Name string // of the entity: what code is bound to
+	// State is what the entity is; nil where it does not exist yet.
+	State history.Payload
+	// Operations are the operations to run in this order, as they arrived:
+	// *[history.EntityOperationSignaled] and *[history.EntityOperationCalled].
+	Operations []history.Event
+	// Now is the entity's clock during the run.
+	Now time.Time
+	// NextID is the ID of the first decision.
+	NextID int32
+}
+
+// EntityExecutor runs user code of entities. It is safe for concurrent use; the
+// leader never asks for two runs of one entity at the same time.
+type EntityExecutor interface {
+	// Operations runs the operations one after the other and returns what they did. An
+	// operation that fails or panics is a result, and leaves neither a trace in the
+	// state nor anything sent. Errors: [ErrUnbound]; anything else is passing and the
+	// leader asks again later.
+	Operations(ctx context.Context, req EntityRequest) (history.Batch, error)
 }
 
 // AttemptID names one attempt of one activity.

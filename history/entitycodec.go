@@ -1,0 +1,108 @@
+package history
+
+import "github.com/reprise-run/reprise/internal/pack"
+
+// writeEntityEvent writes the body of an event of entities, and reports whether it
+// is one.
+func writeEntityEvent(w *pack.Writer, body Body) bool {
+	switch b := body.(type) {
+	case *EntityOperationSignaled:
+		w.Array(5)
+		w.String(string(b.Target))
+		w.String(b.Operation)
+		w.Binary(b.Input)
+		w.Time(b.ScheduledTime)
+		w.String(b.TraceParent)
+	case *EntityOperationCalled:
+		w.Array(6)
+		w.String(string(b.Target))
+		w.String(b.Operation)
+		w.Binary(b.Input)
+		w.Int(int64(b.Section))
+		w.String(b.TraceParent)
+		WriteParent(w, b.Caller)
+	case *EntityOperationCompleted:
+		w.Array(2)
+		w.Int(int64(b.TaskID))
+		w.Binary(b.Result)
+	case *EntityOperationFailed:
+		w.Array(2)
+		w.Int(int64(b.TaskID))
+		writeFailure(w, b.Failure, 0)
+	case *EntityOperationCanceled:
+		w.Array(1)
+		w.Int(int64(b.TaskID))
+	case *EntityLockRequested:
+		w.Array(2)
+		w.Array(len(b.LockSet))
+		for _, id := range b.LockSet {
+			w.String(string(id))
+		}
+		WriteParent(w, b.Holder)
+	case *EntityLockGranted:
+		w.Array(1)
+		w.Int(int64(b.TaskID))
+	case *EntityUnlockSent:
+		w.Array(2)
+		w.Int(int64(b.TaskID))
+		WriteParent(w, b.Holder)
+	default:
+		return false
+	}
+	return true
+}
+
+// readEntityEvent reads the body of an event of entities; nil where the kind is
+// another.
+func readEntityEvent(r *pack.Reader, kind Kind) Body {
+	switch kind {
+	case KindEntityOperationSignaled:
+		expect(r, 5)
+		return &EntityOperationSignaled{
+			Target: InstanceID(r.String()), Operation: r.String(), Input: r.Binary(), ScheduledTime: r.Time(), TraceParent: r.String(),
+		}
+	case KindEntityOperationCalled:
+		expect(r, 6)
+		return &EntityOperationCalled{
+			Target: InstanceID(r.String()), Operation: r.String(), Input: r.Binary(), Section: int32(r.Int()),
+			TraceParent: r.String(), Caller: ReadParent(r),
+		}
+	case KindEntityOperationCompleted:
+		expect(r, 2)
+		return &EntityOperationCompleted{TaskID: int32(r.Int()), Result: r.Binary()}
+	case KindEntityOperationFailed:
+		expect(r, 2)
+		return &EntityOperationFailed{TaskID: int32(r.Int()), Failure: readFailure(r, 0)}
+	case KindEntityOperationCanceled:
+		expect(r, 1)
+		return &EntityOperationCanceled{TaskID: int32(r.Int())}
+	case KindEntityLockRequested:
+		expect(r, 2)
+		b := &EntityLockRequested{}
+		for n := r.Array(); n > 0 && r.Err() == nil; n-- {
+			b.LockSet = append(b.LockSet, InstanceID(r.String()))
+		}
+		b.Holder = ReadParent(r)
+		return b
+	case KindEntityLockGranted:
+		expect(r, 1)
+		return &EntityLockGranted{TaskID: int32(r.Int())}
+	case KindEntityUnlockSent:
+		expect(r, 2)
+		return &EntityUnlockSent{TaskID: int32(r.Int()), Holder: ReadParent(r)}
+	}
+	return nil
+}
+
+// entityPayload returns the payload of an event of entities.
+func entityPayload(body Body) Payload {
+	switch b := body.(type) {
+	case *EntityOperationSignaled:
+		return b.Input
+	case *EntityOperationCalled:
+		return b.Input
+	case *EntityOperationCompleted:
+		return b.Result
+	}
+	return nil
+}
