@@ -93,7 +93,8 @@ func (a Activity[In, Out]) bind(r *Registry, fn func(context.Context, In) (Out, 
 }
 
 // ActivityOption sets how an activity is attempted: [Retry], [RetryWith],
-// [Timeout], [HeartbeatTimeout], [ScheduleToStart], [ScheduleToClose], [Local].
+// [Timeout], [HeartbeatTimeout], [ScheduleToStart], [ScheduleToClose],
+// [AtMostOnce], [Local].
 type ActivityOption interface{ activity(*activityOptions) }
 
 type activityOptions struct {
@@ -156,6 +157,15 @@ func ScheduleToStart(d time.Duration) ActivityOption {
 // and the waits between them. An activity that takes longer fails with [ErrTimeout].
 func ScheduleToClose(d time.Duration) ActivityOption {
 	return limit("schedule-to-close timeout", d, func(s *activityOptions) { s.task.ScheduleToClose = d })
+}
+
+// AtMostOnce lets no attempt run of which nobody knows what became of the one before:
+// if its node dies, or it runs into a time limit after it has begun, the activity fails
+// ([ErrOutcomeUnknown], [ErrTimeout]), with or without a retry policy. A failure that
+// the function returns is attempted again as ever. Each attempt costs a commit before
+// it begins.
+func AtMostOnce() ActivityOption {
+	return activityOption(func(s *activityOptions) { s.task.AtMostOnce = true })
 }
 
 // limit is a time limit, which must be above 0.

@@ -216,3 +216,76 @@ func TestSilence(t *testing.T) {
 		}
 	})
 }
+
+// Of attempts that are made at most once, none is made twice, whatever dies: the node
+// that runs it, its partition's leader, or both.
+func TestAtMostOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, w *testWorld) {
+		var ran ledger
+		w.bind = func(r *reprise.Registry, _ string) {
+			reprise.Bind(r, job, func(ctx context.Context, in string) (string, error) {
+				ran.write("%s", reprise.Attempt(ctx).Key)
+				time.Sleep(100 * time.Millisecond)
+				return in, nil
+			})
+			reprise.Bind(r, jobs, func(o *reprise.Orchestration, n int) ([]string, error) {
+				var all []reprise.Future[string]
+				for i := range n {
+					all = append(all, job.Start(o, fmt.Sprint(i), reprise.AtMostOnce(), reprise.Retry(5, time.Second)))
+				}
+				outcomes := map[string]int{}
+				for _, f := range all {
+					switch _, err := f.Await(o); {
+					case err == nil:
+						outcomes["done"]++
+					case errors.Is(err, reprise.ErrOutcomeUnknown):
+						outcomes["unknown"]++
+					default:
+						return nil, err
+					}
+				}
+				return []string{fmt.Sprint(outcomes["done"]), fmt.Sprint(outcomes["unknown"])}, nil
+			})
+		}
+		w.configure = func(c *Config) { c.Activities = 8 }
+		w.three()
+		const count, each = 12, 10
+		for i := range count {
+			if _, err := w.nodes["a"].StartInstance(w.within(time.Minute), startOf("jobs", fmt.Sprint("o", i), each)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, victim := range []string{"b", "c"} {
+			time.Sleep(120 * time.Millisecond)
+			w.crash(victim)
+			time.Sleep(5 * time.Second)
+			w.start(victim, 3)
+			w.ready()
+		}
+		done, unknown := 0, 0
+		for i := range count {
+			in := w.end("a", leader.InstanceRef{Hub: "default", ID: history.InstanceID(fmt.Sprint("o", i))})
+			var outcomes []string
+			var d, u int
+			if err := json.Unmarshal(in.Output, &outcomes); err != nil || len(outcomes) != 2 {
+				t.Fatalf("%v: %s, %+v", in.Status, in.Output, in.Failure)
+			}
+			if _, err := fmt.Sscan(strings.Join(outcomes, " "), &d, &u); err != nil {
+				t.Fatal(err)
+			}
+			done, unknown = done+d, unknown+u
+		}
+		runs := map[string]int{}
+		for _, key := range ran.read() {
+			if runs[key]++; runs[key] > 1 {
+				t.Errorf("%s ran %d times", key, runs[key])
+			}
+		}
+		if done+unknown != count*each || len(runs) < done {
+			t.Errorf("%d done, %d unknown, %d ran", done, unknown, len(runs))
+		}
+		if unknown == 0 {
+			t.Error("no outcome was unknown: nothing was tested")
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/internal/peer"
 	"github.com/reprise-run/reprise/partition/leader"
 )
@@ -28,6 +29,7 @@ type target struct {
 	name        peer.NodeID
 	incarnation uint64
 	names       []string // of the activities, sorted
+	labels      map[string]string
 	capacity    int
 	ours        int       // attempts that this node's leaders have there
 	others      int       // attempts that run there for other nodes, as last heard
@@ -59,13 +61,14 @@ func newDispatcher(n *Node) *dispatcher {
 // Dispatch implements [leader.Dispatcher].
 func (d *dispatcher) Dispatch(task leader.ActivityTask) bool {
 	d.mu.Lock()
-	t := d.choose(task.Name)
+	t := d.choose(task.Name, task.Options)
 	if t == nil {
 		d.starved = true
 		d.mu.Unlock()
 		return false
 	}
 	t.ours++
+	task.Process = t.incarnation
 	d.attempts[task.Attempt] = &dispatched{to: t.name}
 	if t.name != d.node.self {
 		t.queue = append(t.queue, task)
@@ -96,11 +99,11 @@ func (d *dispatcher) Dispatch(task leader.ActivityTask) bool {
 // less here than its way to another node and back. Then it is the node with the
 // smallest share of its room in use, this one first among equals, so that a
 // fan-out uses all nodes. It returns nil if none has room. Call with mu held.
-func (d *dispatcher) choose(name string) *target {
+func (d *dispatcher) choose(name string, options *history.TaskOptions) *target {
 	var best *target
 	now := time.Now()
 	for _, t := range d.targets {
-		if _, binds := slices.BinarySearch(t.names, name); !binds || t.ours+t.others >= t.capacity || now.Before(t.fullUntil) {
+		if t.room(now) == 0 || !t.runs(name, options) {
 			continue
 		}
 		if best == nil || d.better(t, best) {
@@ -223,6 +226,7 @@ func (d *dispatcher) setTarget(name peer.NodeID, info nodeInfo) {
 	if t.incarnation != info.Incarnation {
 		t.fullUntil = time.Time{}
 	}
+	t.labels = info.Labels
 	t.incarnation, t.names, t.capacity = info.Incarnation, slices.Sorted(slices.Values(info.Activities)), info.Capacity
 	d.starved = false
 	d.mu.Unlock()
@@ -248,7 +252,7 @@ func (d *dispatcher) removeTarget(name peer.NodeID, dead bool) {
 		t.capacity = 0
 	}
 	d.mu.Unlock()
-	d.lost(lost)
+	d.tellLeaders(lost, (*leader.Leader).AttemptsLost)
 }
 
 // forgetPartition drops what was dispatched for a partition: another leader
@@ -266,15 +270,15 @@ func (d *dispatcher) forgetPartition(partition uint32) {
 	}
 }
 
-// lost tells leaders here that attempts are lost.
-func (d *dispatcher) lost(ids []leader.AttemptID) {
+// tellLeaders tells leaders here what became of attempts.
+func (d *dispatcher) tellLeaders(ids []leader.AttemptID, tell func(*leader.Leader, []leader.AttemptID)) {
 	by := make(map[uint32][]leader.AttemptID)
 	for _, id := range ids {
 		by[id.Partition] = append(by[id.Partition], id)
 	}
 	for partition, ids := range by {
 		if l, _ := d.node.localLeader(partition); l != nil {
-			l.AttemptsLost(ids)
+			tell(l, ids)
 		}
 	}
 }

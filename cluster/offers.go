@@ -102,7 +102,7 @@ func (d *dispatcher) offer(t *target, tasks []leader.ActivityTask) (answer runAn
 
 // settle notes what became of attempts that were offered.
 func (d *dispatcher) settle(t *target, tasks []leader.ActivityTask, answer runAnswer, heard bool) {
-	var lost []leader.AttemptID
+	var lost, refused []leader.AttemptID
 	d.mu.Lock()
 	if heard {
 		t.others = answer.Others
@@ -121,11 +121,16 @@ func (d *dispatcher) settle(t *target, tasks []leader.ActivityTask, answer runAn
 				t.fullUntil = time.Now().Add(fullPause)
 			}
 			d.drop(task.Attempt)
-			lost = append(lost, task.Attempt)
+			if heard && v != verdictSpent {
+				refused = append(refused, task.Attempt)
+			} else {
+				lost = append(lost, task.Attempt)
+			}
 		}
 	}
 	d.mu.Unlock()
-	d.lost(lost)
+	d.tellLeaders(lost, (*leader.Leader).AttemptsLost)
+	d.tellLeaders(refused, (*leader.Leader).AttemptsRefused)
 }
 
 // insist repeats a call to a node until it succeeds, the process is gone by what
@@ -224,7 +229,7 @@ func (d *dispatcher) auditOnce(node peer.NodeID) {
 		}
 	}
 	d.mu.Unlock()
-	d.lost(lost)
+	d.tellLeaders(lost, (*leader.Leader).AttemptsLost)
 }
 
 // surveyNode asks one node until it answers, is not there any more, or ctx is

@@ -39,12 +39,13 @@ type attempt struct {
 
 // workPartition is what the worker knows of a partition.
 type workPartition struct {
-	epoch   uint64      // the highest seen: work of a lower one is refused
-	owner   peer.NodeID // who leads in that epoch: gets the results
-	waiting []*attempt  // results to send
-	sending int         // messages under way
-	resend  bool        // a pause before sending again is under way
-	telling bool        // heartbeats are under way
+	epoch   uint64       // the highest seen: work of a lower one is refused
+	owner   peer.NodeID  // who leads in that epoch: gets the results
+	waiting []*attempt   // results to send
+	sending int          // messages under way
+	resend  bool         // a pause before sending again is under way
+	telling bool         // heartbeats are under way
+	once    leader.Fence // the newest attempt that was begun and may be made at most once
 }
 
 // verdict is what a worker says to an attempt that it is asked to run.
@@ -55,6 +56,7 @@ const (
 	verdictFull    verdict = 2
 	verdictStale   verdict = 3 // of an epoch that is over
 	verdictUnbound verdict = 4
+	verdictSpent   verdict = 5 // it may be made at most once, and may have been
 )
 
 // heldFactor bounds the results that wait to be recorded, as a multiple of the
@@ -90,6 +92,8 @@ func (w *worker) takeOne(from peer.NodeID, task leader.ActivityTask) verdict {
 		return verdictStale
 	case w.attempts[task.Attempt] != nil:
 		return verdictTaken // asked twice
+	case !p.unspent(task, w.node.incarnation):
+		return verdictSpent
 	case !w.node.binds(task.Name):
 		return verdictUnbound
 	case w.stopping || w.running >= w.node.cfg.Activities || len(w.attempts) >= heldFactor*w.node.cfg.Activities:
@@ -99,6 +103,7 @@ func (w *worker) takeOne(from peer.NodeID, task leader.ActivityTask) verdict {
 	ctx, cancel := context.WithCancelCause(w.node.ctx)
 	a := &attempt{task: task, cancel: cancel}
 	w.attempts[task.Attempt] = a
+	p.spend(task)
 	w.running++
 	w.node.wg.Go(func() {
 		defer cancel(nil)

@@ -27,6 +27,8 @@ const (
 	// FailurePending is no failure: the activity's function has returned, and somebody
 	// outside completes the attempt.
 	FailurePending = "pending"
+	// FailureOutcomeUnknown: an attempt that is not made again may have acted.
+	FailureOutcomeUnknown = "outcome-unknown"
 	// FailureTerminated: the child was terminated.
 	FailureTerminated = "terminated"
 	// FailureExists: the child was not started, because a live instance has its ID.

@@ -297,6 +297,22 @@ func (d *fakeDispatcher) Dispatch(task ActivityTask) bool {
 	return true
 }
 
+func (d *fakeDispatcher) Room(name string, o *history.TaskOptions) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case o != nil && len(o.Nodes) > 0:
+		return 0, fmt.Errorf("%w: no node has the labels %s", ErrNoNode, history.DescribeLabels(o.Nodes))
+	case d.unbound[name]:
+		return 0, ErrNoNode
+	case d.room == 0:
+		return 0, errors.New("full")
+	case d.room < 0:
+		return 1 << 20, nil
+	}
+	return d.room, nil
+}
+
 func (d *fakeDispatcher) Cancel(id AttemptID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

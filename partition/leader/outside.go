@@ -201,7 +201,7 @@ func (c *core) fireLimit(l *live, t partition.Timer) error {
 			return nil
 		}
 		return c.expire(a, f)
-	case t.Kind == partition.StartByTimer && a.row.StartBy.Equal(t.Due) && (a.state == queued || a.state == committing):
+	case t.Kind == partition.StartByTimer && a.row.StartBy.Equal(t.Due) && (a.state == queued || a.state == committing && !a.noted()):
 		if l.attempts[t.ID] != a && !c.surveyed {
 			return nil // a node may run it; if none does, it is found after the survey
 		}

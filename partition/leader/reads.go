@@ -193,6 +193,9 @@ func (c *core) waitsFor(s partition.Reader, addr partition.Address, rec *partiti
 			} else if !a.NextAttempt.IsZero() {
 				text += " from " + a.NextAttempt.Format(time.RFC3339)
 			}
+			if err := c.placeless(a); err != nil {
+				text += ": " + err.Error()
+			}
 			if a.LastFailure != "" {
 				text += ", after " + a.LastFailure
 			}

@@ -60,6 +60,7 @@ func (c *core) adopt(id AttemptID) error {
 	a := l.attempts[id.TaskID]
 	switch {
 	case row == nil, row.Execution != id.Execution, row.Outside != partition.AttemptFence{}, // it was left to somebody outside
+		once(row) && row.Noted != partition.AttemptFence(id.Fence),
 		!above(id.Fence, Fence{row.FailedEpoch, row.FailedN}):
 		c.cfg.Dispatcher.Cancel(id)
 	case a == nil:
@@ -161,13 +162,17 @@ func (c *core) recoverTask(addr partition.Address, id int32, row *partition.Acti
 	if row.NextAttempt.After(c.now) || row.Outside != (partition.AttemptFence{}) {
 		return nil // its timer begins it, or somebody outside completes it
 	}
-	if late(row.StartBy, c.now) {
+	noted := row.Noted != partition.AttemptFence{} // it may have begun, and nobody has it
+	if noted || late(row.StartBy, c.now) {
 		l, err := c.load(ref)
 		if err != nil {
 			return err
 		}
 		a := c.attemptOf(l, id, row)
 		c.attach(l, a)
+		if noted {
+			return c.expire(a, outcomeUnknown(a))
+		}
 		return c.expire(a, startedLate(a))
 	}
 	q := c.queueOf(row.Name)

@@ -32,6 +32,8 @@ type attempt struct {
 	scheduled *history.TaskScheduled
 	// coming is set where its queue counts it as such.
 	coming bool
+	// noting is set where its queue counts it as one whose note is not committed.
+	noting bool
 	// fresh is set while no attempt of the activity was given out: none has saved
 	// progress.
 	fresh bool
@@ -48,6 +50,7 @@ type taskQueue struct {
 	waiting []*attempt
 	// coming counts attempts that were read from the state and wait for a commit.
 	coming  int
+	noting  int  // attempts whose note is on its way to be committed
 	blocked bool // the dispatcher had no room; until CapacityFreed
 	// left is the key of the first pending row of the name that was left in the
 	// state because the queue was full; nil: none. filling is set while the queue
@@ -137,11 +140,19 @@ func (c *core) offer(a *attempt) {
 		q.coming--
 		c.refill(q)
 	}
+	if a.noting {
+		a.noting = false
+		q.noting--
+	}
 	if a.state != committing && a.state != backingOff {
 		return
 	}
-	if len(q.waiting) == 0 && !q.blocked && c.give(a) {
+	noted := a.noted()
+	if (noted || len(q.waiting) == 0 && !q.blocked) && c.give(a) {
 		return
+	}
+	if noted {
+		c.unnote(a)
 	}
 	q.blocked = true
 	if late(a.row.StartBy, c.now) {
@@ -160,8 +171,12 @@ func (c *core) offer(a *attempt) {
 	q.waiting = append(q.waiting, a)
 }
 
-// give hands an attempt to the dispatcher, with a new fence.
+// give hands an attempt to the dispatcher, with a new fence. One that may be made at
+// most once is noted first, and comes back here when that is committed.
 func (c *core) give(a *attempt) bool {
+	if a.once() && !a.noted() {
+		return c.noteFirst(a)
+	}
 	scheduled := a.scheduled
 	if scheduled == nil {
 		var err error
@@ -186,8 +201,10 @@ func (c *core) give(a *attempt) bool {
 			return false
 		}
 	}
-	c.fence++
-	a.id.Fence = Fence{Epoch: c.epoch, N: c.fence}
+	if !a.noted() {
+		c.fence++
+		a.id.Fence = Fence{Epoch: c.epoch, N: c.fence}
+	}
 	task.Attempt = a.id
 	if !c.cfg.Dispatcher.Dispatch(task) {
 		return false
@@ -359,7 +376,14 @@ func (ids lost) handle(c *core) error {
 		if l == nil {
 			continue
 		}
-		if a := l.attempts[id.TaskID]; a != nil && a.id == id && a.state == running {
+		a := l.attempts[id.TaskID]
+		switch {
+		case a == nil || a.id != id || a.state != running:
+		case a.once():
+			if err := c.expire(a, outcomeUnknown(a)); err != nil {
+				return err
+			}
+		default:
 			c.attempts--
 			a.state = committing
 			c.offer(a) // its row is committed: it ran
