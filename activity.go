@@ -94,7 +94,7 @@ func (a Activity[In, Out]) bind(r *Registry, fn func(context.Context, In) (Out, 
 
 // ActivityOption sets how an activity is attempted: [Retry], [RetryWith],
 // [Timeout], [HeartbeatTimeout], [ScheduleToStart], [ScheduleToClose],
-// [AtMostOnce], [Local].
+// [AtMostOnce], [Priority], [FairnessKey], [OnNodes], [Local].
 type ActivityOption interface{ activity(*activityOptions) }
 
 type activityOptions struct {
@@ -132,47 +132,3 @@ func (s *activityOptions) taskOptions() *history.TaskOptions {
 type activityOption func(*activityOptions)
 
 func (f activityOption) activity(s *activityOptions) { f(s) }
-
-// Timeout limits each attempt, from its start to its end, also where somebody outside
-// completes it. An attempt that takes longer fails with [ErrTimeout]; its context is
-// cancelled.
-func Timeout(d time.Duration) ActivityOption {
-	return limit("timeout", d, func(s *activityOptions) { s.timeout = d })
-}
-
-// HeartbeatTimeout limits how long an attempt may be silent: from its start to its
-// first [Heartbeat], and from one to the next. One that is silent for longer fails
-// with [ErrTimeout].
-func HeartbeatTimeout(d time.Duration) ActivityOption {
-	return limit("heartbeat timeout", d, func(s *activityOptions) { s.task.HeartbeatTimeout = d })
-}
-
-// ScheduleToStart limits how long an attempt waits for a node that begins it. One that
-// waits longer fails with [ErrTimeout], and the activity with it: it is not retried.
-func ScheduleToStart(d time.Duration) ActivityOption {
-	return limit("schedule-to-start timeout", d, func(s *activityOptions) { s.task.ScheduleToStart = d })
-}
-
-// ScheduleToClose limits the time from the decision to the outcome, with all attempts
-// and the waits between them. An activity that takes longer fails with [ErrTimeout].
-func ScheduleToClose(d time.Duration) ActivityOption {
-	return limit("schedule-to-close timeout", d, func(s *activityOptions) { s.task.ScheduleToClose = d })
-}
-
-// AtMostOnce lets no attempt run of which nobody knows what became of the one before:
-// if its node dies, or it runs into a time limit after it has begun, the activity fails
-// ([ErrOutcomeUnknown], [ErrTimeout]), with or without a retry policy. A failure that
-// the function returns is attempted again as ever. Each attempt costs a commit before
-// it begins.
-func AtMostOnce() ActivityOption {
-	return activityOption(func(s *activityOptions) { s.task.AtMostOnce = true })
-}
-
-// limit is a time limit, which must be above 0.
-func limit(what string, d time.Duration, set func(*activityOptions)) ActivityOption {
-	return activityOption(func(s *activityOptions) {
-		if set(s); d <= 0 {
-			s.err = errors.Join(s.err, fmt.Errorf("%s of %v; it must be above 0", what, d))
-		}
-	})
-}

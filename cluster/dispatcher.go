@@ -31,9 +31,10 @@ type target struct {
 	names       []string // of the activities, sorted
 	labels      map[string]string
 	capacity    int
-	ours        int       // attempts that this node's leaders have there
-	others      int       // attempts that run there for other nodes, as last heard
-	fullUntil   time.Time // it refused work; it tells when it has room
+	ours        int                  // attempts that this node's leaders have there
+	others      int                  // attempts that run there for other nodes, as last heard
+	fullUntil   time.Time            // it refused work; it tells when it has room
+	limited     map[string]time.Time // likewise, by activity: its limits are reached
 	queue       []leader.ActivityTask
 	sending     bool
 }
@@ -60,12 +61,22 @@ func newDispatcher(n *Node) *dispatcher {
 
 // Dispatch implements [leader.Dispatcher].
 func (d *dispatcher) Dispatch(task leader.ActivityTask) bool {
+	for {
+		if taken, again := d.dispatch(task); !again {
+			return taken
+		}
+	}
+}
+
+// dispatch gives an attempt to a node; again: this one refused it because of the
+// activity's limits, another may take it.
+func (d *dispatcher) dispatch(task leader.ActivityTask) (taken, again bool) {
 	d.mu.Lock()
 	t := d.choose(task.Name, task.Options)
 	if t == nil {
 		d.starved = true
 		d.mu.Unlock()
-		return false
+		return false, false
 	}
 	t.ours++
 	task.Process = t.incarnation
@@ -78,21 +89,19 @@ func (d *dispatcher) Dispatch(task leader.ActivityTask) bool {
 		if start {
 			d.node.wg.Go(func() { d.send(t) })
 		}
-		return true
+		return true, false
 	}
 	d.attempts[task.Attempt].taken = true
 	d.mu.Unlock()
 	if v := d.node.worker.take(d.node.self, []leader.ActivityTask{task})[0]; v != verdictTaken {
 		d.mu.Lock()
 		d.drop(task.Attempt)
-		if v == verdictFull {
-			t.fullUntil = time.Now().Add(fullPause)
-		}
+		t.refused(v, task.Name)
 		d.starved = true
 		d.mu.Unlock()
-		return false
+		return false, v == verdictLimited
 	}
-	return true
+	return true, false
 }
 
 // choose returns this node while it runs next to nothing: a short activity costs
@@ -103,7 +112,7 @@ func (d *dispatcher) choose(name string, options *history.TaskOptions) *target {
 	var best *target
 	now := time.Now()
 	for _, t := range d.targets {
-		if t.room(now) == 0 || !t.runs(name, options) {
+		if t.room(name, now) == 0 || !t.runs(name, options) {
 			continue
 		}
 		if best == nil || d.better(t, best) {
@@ -186,11 +195,14 @@ func (d *dispatcher) tellRoom() {
 	}
 }
 
-// roomAt notes that a node says it has room.
-func (d *dispatcher) roomAt(node peer.NodeID) {
+// roomAt notes that a node says it has room, for one activity or (empty) at all.
+func (d *dispatcher) roomAt(node peer.NodeID, activity string) {
 	d.mu.Lock()
 	if t := d.targets[node]; t != nil {
-		t.fullUntil = time.Time{}
+		if activity == "" {
+			t.fullUntil = time.Time{}
+		}
+		delete(t.limited, activity)
 	}
 	d.starved = false
 	d.mu.Unlock()
@@ -220,7 +232,7 @@ func (d *dispatcher) setTarget(name peer.NodeID, info nodeInfo) {
 	d.mu.Lock()
 	t := d.targets[name]
 	if t == nil {
-		t = &target{name: name}
+		t = &target{name: name, limited: make(map[string]time.Time)}
 		d.targets[name] = t
 	}
 	if t.incarnation != info.Incarnation {

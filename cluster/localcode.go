@@ -31,6 +31,10 @@ func (r *registered) Orchestrations() []string { return r.registry.Orchestrators
 
 func (r *registered) Activities() []string { return r.activities.Names() }
 
+func (r *registered) Limits(activity string) reprise.ActivityLimits {
+	return r.registry.Limits(activity)
+}
+
 func (r *registered) Run(ctx context.Context, task leader.ActivityTask, beat func(history.Payload)) leader.ActivityResult {
 	return r.activities.Run(ctx, task, beat)
 }

@@ -154,6 +154,7 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 	n.wg.Go(func() { n.clocks.run(n.ctx) })
 	n.wg.Go(func() { n.watchWaiting(n.ctx) })
 	n.wg.Go(func() { n.tellHeartbeats(n.ctx) })
+	n.wg.Go(func() { n.tendShares(n.ctx) })
 	return n, nil
 }
 
@@ -193,6 +194,7 @@ func (n *Node) handlers() {
 	r.handle(methodRoom, n.handleRoom)
 	r.handle(methodEpisode, n.handleEpisode)
 	r.handle(methodHeartbeats, n.handleHeartbeats)
+	r.handle(methodShares, n.handleShares)
 	n.net.Handle(methodLetters, n.handleLetters)
 	serve(n, startRequest)
 	serve(n, terminateRequest)

@@ -117,9 +117,7 @@ func (d *dispatcher) settle(t *target, tasks []leader.ActivityTask, answer runAn
 		case v == verdictStale:
 			d.drop(task.Attempt)
 		default:
-			if v == verdictFull {
-				t.fullUntil = time.Now().Add(fullPause)
-			}
+			t.refused(v, task.Name)
 			d.drop(task.Attempt)
 			if heard && v != verdictSpent {
 				refused = append(refused, task.Attempt)
@@ -272,14 +270,14 @@ func (n *Node) sendCancel(to peer.NodeID, id leader.AttemptID) {
 	n.notify(to, methodStopWork, id)
 }
 
-// tellRoom tells a node that was refused that there is room again. If the
-// message is lost, that node tries again by itself.
-func (n *Node) tellRoom(to peer.NodeID) {
+// tellRoom tells a node that was refused that there is room again, for one activity or
+// (empty) at all. If the message is lost, that node tries again by itself.
+func (n *Node) tellRoom(to peer.NodeID, activity string) {
 	if to == n.self {
-		n.dispatcher.roomAt(n.self)
+		n.dispatcher.roomAt(n.self, activity)
 		return
 	}
-	n.notify(to, methodRoom, nil)
+	n.notify(to, methodRoom, activity)
 }
 
 // notify sends a message whose answer is of no interest.
@@ -331,7 +329,11 @@ func (n *Node) handleMissing(_ context.Context, _ peer.NodeID, body []byte) ([]b
 	return msgpack.Marshal(n.worker.missing(ids))
 }
 
-func (n *Node) handleRoom(_ context.Context, from peer.NodeID, _ []byte) ([]byte, error) {
-	n.dispatcher.roomAt(from)
+func (n *Node) handleRoom(_ context.Context, from peer.NodeID, body []byte) ([]byte, error) {
+	var activity string
+	if err := msgpack.Unmarshal(body, &activity); err != nil {
+		return nil, fmt.Errorf("decode name of an activity: %w", err)
+	}
+	n.dispatcher.roomAt(from, activity)
 	return nil, nil
 }

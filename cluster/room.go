@@ -22,7 +22,7 @@ func (d *dispatcher) Room(name string, options *history.TaskOptions) (int, error
 		bound = bound || t.binds(name)
 		if t.runs(name, options) {
 			runs = true
-			room += t.room(now)
+			room += t.room(name, now)
 		}
 	}
 	if room > 0 {
@@ -38,9 +38,20 @@ func (d *dispatcher) Room(name string, options *history.TaskOptions) (int, error
 	return 0, fmt.Errorf("%w: no node binds it", leader.ErrNoNode)
 }
 
-// room returns how many attempts a node takes now, as far as this one knows.
-func (t *target) room(now time.Time) int {
-	if now.Before(t.fullUntil) {
+// refused notes why a node did not take an attempt.
+func (t *target) refused(v verdict, activity string) {
+	switch v {
+	case verdictFull:
+		t.fullUntil = time.Now().Add(fullPause)
+	case verdictLimited:
+		t.limited[activity] = time.Now().Add(fullPause)
+	}
+}
+
+// room returns how many attempts of an activity a node takes now, as far as this one
+// knows.
+func (t *target) room(activity string, now time.Time) int {
+	if now.Before(t.fullUntil) || now.Before(t.limited[activity]) {
 		return 0
 	}
 	return max(t.capacity-t.ours-t.others, 0)

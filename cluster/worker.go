@@ -27,6 +27,7 @@ type worker struct {
 	idle       broadcast                     // an attempt ended or was forgotten
 	beating    map[leader.AttemptID]*attempt // with a heartbeat that the leader has not heard
 	beats      chan struct{}                 // capacity 1: there is a new one
+	gauges     map[string]*gauge             // by activity; nil: it has no limits
 }
 
 // attempt is one that runs, or whose result waits to be recorded.
@@ -57,6 +58,7 @@ const (
 	verdictStale   verdict = 3 // of an epoch that is over
 	verdictUnbound verdict = 4
 	verdictSpent   verdict = 5 // it may be made at most once, and may have been
+	verdictLimited verdict = 6 // the activity's limits let no other begin now
 )
 
 // heldFactor bounds the results that wait to be recorded, as a multiple of the
@@ -70,6 +72,7 @@ func newWorker(n *Node) *worker {
 		node: n, attempts: make(map[leader.AttemptID]*attempt),
 		partitions: make(map[uint32]*workPartition), refused: make(map[peer.NodeID]bool),
 		beating: make(map[leader.AttemptID]*attempt), beats: make(chan struct{}, 1),
+		gauges: make(map[string]*gauge),
 	}
 }
 
@@ -99,6 +102,8 @@ func (w *worker) takeOne(from peer.NodeID, task leader.ActivityTask) verdict {
 	case w.stopping || w.running >= w.node.cfg.Activities || len(w.attempts) >= heldFactor*w.node.cfg.Activities:
 		w.refused[from] = true
 		return verdictFull
+	case !w.admit(task.Name, from):
+		return verdictLimited
 	}
 	ctx, cancel := context.WithCancelCause(w.node.ctx)
 	a := &attempt{task: task, cancel: cancel}
@@ -135,6 +140,10 @@ func (w *worker) see(partition uint32, epoch uint64, from peer.NodeID) *workPart
 func (w *worker) ended(a *attempt, result leader.ActivityResult) {
 	w.mu.Lock()
 	w.running--
+	g := w.gauge(a.task.Name)
+	if g != nil {
+		g.running--
+	}
 	if w.stopped {
 		w.mu.Unlock()
 		return // cut short by the end of the node: it runs again elsewhere
@@ -152,7 +161,10 @@ func (w *worker) ended(a *attempt, result leader.ActivityResult) {
 	w.idle.fire()
 	w.node.deliver(a.task.Attempt.Partition)
 	for who := range told {
-		w.node.tellRoom(who)
+		w.node.tellRoom(who, "")
+	}
+	if g != nil {
+		w.tellLimited(a.task.Name, g)
 	}
 }
 

@@ -33,7 +33,8 @@ type TaskOptions struct {
 // Bounds of task options.
 const (
 	MaxFairnessKeyBytes = 128
-	MaxNodeLabels       = 8
+	MaxNodeLabels       = 32 // that a node has
+	MaxDemandedLabels   = 8  // that an activity demands
 	MaxLabelBytes       = 64 // of a key, and of a value
 )
 
@@ -50,6 +51,9 @@ func (o *TaskOptions) Validate() error {
 	}
 	if len(o.FairnessKey) > MaxFairnessKeyBytes || !utf8.ValidString(o.FairnessKey) {
 		return fmt.Errorf("fairness key %.32q… of %d bytes: UTF-8 of at most %d bytes is allowed", o.FairnessKey, len(o.FairnessKey), MaxFairnessKeyBytes)
+	}
+	if len(o.Nodes) > MaxDemandedLabels {
+		return fmt.Errorf("an activity demands %d labels of a node; at most %d are allowed", len(o.Nodes), MaxDemandedLabels)
 	}
 	return ValidateLabels(o.Nodes)
 }

@@ -373,7 +373,7 @@ func TestServerRefusesBadSettings(t *testing.T) {
 // TestSettingsOverride: the command line before the environment before the file.
 func TestSettingsOverride(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "config.yaml")
-	text := "name: file\npartitions: 3\nsamples: true\njoin: [a, b]\ndata-dir: file\n"
+	text := "name: file\npartitions: 3\nsamples: true\njoin: [a, b]\nlabel: [gpu=true]\ndata-dir: file\n"
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -390,7 +390,7 @@ func TestSettingsOverride(t *testing.T) {
 	if err := fromFile(f, name); err != nil {
 		t.Fatal(err)
 	}
-	for flag, want := range map[string]string{"name": "line", "data-dir": "environment", "partitions": "3", "samples": "true", "join": "[a,b]"} {
+	for flag, want := range map[string]string{"name": "line", "data-dir": "environment", "partitions": "3", "samples": "true", "join": "[a,b]", "label": "[gpu=true]"} {
 		if got := f.Lookup(flag).Value.String(); got != want {
 			t.Errorf("--%s is %s, want %s", flag, got, want)
 		}

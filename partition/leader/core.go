@@ -64,6 +64,7 @@ type core struct {
 	attempts    int // given out or adopted
 	queuedTasks int
 	queues      map[string]*taskQueue
+	serves      uint64 // turns of queues
 	inputs      inputs
 	surveyed    bool
 	early       []message          // came before the survey was over

@@ -21,7 +21,7 @@ func (a *attempt) noted() bool { return a.row.Noted != partition.AttemptFence{} 
 // noteFirst notes that an attempt is about to begin. It is offered again when that is
 // committed. False: nobody would take it now, so nothing was noted.
 func (c *core) noteFirst(a *attempt) bool {
-	q := c.queueOf(a.row.Name)
+	q := c.queueOf(a.row)
 	if room, err := c.cfg.Dispatcher.Room(a.row.Name, a.row.Options); err != nil || q.noting >= room {
 		return false
 	}

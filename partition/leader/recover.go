@@ -108,7 +108,7 @@ func (c *core) pageTasks() error {
 }
 
 // full reports whether a queue takes no more from the state.
-func (c *core) full(q *taskQueue) bool { return len(q.waiting)+q.coming >= c.cfg.Limits.Tasks }
+func (c *core) full(q *taskQueue) bool { return q.length+q.coming >= c.cfg.Limits.Tasks }
 
 // pageTasksFrom reads a page of pending activities; only is the queue that they
 // are for, nil: any. It returns where the next page begins; nil at the end.
@@ -129,7 +129,7 @@ func (c *core) pageTasksFrom(from []byte, only *taskQueue) (next []byte, err err
 		addr, id, err := partition.ParseActivityKey(key)
 		if err == nil {
 			var row *partition.Activity
-			if row, err = partition.DecodeActivity(value); err == nil && (only == nil || row.Name == only.name) {
+			if row, err = partition.DecodeActivity(value); err == nil && (only == nil || queueKey(row) == only.key) {
 				rows = append(rows, found{addr, id, row})
 			}
 		}
@@ -175,7 +175,7 @@ func (c *core) recoverTask(addr partition.Address, id int32, row *partition.Acti
 		}
 		return c.expire(a, startedLate(a))
 	}
-	q := c.queueOf(row.Name)
+	q := c.queueOf(row)
 	if c.full(q) {
 		q.leave(addr.ActivityKey(id))
 		return nil

@@ -1,7 +1,6 @@
 package leader
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 
@@ -43,37 +42,6 @@ type attempt struct {
 
 // keptInput is the largest input that stays in memory for a retry.
 const keptInput = 4 << 10
-
-// taskQueue holds the attempts of one activity name that wait for room.
-type taskQueue struct {
-	name    string
-	waiting []*attempt
-	// coming counts attempts that were read from the state and wait for a commit.
-	coming  int
-	noting  int  // attempts whose note is on its way to be committed
-	blocked bool // the dispatcher had no room; until CapacityFreed
-	// left is the key of the first pending row of the name that was left in the
-	// state because the queue was full; nil: none. filling is set while the queue
-	// is filled from there.
-	left    []byte
-	filling bool
-}
-
-// leave notes a pending row that is left in the state.
-func (q *taskQueue) leave(key []byte) {
-	if q.left == nil || bytes.Compare(key, q.left) < 0 {
-		q.left = key
-	}
-}
-
-func (c *core) queueOf(name string) *taskQueue {
-	q := c.queues[name]
-	if q == nil {
-		q = &taskQueue{name: name}
-		c.queues[name] = q
-	}
-	return q
-}
 
 // schedule takes a new activity, to be given out once its row is committed.
 func (c *core) schedule(l *live, task partition.Task) {
@@ -126,7 +94,7 @@ func (c *core) detach(a *attempt) {
 
 // refill lets a queue that is half empty take what was left in the state.
 func (c *core) refill(q *taskQueue) {
-	if q.left != nil && !q.filling && len(q.waiting)+q.coming <= c.cfg.Limits.Tasks/2 {
+	if q.left != nil && !q.filling && q.length+q.coming <= c.cfg.Limits.Tasks/2 {
 		q.filling = true
 		c.filling = append(c.filling, q)
 	}
@@ -134,7 +102,7 @@ func (c *core) refill(q *taskQueue) {
 
 // offer gives a committed attempt out, or lets it wait for room.
 func (c *core) offer(a *attempt) {
-	q := c.queueOf(a.row.Name)
+	q := c.queueOf(a.row)
 	if a.coming {
 		a.coming = false
 		q.coming--
@@ -148,7 +116,7 @@ func (c *core) offer(a *attempt) {
 		return
 	}
 	noted := a.noted()
-	if (noted || len(q.waiting) == 0 && !q.blocked) && c.give(a) {
+	if (noted || q.length == 0 && !q.blocked) && c.give(a) {
 		return
 	}
 	if noted {
@@ -161,14 +129,13 @@ func (c *core) offer(a *attempt) {
 		}
 		return
 	}
-	if len(q.waiting) >= c.cfg.Limits.Tasks {
-		q.leave(a.live.addr.ActivityKey(a.id.TaskID))
-		c.detach(a)
+	if q.length >= c.cfg.Limits.Tasks && !c.makeRoom(q, a) {
+		c.leaveInState(q, a)
 		return
 	}
 	a.state = queued
 	c.queuedTasks++
-	q.waiting = append(q.waiting, a)
+	q.push(a)
 }
 
 // give hands an attempt to the dispatcher, with a new fence. One that may be made at
@@ -390,22 +357,4 @@ func (ids lost) handle(c *core) error {
 		}
 	}
 	return nil
-}
-
-// pump gives out what waits for room.
-func (c *core) pump() {
-	for _, q := range c.queues {
-		q.blocked = false
-		for len(q.waiting) > 0 {
-			a := q.waiting[0]
-			if a.state == queued && !c.give(a) {
-				q.blocked = true
-				break
-			}
-			q.waiting[0] = nil
-			q.waiting = q.waiting[1:]
-			c.queuedTasks--
-		}
-		c.refill(q)
-	}
 }
