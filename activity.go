@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/reprise-run/reprise/engine"
@@ -49,7 +50,9 @@ func (a Activity[In, Out]) Start(o *Orchestration, in In, opts ...ActivityOption
 	}
 	all := &attempts{o: o, future: f, next: options.retries.byHandler(o)}
 	all.begin = func(settled func(*engine.Promise)) *engine.Promise {
-		return o.h.Schedule(&history.TaskScheduled{Name: a.name, Input: input, Retry: options.retries.policy, Timeout: options.timeout}, settled)
+		return o.h.Schedule(&history.TaskScheduled{
+			Name: a.name, Input: input, Retry: options.retries.policy, Timeout: options.timeout, Options: options.taskOptions(),
+		}, settled)
 	}
 	if options.local {
 		beginLocal(o, all, a.name, input, options)
@@ -90,6 +93,9 @@ func (a Activity[In, Out]) bind(r *Registry, fn func(context.Context, In) (Out, 
 	})
 	r.activities[a.name] = func(ctx context.Context, input history.Payload) (history.Payload, *history.Failure) {
 		output, err := run(ctx, input)
+		if errors.Is(err, ErrPending) {
+			return nil, &history.Failure{Type: history.FailurePending, Message: err.Error()}
+		}
 		if err != nil {
 			return nil, FailureOf(r.codec, err)
 		}
@@ -99,12 +105,14 @@ func (a Activity[In, Out]) bind(r *Registry, fn func(context.Context, In) (Out, 
 }
 
 // ActivityOption sets how an activity is attempted: [Retry], [RetryWith],
-// [Timeout], [Local].
+// [Timeout], [HeartbeatTimeout], [ScheduleToStart], [ScheduleToClose],
+// [AtMostOnce], [Priority], [FairnessKey], [OnNodes], [Local].
 type ActivityOption interface{ activity(*activityOptions) }
 
 type activityOptions struct {
 	retries Retries
 	timeout time.Duration
+	task    history.TaskOptions
 	local   bool
 	err     error
 }
@@ -116,7 +124,22 @@ func (s *activityOptions) apply(opts []ActivityOption) {
 }
 
 // problem returns what is wrong with the options, or nil.
-func (s *activityOptions) problem() error { return errors.Join(s.err, s.retries.err) }
+func (s *activityOptions) problem() error {
+	var local error
+	if s.local && s.taskOptions() != nil {
+		local = fmt.Errorf("a local activity takes no options but Retry and Timeout")
+	}
+	return errors.Join(s.err, s.retries.err, s.task.Validate(), local)
+}
+
+// taskOptions returns what travels with the scheduled activity; nil: nothing.
+func (s *activityOptions) taskOptions() *history.TaskOptions {
+	if reflect.ValueOf(s.task).IsZero() {
+		return nil
+	}
+	task := s.task
+	return &task
+}
 
 type activityOption func(*activityOptions)
 
@@ -125,8 +148,9 @@ func (f activityOption) activity(s *activityOptions) { f(s) }
 // TimeLimit is an [ActivityOption] and a [ChildOption], made by [Timeout].
 type TimeLimit time.Duration
 
-// Timeout limits each attempt, from its start to its end. An attempt of an activity
-// that takes longer fails with [ErrTimeout], and its context is cancelled. A
+// Timeout limits each attempt, from its start to its end, also where somebody outside
+// completes it. An attempt of an activity that takes longer fails with [ErrTimeout],
+// and its context is cancelled. A
 // sub-orchestration is cancelled, with [ErrTimeout] as the cause, and may clean up; how
 // it ends is what its parent gets.
 func Timeout(d time.Duration) TimeLimit { return TimeLimit(d) }

@@ -31,6 +31,17 @@ type AttemptInfo struct {
 	TaskHub   history.TaskHub
 	Instance  history.InstanceID
 	Execution history.ExecutionID
+	// TaskID is the decision that scheduled it.
+	TaskID int32
+}
+
+// Token names the attempt for whoever completes it from outside, or says that it
+// lives: letters, digits, - and _, at most [history.MaxTokenBytes]. It is no secret:
+// whoever may call the cluster may complete the attempt.
+func (a AttemptInfo) Token() string {
+	return history.AttemptToken{
+		Hub: a.TaskHub, Instance: a.Instance, Execution: a.Execution, TaskID: a.TaskID, Epoch: a.Fence.Epoch, N: a.Fence.N,
+	}.String()
 }
 
 // Fence orders the attempts of one activity.

@@ -57,6 +57,12 @@ var (
 	ErrCanceled = NewError("reprise.canceled", "canceled")
 	// ErrTerminated: the sub-orchestration was terminated.
 	ErrTerminated = NewError("reprise.terminated", "orchestration was terminated")
+	// ErrOutcomeUnknown: an activity that is attempted [AtMostOnce] was begun, and
+	// nobody knows how far it came.
+	ErrOutcomeUnknown = NewError("reprise.outcome_unknown", "the outcome of the activity is unknown")
+	// ErrPending is what an activity returns that is completed from outside, by the
+	// token of its attempt: [AttemptInfo.Token].
+	ErrPending = NewError("reprise.pending", "the activity is completed from outside")
 	// ErrInstanceExists: the sub-orchestration was not started, because a live
 	// instance has its ID.
 	ErrInstanceExists = NewError("reprise.instance_exists", "a live instance has the ID")

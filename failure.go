@@ -22,12 +22,13 @@ var standardErrors = map[string]error{
 
 // systemErrors are the sentinels of failures that the system itself gives.
 var systemErrors = map[string]*Error{
-	history.FailureTimeout:    ErrTimeout,
-	history.FailureTerminated: ErrTerminated,
-	history.FailureCanceled:   ErrCanceled,
-	history.FailureExists:     ErrInstanceExists,
-	history.FailureTooDeep:    ErrTooDeep,
-	history.FailureFlooded:    ErrFlooded,
+	history.FailureCanceled:       ErrCanceled,
+	history.FailureTimeout:        ErrTimeout,
+	history.FailureOutcomeUnknown: ErrOutcomeUnknown,
+	history.FailureTerminated:     ErrTerminated,
+	history.FailureExists:         ErrInstanceExists,
+	history.FailureTooDeep:        ErrTooDeep,
+	history.FailureFlooded:        ErrFlooded,
 }
 
 // RemoteError is an error that came back from a history: an activity's, or an

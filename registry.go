@@ -27,6 +27,7 @@ type Registry struct {
 	mu            sync.Mutex // guards the fields below
 	orchestrators map[string]engine.Program
 	activities    map[string]ActivityFunc
+	limits        map[string]ActivityLimits
 	errs          []error
 }
 
@@ -46,7 +47,7 @@ func WithLogger(l *slog.Logger) RegistryOption { return func(r *Registry) { r.lo
 
 // NewRegistry returns an empty registry.
 func NewRegistry(opts ...RegistryOption) *Registry {
-	r := &Registry{codec: JSON, orchestrators: map[string]engine.Program{}, activities: map[string]ActivityFunc{}}
+	r := &Registry{codec: JSON, orchestrators: map[string]engine.Program{}, activities: map[string]ActivityFunc{}, limits: map[string]ActivityLimits{}}
 	for _, opt := range opts {
 		opt(r)
 	}

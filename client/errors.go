@@ -35,6 +35,9 @@ var (
 	ErrNoHandler = fmt.Errorf("%w: nothing handles it", ErrRefused)
 	// ErrUnbound: no node binds the orchestration that was asked.
 	ErrUnbound = fmt.Errorf("%w: no code for it", ErrRefused)
+	// ErrStale: the token is of an attempt that is not wanted any more: its activity has
+	// an outcome, or a newer attempt, or was cancelled.
+	ErrStale = fmt.Errorf("%w: the attempt is not wanted any more", ErrRefused)
 	// ErrNotSupported: the node does not know the call.
 	ErrNotSupported = fmt.Errorf("%w: not supported", ErrRefused)
 
@@ -56,6 +59,7 @@ var reasons = map[string]class{
 	"overloaded":      {err: ErrUnavailable, again: true, undone: true},
 	"exists":          {err: ErrExists},
 	"full":            {err: ErrFull},
+	"stale":           {err: ErrStale},
 	"not-found":       {err: ErrNotFound},
 	"request-expired": {err: ErrExpired},
 	"no-handler":      {err: ErrNoHandler},

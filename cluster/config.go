@@ -64,7 +64,8 @@ type Config struct {
 	// gossip key.
 	Insecure bool
 
-	// Labels describe the node to people.
+	// Labels describe the node to people, and to activities that demand some. See
+	// [history.ValidateLabels] for their bounds.
 	Labels map[string]string
 	// Activities is how many activities run here at a time; 0 is 64 for each
 	// processor that Go uses.
@@ -119,6 +120,9 @@ func (c Config) withDefaults() (Config, error) {
 		return invalid("bootstrap-expect is %d; it cannot be negative", c.BootstrapExpect)
 	case c.Partitions < 0 || c.Partitions > MaxPartitions:
 		return invalid("%d partitions; 1 to %d are possible", c.Partitions, MaxPartitions)
+	}
+	if err := history.ValidateLabels(c.Labels); err != nil {
+		return invalid("%v", err)
 	}
 	if c.Partitions == 0 {
 		c.Partitions = DefaultPartitions

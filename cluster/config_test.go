@@ -31,6 +31,8 @@ func TestConfig(t *testing.T) {
 		}, true},
 		{"half of TLS", func(c *Config) { c.TLSCert = "c" }, false},
 		{"short gossip key", func(c *Config) { c.GossipKey = make([]byte, 5) }, false},
+		{"labels", func(c *Config) { c.Labels = map[string]string{"gpu": "true", "zone": ""} }, true},
+		{"a label with a comma", func(c *Config) { c.Labels = map[string]string{"gpu": "a,b"} }, false},
 		{"too many partitions", func(c *Config) { c.Partitions = MaxPartitions + 1 }, false},
 	}
 	for _, c := range cases {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/internal/peer"
 	"github.com/reprise-run/reprise/partition/leader"
 )
@@ -28,10 +29,12 @@ type target struct {
 	name        peer.NodeID
 	incarnation uint64
 	names       []string // of the activities, sorted
+	labels      map[string]string
 	capacity    int
-	ours        int       // attempts that this node's leaders have there
-	others      int       // attempts that run there for other nodes, as last heard
-	fullUntil   time.Time // it refused work; it tells when it has room
+	ours        int                  // attempts that this node's leaders have there
+	others      int                  // attempts that run there for other nodes, as last heard
+	fullUntil   time.Time            // it refused work; it tells when it has room
+	limited     map[string]time.Time // likewise, by activity: its limits are reached
 	queue       []leader.ActivityTask
 	sending     bool
 }
@@ -58,14 +61,25 @@ func newDispatcher(n *Node) *dispatcher {
 
 // Dispatch implements [leader.Dispatcher].
 func (d *dispatcher) Dispatch(task leader.ActivityTask) bool {
+	for {
+		if taken, again := d.dispatch(task); !again {
+			return taken
+		}
+	}
+}
+
+// dispatch gives an attempt to a node; again: this one refused it because of the
+// activity's limits, another may take it.
+func (d *dispatcher) dispatch(task leader.ActivityTask) (taken, again bool) {
 	d.mu.Lock()
-	t := d.choose(task.Name)
+	t := d.choose(task.Name, task.Options)
 	if t == nil {
 		d.starved = true
 		d.mu.Unlock()
-		return false
+		return false, false
 	}
 	t.ours++
+	task.Process = t.incarnation
 	d.attempts[task.Attempt] = &dispatched{to: t.name}
 	if t.name != d.node.self {
 		t.queue = append(t.queue, task)
@@ -75,32 +89,30 @@ func (d *dispatcher) Dispatch(task leader.ActivityTask) bool {
 		if start {
 			d.node.wg.Go(func() { d.send(t) })
 		}
-		return true
+		return true, false
 	}
 	d.attempts[task.Attempt].taken = true
 	d.mu.Unlock()
 	if v := d.node.worker.take(d.node.self, []leader.ActivityTask{task})[0]; v != verdictTaken {
 		d.mu.Lock()
 		d.drop(task.Attempt)
-		if v == verdictFull {
-			t.fullUntil = time.Now().Add(fullPause)
-		}
+		t.refused(v, task.Name)
 		d.starved = true
 		d.mu.Unlock()
-		return false
+		return false, v == verdictLimited
 	}
-	return true
+	return true, false
 }
 
 // choose returns this node while it runs next to nothing: a short activity costs
 // less here than its way to another node and back. Then it is the node with the
 // smallest share of its room in use, this one first among equals, so that a
 // fan-out uses all nodes. It returns nil if none has room. Call with mu held.
-func (d *dispatcher) choose(name string) *target {
+func (d *dispatcher) choose(name string, options *history.TaskOptions) *target {
 	var best *target
 	now := time.Now()
 	for _, t := range d.targets {
-		if _, binds := slices.BinarySearch(t.names, name); !binds || t.ours+t.others >= t.capacity || now.Before(t.fullUntil) {
+		if t.room(name, now) == 0 || !t.runs(name, options) {
 			continue
 		}
 		if best == nil || d.better(t, best) {
@@ -183,11 +195,14 @@ func (d *dispatcher) tellRoom() {
 	}
 }
 
-// roomAt notes that a node says it has room.
-func (d *dispatcher) roomAt(node peer.NodeID) {
+// roomAt notes that a node says it has room, for one activity or (empty) at all.
+func (d *dispatcher) roomAt(node peer.NodeID, activity string) {
 	d.mu.Lock()
 	if t := d.targets[node]; t != nil {
-		t.fullUntil = time.Time{}
+		if activity == "" {
+			t.fullUntil = time.Time{}
+		}
+		delete(t.limited, activity)
 	}
 	d.starved = false
 	d.mu.Unlock()
@@ -217,12 +232,13 @@ func (d *dispatcher) setTarget(name peer.NodeID, info nodeInfo) {
 	d.mu.Lock()
 	t := d.targets[name]
 	if t == nil {
-		t = &target{name: name}
+		t = &target{name: name, limited: make(map[string]time.Time)}
 		d.targets[name] = t
 	}
 	if t.incarnation != info.Incarnation {
 		t.fullUntil = time.Time{}
 	}
+	t.labels = info.Labels
 	t.incarnation, t.names, t.capacity = info.Incarnation, slices.Sorted(slices.Values(info.Activities)), info.Capacity
 	d.starved = false
 	d.mu.Unlock()
@@ -248,7 +264,7 @@ func (d *dispatcher) removeTarget(name peer.NodeID, dead bool) {
 		t.capacity = 0
 	}
 	d.mu.Unlock()
-	d.lost(lost)
+	d.tellLeaders(lost, (*leader.Leader).AttemptsLost)
 }
 
 // forgetPartition drops what was dispatched for a partition: another leader
@@ -266,15 +282,15 @@ func (d *dispatcher) forgetPartition(partition uint32) {
 	}
 }
 
-// lost tells leaders here that attempts are lost.
-func (d *dispatcher) lost(ids []leader.AttemptID) {
+// tellLeaders tells leaders here what became of attempts.
+func (d *dispatcher) tellLeaders(ids []leader.AttemptID, tell func(*leader.Leader, []leader.AttemptID)) {
 	by := make(map[uint32][]leader.AttemptID)
 	for _, id := range ids {
 		by[id.Partition] = append(by[id.Partition], id)
 	}
 	for partition, ids := range by {
 		if l, _ := d.node.localLeader(partition); l != nil {
-			l.AttemptsLost(ids)
+			tell(l, ids)
 		}
 	}
 }

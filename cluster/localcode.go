@@ -5,6 +5,7 @@ import (
 
 	"github.com/reprise-run/reprise"
 	"github.com/reprise-run/reprise/cluster/executor"
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition/leader"
 )
 
@@ -66,6 +67,10 @@ func (n *Node) abandoned() int {
 	return 0
 }
 
-func (r *registered) Run(ctx context.Context, task leader.ActivityTask) leader.ActivityResult {
-	return r.activities.Run(ctx, task)
+func (r *registered) Limits(activity string) reprise.ActivityLimits {
+	return r.registry.Limits(activity)
+}
+
+func (r *registered) Run(ctx context.Context, task leader.ActivityTask, beat func(history.Payload)) leader.ActivityResult {
+	return r.activities.Run(ctx, task, beat)
 }

@@ -166,6 +166,8 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 	n.wg.Go(func() { n.tend(n.ctx) })
 	n.wg.Go(func() { n.clocks.run(n.ctx) })
 	n.wg.Go(func() { n.watchWaiting(n.ctx) })
+	n.wg.Go(func() { n.tellHeartbeats(n.ctx) })
+	n.wg.Go(func() { n.tendShares(n.ctx) })
 	return n, nil
 }
 
@@ -205,6 +207,8 @@ func (n *Node) handlers() {
 	r.handle(methodRoom, n.handleRoom)
 	r.handle(methodEpisode, n.handleEpisode)
 	r.handle(methodQuery, n.handleQuery)
+	r.handle(methodHeartbeats, n.handleHeartbeats)
+	r.handle(methodShares, n.handleShares)
 	n.net.Handle(methodLetters, n.handleLetters)
 	serve(n, startRequest)
 	serve(n, terminateRequest)
@@ -214,6 +218,8 @@ func (n *Node) handlers() {
 	serve(n, waitRequest)
 	serve(n, historyRequest)
 	serve(n, queryRequest)
+	serve(n, completeRequest)
+	serve(n, heartbeatRequest)
 }
 
 // Ready returns when the node knows the layout and every partition has a leader.

@@ -102,7 +102,7 @@ func (d *dispatcher) offer(t *target, tasks []leader.ActivityTask) (answer runAn
 
 // settle notes what became of attempts that were offered.
 func (d *dispatcher) settle(t *target, tasks []leader.ActivityTask, answer runAnswer, heard bool) {
-	var lost []leader.AttemptID
+	var lost, refused []leader.AttemptID
 	d.mu.Lock()
 	if heard {
 		t.others = answer.Others
@@ -117,15 +117,18 @@ func (d *dispatcher) settle(t *target, tasks []leader.ActivityTask, answer runAn
 		case v == verdictStale:
 			d.drop(task.Attempt)
 		default:
-			if v == verdictFull {
-				t.fullUntil = time.Now().Add(fullPause)
-			}
+			t.refused(v, task.Name)
 			d.drop(task.Attempt)
-			lost = append(lost, task.Attempt)
+			if heard && v != verdictSpent {
+				refused = append(refused, task.Attempt)
+			} else {
+				lost = append(lost, task.Attempt)
+			}
 		}
 	}
 	d.mu.Unlock()
-	d.lost(lost)
+	d.tellLeaders(lost, (*leader.Leader).AttemptsLost)
+	d.tellLeaders(refused, (*leader.Leader).AttemptsRefused)
 }
 
 // insist repeats a call to a node until it succeeds, the process is gone by what
@@ -224,7 +227,7 @@ func (d *dispatcher) auditOnce(node peer.NodeID) {
 		}
 	}
 	d.mu.Unlock()
-	d.lost(lost)
+	d.tellLeaders(lost, (*leader.Leader).AttemptsLost)
 }
 
 // surveyNode asks one node until it answers, is not there any more, or ctx is
@@ -273,14 +276,14 @@ func (n *Node) sendCancel(to peer.NodeID, id leader.AttemptID, reason string) {
 	n.notify(to, methodStopWork, stopWork{id, reason})
 }
 
-// tellRoom tells a node that was refused that there is room again. If the
-// message is lost, that node tries again by itself.
-func (n *Node) tellRoom(to peer.NodeID) {
+// tellRoom tells a node that was refused that there is room again, for one activity or
+// (empty) at all. If the message is lost, that node tries again by itself.
+func (n *Node) tellRoom(to peer.NodeID, activity string) {
 	if to == n.self {
-		n.dispatcher.roomAt(n.self)
+		n.dispatcher.roomAt(n.self, activity)
 		return
 	}
-	n.notify(to, methodRoom, nil)
+	n.notify(to, methodRoom, activity)
 }
 
 // notify sends a message whose answer is of no interest.
@@ -332,7 +335,11 @@ func (n *Node) handleMissing(_ context.Context, _ peer.NodeID, body []byte) ([]b
 	return msgpack.Marshal(n.worker.missing(ids))
 }
 
-func (n *Node) handleRoom(_ context.Context, from peer.NodeID, _ []byte) ([]byte, error) {
-	n.dispatcher.roomAt(from)
+func (n *Node) handleRoom(_ context.Context, from peer.NodeID, body []byte) ([]byte, error) {
+	var activity string
+	if err := msgpack.Unmarshal(body, &activity); err != nil {
+		return nil, fmt.Errorf("decode name of an activity: %w", err)
+	}
+	n.dispatcher.roomAt(from, activity)
 	return nil, nil
 }

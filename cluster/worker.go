@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/reprise-run/reprise"
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/internal/peer"
 	"github.com/reprise-run/reprise/partition/leader"
 )
@@ -20,11 +21,14 @@ type worker struct {
 	attempts   map[leader.AttemptID]*attempt
 	running    int
 	partitions map[uint32]*workPartition
-	refused    map[peer.NodeID]bool // who was refused, and is to hear of room
-	stale      uint64               // attempts refused because their epoch was over
-	stopping   bool                 // takes no new work
-	stopped    bool                 // lets nothing out any more
-	idle       broadcast            // an attempt ended or was forgotten
+	refused    map[peer.NodeID]bool          // who was refused, and is to hear of room
+	stale      uint64                        // attempts refused because their epoch was over
+	stopping   bool                          // takes no new work
+	stopped    bool                          // lets nothing out any more
+	idle       broadcast                     // an attempt ended or was forgotten
+	beating    map[leader.AttemptID]*attempt // with a heartbeat that the leader has not heard
+	beats      chan struct{}                 // capacity 1: there is a new one
+	limiters     map[string]*limiter             // by activity; nil: it has no limits
 }
 
 // attempt is one that runs, or whose result waits to be recorded.
@@ -32,15 +36,18 @@ type attempt struct {
 	task   leader.ActivityTask
 	cancel context.CancelCauseFunc
 	result *leader.ActivityResult // nil while it runs
+	heart  heart
 }
 
 // workPartition is what the worker knows of a partition.
 type workPartition struct {
-	epoch   uint64      // the highest seen: work of a lower one is refused
-	owner   peer.NodeID // who leads in that epoch: gets the results
-	waiting []*attempt  // results to send
-	sending int         // messages under way
-	resend  bool        // a pause before sending again is under way
+	epoch   uint64       // the highest seen: work of a lower one is refused
+	owner   peer.NodeID  // who leads in that epoch: gets the results
+	waiting []*attempt   // results to send
+	sending int          // messages under way
+	resend  bool         // a pause before sending again is under way
+	telling bool         // heartbeats are under way
+	once    leader.Fence // the newest attempt that was begun and may be made at most once
 }
 
 // verdict is what a worker says to an attempt that it is asked to run.
@@ -51,6 +58,8 @@ const (
 	verdictFull    verdict = 2
 	verdictStale   verdict = 3 // of an epoch that is over
 	verdictUnbound verdict = 4
+	verdictSpent   verdict = 5 // it may be made at most once, and may have been
+	verdictLimited verdict = 6 // the activity's limits let no other begin now
 )
 
 // heldFactor bounds the results that wait to be recorded, as a multiple of the
@@ -61,6 +70,8 @@ func newWorker(n *Node) *worker {
 	return &worker{
 		node: n, attempts: make(map[leader.AttemptID]*attempt),
 		partitions: make(map[uint32]*workPartition), refused: make(map[peer.NodeID]bool),
+		beating: make(map[leader.AttemptID]*attempt), beats: make(chan struct{}, 1),
+		limiters: make(map[string]*limiter),
 	}
 }
 
@@ -83,19 +94,24 @@ func (w *worker) takeOne(from peer.NodeID, task leader.ActivityTask) verdict {
 		return verdictStale
 	case w.attempts[task.Attempt] != nil:
 		return verdictTaken // asked twice
+	case !p.unspent(task, w.node.incarnation):
+		return verdictSpent
 	case !w.node.binds(task.Name):
 		return verdictUnbound
 	case w.stopping || w.running >= w.node.cfg.Activities || len(w.attempts) >= heldFactor*w.node.cfg.Activities:
 		w.refused[from] = true
 		return verdictFull
+	case !w.admit(task.Name, from):
+		return verdictLimited
 	}
 	ctx, cancel := context.WithCancelCause(w.node.ctx)
 	a := &attempt{task: task, cancel: cancel}
 	w.attempts[task.Attempt] = a
+	p.spend(task)
 	w.running++
 	w.node.wg.Go(func() {
 		defer cancel(nil)
-		w.ended(a, w.node.code.Run(ctx, task))
+		w.ended(a, w.node.code.Run(ctx, task, func(progress history.Payload) { w.beat(a, progress) }))
 	})
 	return verdictTaken
 }
@@ -130,12 +146,17 @@ func (w *worker) see(partition uint32, epoch uint64, from peer.NodeID) *workPart
 func (w *worker) ended(a *attempt, result leader.ActivityResult) {
 	w.mu.Lock()
 	w.running--
+	g := w.limiter(a.task.Name)
+	if g != nil {
+		g.running--
+	}
 	if w.stopped {
 		w.mu.Unlock()
 		return // cut short by the end of the node: it runs again elsewhere
 	}
 	result.Attempt, result.Node = a.task.Attempt, string(w.node.self)
 	a.result = &result
+	delete(w.beating, a.task.Attempt)
 	p := w.partitions[a.task.Attempt.Partition]
 	p.waiting = append(p.waiting, a)
 	told := w.refused
@@ -146,7 +167,10 @@ func (w *worker) ended(a *attempt, result leader.ActivityResult) {
 	w.idle.fire()
 	w.node.deliver(a.task.Attempt.Partition)
 	for who := range told {
-		w.node.tellRoom(who)
+		w.node.tellRoom(who, "")
+	}
+	if g != nil {
+		w.tellLimited(a.task.Name, g)
 	}
 }
 

@@ -54,6 +54,9 @@ type testWorld struct {
 	nodes   map[string]*Node
 	fatal   map[string]error
 	log     io.Writer // what nodes log, if it is set
+	// bind binds more functions, and configure changes a node, where they are set.
+	bind      func(r *reprise.Registry, node string)
+	configure func(c *Config)
 
 	mu     sync.Mutex // guards the fields below
 	runs   map[string]int
@@ -165,6 +168,9 @@ func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
 	})
 	w.bindCareful(r, node)
 	bindAsked(r)
+	if w.bind != nil {
+		w.bind(r, node)
+	}
 	if slices.Contains(extra, "rare") {
 		reprise.Bind(r, rare, func(o *reprise.Orchestration, n int) (int, error) {
 			answerSum(o, &n)
@@ -199,7 +205,7 @@ func (w *testWorld) tryStart(name string, expect int, extra ...string) (*Node, e
 	if w.log != nil {
 		logger = slog.New(slog.NewTextHandler(w.log, nil))
 	}
-	n, err := Start(w.t.Context(), Config{
+	config := Config{
 		Name: name, DataDir: "/data", APIAddr: name + ":1", BootstrapExpect: expect, Partitions: 4,
 		FS: w.disks[name], Network: w.network.Node(peer.NodeID(name)), Members: w.members.node(), Logger: logger,
 		OnFatal: func(err error) { w.fatal[name] = err }, Spans: w.spans,
@@ -208,7 +214,11 @@ func (w *testWorld) tryStart(name string, expect int, extra ...string) (*Node, e
 			defer w.mu.Unlock()
 			return time.Now().Add(w.clocks[name])
 		},
-	}, w.registry(name, extra...))
+	}
+	if w.configure != nil {
+		w.configure(&config)
+	}
+	n, err := Start(w.t.Context(), config, w.registry(name, extra...))
 	if err == nil {
 		w.nodes[name] = n
 	}

@@ -87,7 +87,11 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.Array(1)
 		w.String(b.Reason)
 	case *TaskScheduled:
-		w.Array(7)
+		if b.Options == nil {
+			w.Array(7)
+		} else {
+			w.Array(8)
+		}
 		w.String(b.Name)
 		w.String(b.Version)
 		w.Binary(b.Input)
@@ -95,6 +99,9 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.Int(int64(b.Timeout))
 		w.String(b.TraceParent)
 		writeTags(w, b.Tags)
+		if b.Options != nil {
+			b.Options.Write(w)
+		}
 	case *TaskCompleted:
 		w.Array(2)
 		w.Int(int64(b.TaskID))
@@ -267,11 +274,18 @@ func readEvent(r *pack.Reader) (Event, error) {
 		expect(r, 1)
 		e.Body = &ExecutionCancelRequested{Reason: r.String()}
 	case KindTaskScheduled:
-		expect(r, 7)
-		e.Body = &TaskScheduled{
+		fields := r.Array()
+		if r.Err() == nil && fields != 7 && fields != 8 {
+			r.Fail(fmt.Sprintf("%d fields where 7 or 8 belong", fields))
+		}
+		b := &TaskScheduled{
 			Name: r.String(), Version: r.String(), Input: r.Binary(), Retry: readRetry(r),
 			Timeout: time.Duration(r.Int()), TraceParent: r.String(), Tags: readTags(r),
 		}
+		if fields == 8 {
+			b.Options = ReadTaskOptions(r)
+		}
+		e.Body = b
 	case KindTaskCompleted:
 		expect(r, 2)
 		e.Body = &TaskCompleted{TaskID: int32(r.Int()), Result: r.Binary()}

@@ -62,6 +62,8 @@ func every() []Event {
 		{Body: &EntityOperationSignaled{}}, {Body: &EntityOperationCalled{}}, {Body: &EntityOperationCompleted{}}, {Body: &EntityOperationFailed{}},
 		{Body: &EntityOperationCanceled{}}, {Body: &EntityLockRequested{}}, {Body: &EntityLockGranted{}}, {Body: &EntityUnlockSent{}}, {Body: &LocalTaskRun{}},
 		{ID: NoID, Time: at, Body: &ExecutionCancelRequested{Reason: "enough"}}, {Body: &ExecutionCancelRequested{}},
+		{ID: 16, Time: at, Body: &TaskScheduled{Name: "card.charge", Options: &TaskOptions{HeartbeatTimeout: time.Second, ScheduleToStart: time.Minute,
+			ScheduleToClose: time.Hour, AtMostOnce: true, Priority: -3, FairnessKey: "tenant", Nodes: map[string]string{"zone": "a", "gpu": "true"}}}},
 		{ID: NoID, Body: &ExecutionStarted{}}, {Body: &ExecutionCompleted{}}, {Body: &ExecutionTerminated{}}, {Body: &TaskScheduled{}},
 		{Body: &TaskCompleted{}}, {Body: &TaskFailed{}}, {Body: &TaskCanceled{}}, {Body: &TimerCreated{}}, {Body: &TimerFired{}}, {Body: &TimerCanceled{}},
 		{Body: &SubOrchestrationInstanceCreated{}}, {Body: &SubOrchestrationInstanceCompleted{}}, {Body: &SubOrchestrationInstanceFailed{}}, {Body: &SubOrchestrationInstanceCanceled{}}, {Body: &EventSent{}}, {Body: &EventRaised{}},

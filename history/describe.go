@@ -50,6 +50,7 @@ func describeBody(body Body) string {
 		if b.Timeout != 0 {
 			l.word("timeout=" + b.Timeout.String())
 		}
+		l.options(b.Options)
 		l.tags(b.Tags)
 	case *TaskCompleted:
 		l.word("TaskCompleted").id(b.TaskID).payload("result", b.Result)

@@ -113,6 +113,7 @@ type (
 		Timeout     time.Duration // of one attempt, start to close; 0: none
 		TraceParent string
 		Tags        map[string]string
+		Options     *TaskOptions // nil: none
 	}
 
 	// TaskCompleted arrives when an activity returned a result.

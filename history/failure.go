@@ -24,6 +24,11 @@ type Failure struct {
 const (
 	FailurePanic   = "panic"
 	FailureTimeout = "timeout"
+	// FailurePending is no failure: the activity's function has returned, and somebody
+	// outside completes the attempt.
+	FailurePending = "pending"
+	// FailureOutcomeUnknown: an attempt that is not made again may have acted.
+	FailureOutcomeUnknown = "outcome-unknown"
 	// FailureTerminated: the child was terminated.
 	FailureTerminated = "terminated"
 	// FailureCanceled: the child was cancelled; or an attempt's context was.

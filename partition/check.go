@@ -27,6 +27,8 @@ func (v Violation) String() string {
 //   - an instance that has not ended is runnable (it stands in the ready list),
 //     waits for a pending activity, an armed timer, a child, an external event or its
 //     scheduled start, or is parked with a reason;
+//   - a pending activity has the timers that its row says, and progress exactly if its
+//     row says so;
 //   - every pending activity, timer, awaited child, row of the inbox, of the ready
 //     list and of the parked belongs to an execution that has not ended, and the
 //     record's counts are those of the rows;
@@ -50,6 +52,7 @@ func Check(r Reader, partition uint32) ([]Violation, error) {
 	}{
 		{TableInstances, c.record},
 		{TableActivities, c.activity},
+		{TableProgress, c.progress},
 		{TableTimersOf, c.timerOf},
 		{TableChildren, c.child},
 		{TableTimers, c.timer},
@@ -90,6 +93,7 @@ type checked struct {
 	addr       Address
 	record     *Record
 	activities map[int32]*Activity
+	progress   map[int32]bool
 	timersOf   map[int32]int64 // due, as stored
 	children   map[int32]Child
 	timers     map[Timer]bool
@@ -106,7 +110,7 @@ type checker struct {
 func (c *checker) of(a Address) *checked {
 	in := c.instances[a.path]
 	if in == nil {
-		in = &checked{addr: a, activities: map[int32]*Activity{}, timersOf: map[int32]int64{}, children: map[int32]Child{}, timers: map[Timer]bool{}}
+		in = &checked{addr: a, activities: map[int32]*Activity{}, progress: map[int32]bool{}, timersOf: map[int32]int64{}, children: map[int32]Child{}, timers: map[Timer]bool{}}
 		c.instances[a.path] = in
 	}
 	return in
@@ -127,6 +131,16 @@ func (c *checker) activity(key, value []byte) error {
 		return err
 	}
 	c.of(a).activities[id], err = DecodeActivity(value)
+	return err
+}
+
+func (c *checker) progress(key, value []byte) error {
+	a, id, err := ParseActivityKey(key) // of the same shape
+	if err != nil {
+		return err
+	}
+	c.of(a).progress[id] = true
+	_, err = decodeProgress(value)
 	return err
 }
 
@@ -304,9 +318,16 @@ func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
 		if a.Execution != rec.Execution {
 			bad("pending activity %d belongs to execution %s", id, a.Execution)
 		}
-		if !a.NextAttempt.IsZero() {
-			want[Timer{a.NextAttempt, in.addr, RetryTimer, id}] = true
+		for _, t := range a.Timers(in.addr, id) {
+			want[t] = true
 		}
+		if a.Progress != in.progress[id] {
+			bad("activity %d has saved progress: %t, its row says %t", id, in.progress[id], a.Progress)
+		}
+		delete(in.progress, id)
+	}
+	for id := range in.progress {
+		bad("progress of activity %d, which is not pending", id)
 	}
 	if rec.StartArmed {
 		want[Timer{fromNanos(nanos(rec.ScheduledStart)), in.addr, StartTimer, 0}] = true

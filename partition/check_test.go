@@ -96,6 +96,10 @@ func TestCheckFinds(t *testing.T) {
 			c := *r
 			apply(t, s, &c, Turn{Began: at(-1)})
 		},
+		"progress of nothing": func(s *mapStore) { s.Set(anAddress.progressKey(9), []byte{1, 0, 0x91, 0xc0}) },
+		"an outside timer of nothing": func(s *mapStore) {
+			s.Set(Timer{at(9), anAddress, OutsideTimer, 1}.Key(), timerValue)
+		},
 		"an orphan piece": func(s *mapStore) { s.Set(pieceKey(anAddress.historyKey("x1", 0), 1), pieceValue(1, nil)) },
 		"waits for nothing": func(s *mapStore) {
 			a := NewAddress(7, "default", "idle")

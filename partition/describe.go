@@ -121,7 +121,7 @@ func describeInstanceRow(t Table, key, value []byte) (string, error) {
 		return describeRow(text+" "+execution, number, value)
 	case TableInbox:
 		return describeRow(text, rest, value)
-	case TableActivities, TableTimersOf, TableChildren:
+	case TableActivities, TableTimersOf, TableChildren, TableProgress:
 		if len(rest) != 4 {
 			return "", fmt.Errorf("key has %d bytes behind the instance", len(rest))
 		}
@@ -146,6 +146,13 @@ func describeInstanceRow(t Table, key, value []byte) (string, error) {
 		if !activity.NextAttempt.IsZero() {
 			text += fmt.Sprintf(" next=%s last=%q", clock(activity.NextAttempt), activity.LastFailure)
 		}
+		text += activity.more()
+	case TableProgress:
+		progress, err := decodeProgress(value)
+		if err != nil {
+			return "", err
+		}
+		text += fmt.Sprintf(": %s", progress)
 	case TableTimersOf:
 		due, err := decodeDue(value)
 		if err != nil {
@@ -224,6 +231,7 @@ var tableNames = map[Table]string{
 	TableActivities: "activities", TableTimersOf: "timers-of", TableCustomStatus: "custom",
 	TableReady: "ready", TableTimers: "timers", TableParked: "parked", TableAnswers: "answers",
 	TableUnfinished: "unfinished", TableChildren: "children", TableOutbox: "outbox", TableLanes: "lanes",
+	TableProgress: "progress",
 }
 
 // String returns the table's name.
@@ -260,6 +268,12 @@ func (k TimerKind) String() string {
 		return "retry"
 	case StartTimer:
 		return "start"
+	case OutsideTimer:
+		return "outside"
+	case StartByTimer:
+		return "start-by"
+	case CloseByTimer:
+		return "close-by"
 	}
 	return fmt.Sprintf("kind-%d", byte(k))
 }

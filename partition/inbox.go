@@ -93,19 +93,23 @@ func consume(s Store, a Address, r *Record, m *Mail) error {
 	return nil
 }
 
-// removeActivity deletes a pending activity and its retry timer, if it is there.
+// removeActivity deletes a pending activity with its timers and its progress, if it
+// is there.
 func removeActivity(s Store, a Address, r *Record, taskID int32) error {
 	key := a.ActivityKey(taskID)
 	value, err := s.Get(key)
 	if err != nil || value == nil {
 		return err
 	}
-	next, err := nextAttempt(value)
+	activity, err := pendingOf(value)
 	if err != nil {
 		return err
 	}
-	if !next.IsZero() {
-		s.Delete(Timer{Due: next, Address: a, Kind: RetryTimer, ID: taskID}.Key())
+	for _, t := range activity.Timers(a, taskID) {
+		s.Delete(t.Key())
+	}
+	if activity.Progress {
+		s.Delete(a.progressKey(taskID))
 	}
 	s.Delete(key)
 	r.Activities--

@@ -31,6 +31,7 @@ const (
 	TableUnfinished   Table = 20
 	TableOutbox       Table = 21
 	TableLanes        Table = 22
+	TableProgress     Table = 32
 )
 
 // tableHeader is the length of partition and table in a key.

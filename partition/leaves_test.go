@@ -36,6 +36,13 @@ func stored() map[string][2][]byte {
 	}
 	activity := &Activity{Execution: record.Execution, Name: "card.charge", Version: "1", Episode: 2, Attempt: 3,
 		First: at(1), NextAttempt: at(4), LastFailure: "error: no", Retry: policy, FailedEpoch: 70000, FailedN: 12}
+	special := *activity
+	special.Options = &history.TaskOptions{HeartbeatTimeout: time.Second, ScheduleToStart: time.Minute, ScheduleToClose: time.Hour,
+		AtMostOnce: true, Priority: -3, FairnessKey: "tenant", Nodes: map[string]string{"gpu": "true"}}
+	special.Outside, special.Deadline, special.Closes, special.Noted = AttemptFence{70000, 13}, at(6), at(8), AttemptFence{70000, 14}
+	special.StartBy, special.CloseBy, special.Progress = at(7), at(9), true
+	progress := newMapStore()
+	Heard(progress, anAddress, 3, &Activity{}, history.Payload(`{"n":1}`), at(1))
 	s := newMapStore()
 	SetAnswer(s, anAddress, "request-1", at(3), Answer{Code: 1, Execution: record.Execution, Started: true})
 	var answerKey, answer []byte
@@ -54,6 +61,8 @@ func stored() map[string][2][]byte {
 		"meta":       {MetaKey(7), Meta{Clock: at(1.5), Cut: 2}.Encode()},
 		"record":     {anAddress.RecordKey(), record.Encode()},
 		"activity":   {anAddress.ActivityKey(3), activity.Encode()},
+		"special":    {anAddress.ActivityKey(3), special.Encode()},
+		"progress":   {anAddress.progressKey(3), progress.rows[string(anAddress.progressKey(3))]},
 		"history":    {pieceKey(anAddress.historyKey(record.Execution, 258), 1), pieceValue(2, []byte("data"))},
 		"inbox":      {pieceKey(anAddress.inboxKey(259), 0), pieceValue(1, []byte("data"))},
 		"child":      {anAddress.childKey(5), Child{Instance: "kid", Execution: "00ff", Name: "shop.kid"}.Encode()},

@@ -257,11 +257,41 @@ type Activity struct {
 	// counted: only attempts above it are of the present number.
 	FailedEpoch uint64
 	FailedN     uint64
+	// Options are those of the TaskScheduled event; nil: none.
+	Options *history.TaskOptions
+	// Outside is the attempt that is completed by somebody outside; zero: none. It is
+	// given out no more.
+	Outside AttemptFence
+	// Deadline is when the outside attempt times out; zero: never. There is a timer of
+	// kind [OutsideTimer] for it. Closes is the part of it that no heartbeat moves.
+	Deadline time.Time
+	Closes   time.Time
+	// Noted is the attempt that may have begun, of an activity that is attempted at
+	// most once; zero: none has.
+	Noted AttemptFence
+	// StartBy is when an attempt that no node has begun fails; CloseBy when the
+	// activity does. Zero: never. There are timers for them.
+	StartBy time.Time
+	CloseBy time.Time
+	// Progress is set where an attempt has saved progress, in a row of its own.
+	Progress bool
+}
+
+// AttemptFence tells one attempt of an activity from the others.
+type AttemptFence struct{ Epoch, N uint64 }
+
+// plain reports whether the record has none of the fields after FailedN.
+func (a *Activity) plain() bool {
+	return a.Options == nil && a.Outside == AttemptFence{} && a.Noted == AttemptFence{} && !a.Progress
 }
 
 // Encode returns the stored form.
 func (a *Activity) Encode() []byte {
-	p := pack.NewWriter(96+len(a.Name)+len(a.LastFailure), 11)
+	fields := 21
+	if a.plain() {
+		fields = 11
+	}
+	p := pack.NewWriter(96+len(a.Name)+len(a.LastFailure), fields)
 	p.String(string(a.Execution))
 	p.String(a.Name)
 	p.String(a.Version)
@@ -273,6 +303,23 @@ func (a *Activity) Encode() []byte {
 	putRetryPolicy(p, a.Retry)
 	p.Int(int64(a.FailedEpoch))
 	p.Int(int64(a.FailedN))
+	if fields == 11 {
+		return p.Bytes()
+	}
+	if a.Options == nil {
+		p.Nil()
+	} else {
+		a.Options.Write(p)
+	}
+	p.Int(int64(a.Outside.Epoch))
+	p.Int(int64(a.Outside.N))
+	p.Time(a.Deadline)
+	p.Time(a.Closes)
+	p.Int(int64(a.Noted.Epoch))
+	p.Int(int64(a.Noted.N))
+	p.Time(a.StartBy)
+	p.Time(a.CloseBy)
+	p.Bool(a.Progress)
 	return p.Bytes()
 }
 
@@ -321,6 +368,28 @@ func DecodeActivity(value []byte) (*Activity, error) {
 			a.FailedEpoch = uint64(u.Int())
 		case 10:
 			a.FailedN = uint64(u.Int())
+		case 11:
+			if !u.IsNil() {
+				a.Options = history.ReadTaskOptions(u)
+			}
+		case 12:
+			a.Outside.Epoch = uint64(u.Int())
+		case 13:
+			a.Outside.N = uint64(u.Int())
+		case 14:
+			a.Deadline = u.Time()
+		case 15:
+			a.Closes = u.Time()
+		case 16:
+			a.Noted.Epoch = uint64(u.Int())
+		case 17:
+			a.Noted.N = uint64(u.Int())
+		case 18:
+			a.StartBy = u.Time()
+		case 19:
+			a.CloseBy = u.Time()
+		case 20:
+			a.Progress = u.Bool()
 		default:
 			u.Skip() // of a newer writer
 		}
@@ -331,16 +400,27 @@ func DecodeActivity(value []byte) (*Activity, error) {
 	return a, nil
 }
 
-// nextAttempt reads [Activity.NextAttempt] alone.
-func nextAttempt(value []byte) (time.Time, error) {
+// pendingOf reads what belongs to a pending activity besides its row, and no more of it.
+func pendingOf(value []byte) (*Activity, error) {
 	u := pack.NewReader(value)
+	a := &Activity{}
 	for i := 0; u.Next(); i++ {
-		if i == 6 {
-			return u.Time(), u.Err()
+		switch i {
+		case 6:
+			a.NextAttempt = u.Time()
+		case 14:
+			a.Deadline = u.Time()
+		case 18:
+			a.StartBy = u.Time()
+		case 19:
+			a.CloseBy = u.Time()
+		case 20:
+			a.Progress = u.Bool()
+		default:
+			u.Skip()
 		}
-		u.Skip()
 	}
-	return time.Time{}, u.Err()
+	return a, u.Err()
 }
 
 func getRetryPolicy(u *pack.Reader) *history.RetryPolicy {

@@ -16,6 +16,11 @@ const (
 	UserTimer  TimerKind = 1 // a TimerCreated of an orchestrator; ID is the event's
 	RetryTimer TimerKind = 2 // the next attempt of an activity; ID is the task's
 	StartTimer TimerKind = 3 // a scheduled start
+
+	// Of pending activities; ID is the task's.
+	OutsideTimer TimerKind = 16 // the attempt that is completed from outside times out
+	StartByTimer TimerKind = 17 // no node has begun an attempt for too long
+	CloseByTimer TimerKind = 18 // all attempts together took too long
 )
 
 // Timer is a row of the table of timers; all of it stands in the key.

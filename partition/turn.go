@@ -112,8 +112,12 @@ func Validate(r *Record, ep history.Episode) error {
 		}
 		last = e.ID
 		switch body := e.Body.(type) {
-		case *history.TaskScheduled, *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled,
-			*history.SubOrchestrationInstanceCanceled, *history.LocalTaskRun:
+		case *history.TaskScheduled:
+			if err := body.Options.Validate(); err != nil {
+				return fmt.Errorf("%w: activity %q: %w", ErrUnsupported, body.Name, err)
+			}
+		case *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled, *history.SubOrchestrationInstanceCanceled,
+			*history.LocalTaskRun:
 		case *history.EventSent:
 			if err := history.ValidateOrchestrationID(body.Instance); err != nil {
 				return fmt.Errorf("%w: %w", ErrUnsupported, err)
@@ -256,9 +260,14 @@ func decide(s Store, a Address, r *Record, e history.Event, t Turn, fx *Effects)
 	case *history.TaskScheduled:
 		activity := &Activity{
 			Execution: r.Execution, Name: body.Name, Version: body.Version,
-			Episode: r.Episodes, Attempt: 1, First: t.Began, Retry: body.Retry,
+			Episode: r.Episodes, Attempt: 1, First: t.Began, Retry: body.Retry, Options: body.Options,
 		}
+		activity.limit(t.Began)
 		s.Set(a.ActivityKey(e.ID), activity.Encode())
+		for _, timer := range activity.Timers(a, e.ID) {
+			arm(s, timer)
+			fx.Armed = append(fx.Armed, timer)
+		}
 		r.Activities++
 		fx.Tasks = append(fx.Tasks, Task{ID: e.ID, Scheduled: body, Activity: activity})
 	case *history.TaskCanceled:

@@ -269,7 +269,9 @@ type TaskScheduledEvent struct {
 	// retry is how the server repeats a failing activity; absent: one attempt.
 	Retry *RetryPolicy `protobuf:"bytes,50001,opt,name=retry,proto3" json:"retry,omitempty"`
 	// timeout limits one attempt, from its start to its end.
-	Timeout       *durationpb.Duration `protobuf:"bytes,50002,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Timeout *durationpb.Duration `protobuf:"bytes,50002,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// options are what else Go code asked for; absent: nothing.
+	Options       *TaskOptions `protobuf:"bytes,50003,opt,name=options,proto3" json:"options,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -353,6 +355,106 @@ func (x *TaskScheduledEvent) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
+func (x *TaskScheduledEvent) GetOptions() *TaskOptions {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+// TaskOptions is ours: how an activity is attempted, beyond retries and timeout.
+type TaskOptions struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	HeartbeatTimeout *durationpb.Duration   `protobuf:"bytes,1,opt,name=heartbeat_timeout,json=heartbeatTimeout,proto3" json:"heartbeat_timeout,omitempty"`
+	ScheduleToStart  *durationpb.Duration   `protobuf:"bytes,2,opt,name=schedule_to_start,json=scheduleToStart,proto3" json:"schedule_to_start,omitempty"`
+	ScheduleToClose  *durationpb.Duration   `protobuf:"bytes,3,opt,name=schedule_to_close,json=scheduleToClose,proto3" json:"schedule_to_close,omitempty"`
+	AtMostOnce       bool                   `protobuf:"varint,4,opt,name=at_most_once,json=atMostOnce,proto3" json:"at_most_once,omitempty"`
+	Priority         int32                  `protobuf:"varint,5,opt,name=priority,proto3" json:"priority,omitempty"`
+	FairnessKey      string                 `protobuf:"bytes,6,opt,name=fairness_key,json=fairnessKey,proto3" json:"fairness_key,omitempty"`
+	Nodes            map[string]string      `protobuf:"bytes,7,rep,name=nodes,proto3" json:"nodes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *TaskOptions) Reset() {
+	*x = TaskOptions{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskOptions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskOptions) ProtoMessage() {}
+
+func (x *TaskOptions) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskOptions.ProtoReflect.Descriptor instead.
+func (*TaskOptions) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TaskOptions) GetHeartbeatTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.HeartbeatTimeout
+	}
+	return nil
+}
+
+func (x *TaskOptions) GetScheduleToStart() *durationpb.Duration {
+	if x != nil {
+		return x.ScheduleToStart
+	}
+	return nil
+}
+
+func (x *TaskOptions) GetScheduleToClose() *durationpb.Duration {
+	if x != nil {
+		return x.ScheduleToClose
+	}
+	return nil
+}
+
+func (x *TaskOptions) GetAtMostOnce() bool {
+	if x != nil {
+		return x.AtMostOnce
+	}
+	return false
+}
+
+func (x *TaskOptions) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *TaskOptions) GetFairnessKey() string {
+	if x != nil {
+		return x.FairnessKey
+	}
+	return ""
+}
+
+func (x *TaskOptions) GetNodes() map[string]string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
 // RetryPolicy is ours: activities that are scheduled by Go code are repeated by
 // the server.
 type RetryPolicy struct {
@@ -369,7 +471,7 @@ type RetryPolicy struct {
 
 func (x *RetryPolicy) Reset() {
 	*x = RetryPolicy{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[4]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -381,7 +483,7 @@ func (x *RetryPolicy) String() string {
 func (*RetryPolicy) ProtoMessage() {}
 
 func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[4]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -394,7 +496,7 @@ func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryPolicy.ProtoReflect.Descriptor instead.
 func (*RetryPolicy) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{4}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RetryPolicy) GetMaxAttempts() int32 {
@@ -450,7 +552,7 @@ type TaskCompletedEvent struct {
 
 func (x *TaskCompletedEvent) Reset() {
 	*x = TaskCompletedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[5]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -462,7 +564,7 @@ func (x *TaskCompletedEvent) String() string {
 func (*TaskCompletedEvent) ProtoMessage() {}
 
 func (x *TaskCompletedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[5]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -475,7 +577,7 @@ func (x *TaskCompletedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskCompletedEvent.ProtoReflect.Descriptor instead.
 func (*TaskCompletedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{5}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *TaskCompletedEvent) GetTaskScheduledId() int32 {
@@ -503,7 +605,7 @@ type TaskFailedEvent struct {
 
 func (x *TaskFailedEvent) Reset() {
 	*x = TaskFailedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[6]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -515,7 +617,7 @@ func (x *TaskFailedEvent) String() string {
 func (*TaskFailedEvent) ProtoMessage() {}
 
 func (x *TaskFailedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[6]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -528,7 +630,7 @@ func (x *TaskFailedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskFailedEvent.ProtoReflect.Descriptor instead.
 func (*TaskFailedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{6}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TaskFailedEvent) GetTaskScheduledId() int32 {
@@ -564,7 +666,7 @@ type SubOrchestrationInstanceCreatedEvent struct {
 
 func (x *SubOrchestrationInstanceCreatedEvent) Reset() {
 	*x = SubOrchestrationInstanceCreatedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[7]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -576,7 +678,7 @@ func (x *SubOrchestrationInstanceCreatedEvent) String() string {
 func (*SubOrchestrationInstanceCreatedEvent) ProtoMessage() {}
 
 func (x *SubOrchestrationInstanceCreatedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[7]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -589,7 +691,7 @@ func (x *SubOrchestrationInstanceCreatedEvent) ProtoReflect() protoreflect.Messa
 
 // Deprecated: Use SubOrchestrationInstanceCreatedEvent.ProtoReflect.Descriptor instead.
 func (*SubOrchestrationInstanceCreatedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{7}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SubOrchestrationInstanceCreatedEvent) GetInstanceId() string {
@@ -659,7 +761,7 @@ type SubOrchestrationInstanceCompletedEvent struct {
 
 func (x *SubOrchestrationInstanceCompletedEvent) Reset() {
 	*x = SubOrchestrationInstanceCompletedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[8]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -671,7 +773,7 @@ func (x *SubOrchestrationInstanceCompletedEvent) String() string {
 func (*SubOrchestrationInstanceCompletedEvent) ProtoMessage() {}
 
 func (x *SubOrchestrationInstanceCompletedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[8]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -684,7 +786,7 @@ func (x *SubOrchestrationInstanceCompletedEvent) ProtoReflect() protoreflect.Mes
 
 // Deprecated: Use SubOrchestrationInstanceCompletedEvent.ProtoReflect.Descriptor instead.
 func (*SubOrchestrationInstanceCompletedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{8}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SubOrchestrationInstanceCompletedEvent) GetTaskScheduledId() int32 {
@@ -712,7 +814,7 @@ type SubOrchestrationInstanceFailedEvent struct {
 
 func (x *SubOrchestrationInstanceFailedEvent) Reset() {
 	*x = SubOrchestrationInstanceFailedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[9]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -724,7 +826,7 @@ func (x *SubOrchestrationInstanceFailedEvent) String() string {
 func (*SubOrchestrationInstanceFailedEvent) ProtoMessage() {}
 
 func (x *SubOrchestrationInstanceFailedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[9]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -737,7 +839,7 @@ func (x *SubOrchestrationInstanceFailedEvent) ProtoReflect() protoreflect.Messag
 
 // Deprecated: Use SubOrchestrationInstanceFailedEvent.ProtoReflect.Descriptor instead.
 func (*SubOrchestrationInstanceFailedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{9}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SubOrchestrationInstanceFailedEvent) GetTaskScheduledId() int32 {
@@ -764,7 +866,7 @@ type TimerCreatedEvent struct {
 
 func (x *TimerCreatedEvent) Reset() {
 	*x = TimerCreatedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[10]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -776,7 +878,7 @@ func (x *TimerCreatedEvent) String() string {
 func (*TimerCreatedEvent) ProtoMessage() {}
 
 func (x *TimerCreatedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[10]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -789,7 +891,7 @@ func (x *TimerCreatedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimerCreatedEvent.ProtoReflect.Descriptor instead.
 func (*TimerCreatedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{10}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TimerCreatedEvent) GetFireAt() *timestamppb.Timestamp {
@@ -810,7 +912,7 @@ type TimerFiredEvent struct {
 
 func (x *TimerFiredEvent) Reset() {
 	*x = TimerFiredEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[11]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +924,7 @@ func (x *TimerFiredEvent) String() string {
 func (*TimerFiredEvent) ProtoMessage() {}
 
 func (x *TimerFiredEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[11]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +937,7 @@ func (x *TimerFiredEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimerFiredEvent.ProtoReflect.Descriptor instead.
 func (*TimerFiredEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{11}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TimerFiredEvent) GetFireAt() *timestamppb.Timestamp {
@@ -861,7 +963,7 @@ type OrchestratorStartedEvent struct {
 
 func (x *OrchestratorStartedEvent) Reset() {
 	*x = OrchestratorStartedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[12]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -873,7 +975,7 @@ func (x *OrchestratorStartedEvent) String() string {
 func (*OrchestratorStartedEvent) ProtoMessage() {}
 
 func (x *OrchestratorStartedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[12]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -886,7 +988,7 @@ func (x *OrchestratorStartedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrchestratorStartedEvent.ProtoReflect.Descriptor instead.
 func (*OrchestratorStartedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{12}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{13}
 }
 
 // OrchestratorCompletedEvent ends an episode in the histories of other servers.
@@ -898,7 +1000,7 @@ type OrchestratorCompletedEvent struct {
 
 func (x *OrchestratorCompletedEvent) Reset() {
 	*x = OrchestratorCompletedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[13]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -910,7 +1012,7 @@ func (x *OrchestratorCompletedEvent) String() string {
 func (*OrchestratorCompletedEvent) ProtoMessage() {}
 
 func (x *OrchestratorCompletedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[13]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -923,7 +1025,7 @@ func (x *OrchestratorCompletedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrchestratorCompletedEvent.ProtoReflect.Descriptor instead.
 func (*OrchestratorCompletedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{13}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{14}
 }
 
 // EventSentEvent decides that an event goes to another instance.
@@ -938,7 +1040,7 @@ type EventSentEvent struct {
 
 func (x *EventSentEvent) Reset() {
 	*x = EventSentEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[14]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -950,7 +1052,7 @@ func (x *EventSentEvent) String() string {
 func (*EventSentEvent) ProtoMessage() {}
 
 func (x *EventSentEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[14]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -963,7 +1065,7 @@ func (x *EventSentEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventSentEvent.ProtoReflect.Descriptor instead.
 func (*EventSentEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{14}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EventSentEvent) GetInstanceId() string {
@@ -998,7 +1100,7 @@ type EventRaisedEvent struct {
 
 func (x *EventRaisedEvent) Reset() {
 	*x = EventRaisedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[15]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1010,7 +1112,7 @@ func (x *EventRaisedEvent) String() string {
 func (*EventRaisedEvent) ProtoMessage() {}
 
 func (x *EventRaisedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[15]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1023,7 +1125,7 @@ func (x *EventRaisedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventRaisedEvent.ProtoReflect.Descriptor instead.
 func (*EventRaisedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{15}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *EventRaisedEvent) GetName() string {
@@ -1050,7 +1152,7 @@ type GenericEvent struct {
 
 func (x *GenericEvent) Reset() {
 	*x = GenericEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[16]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1164,7 @@ func (x *GenericEvent) String() string {
 func (*GenericEvent) ProtoMessage() {}
 
 func (x *GenericEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[16]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,7 +1177,7 @@ func (x *GenericEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenericEvent.ProtoReflect.Descriptor instead.
 func (*GenericEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{16}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GenericEvent) GetData() *wrapperspb.BytesValue {
@@ -1095,7 +1197,7 @@ type HistoryStateEvent struct {
 
 func (x *HistoryStateEvent) Reset() {
 	*x = HistoryStateEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[17]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1107,7 +1209,7 @@ func (x *HistoryStateEvent) String() string {
 func (*HistoryStateEvent) ProtoMessage() {}
 
 func (x *HistoryStateEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[17]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1120,7 +1222,7 @@ func (x *HistoryStateEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryStateEvent.ProtoReflect.Descriptor instead.
 func (*HistoryStateEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{17}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *HistoryStateEvent) GetOrchestrationState() *OrchestrationState {
@@ -1140,7 +1242,7 @@ type ContinueAsNewEvent struct {
 
 func (x *ContinueAsNewEvent) Reset() {
 	*x = ContinueAsNewEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[18]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1152,7 +1254,7 @@ func (x *ContinueAsNewEvent) String() string {
 func (*ContinueAsNewEvent) ProtoMessage() {}
 
 func (x *ContinueAsNewEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[18]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1165,7 +1267,7 @@ func (x *ContinueAsNewEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContinueAsNewEvent.ProtoReflect.Descriptor instead.
 func (*ContinueAsNewEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{18}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ContinueAsNewEvent) GetInput() *wrapperspb.BytesValue {
@@ -1185,7 +1287,7 @@ type ExecutionSuspendedEvent struct {
 
 func (x *ExecutionSuspendedEvent) Reset() {
 	*x = ExecutionSuspendedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[19]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1197,7 +1299,7 @@ func (x *ExecutionSuspendedEvent) String() string {
 func (*ExecutionSuspendedEvent) ProtoMessage() {}
 
 func (x *ExecutionSuspendedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[19]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1210,7 +1312,7 @@ func (x *ExecutionSuspendedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionSuspendedEvent.ProtoReflect.Descriptor instead.
 func (*ExecutionSuspendedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{19}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ExecutionSuspendedEvent) GetInput() *wrapperspb.BytesValue {
@@ -1230,7 +1332,7 @@ type ExecutionResumedEvent struct {
 
 func (x *ExecutionResumedEvent) Reset() {
 	*x = ExecutionResumedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[20]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1242,7 +1344,7 @@ func (x *ExecutionResumedEvent) String() string {
 func (*ExecutionResumedEvent) ProtoMessage() {}
 
 func (x *ExecutionResumedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[20]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1255,7 +1357,7 @@ func (x *ExecutionResumedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionResumedEvent.ProtoReflect.Descriptor instead.
 func (*ExecutionResumedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{20}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ExecutionResumedEvent) GetInput() *wrapperspb.BytesValue {
@@ -1279,7 +1381,7 @@ type EntityOperationSignaledEvent struct {
 
 func (x *EntityOperationSignaledEvent) Reset() {
 	*x = EntityOperationSignaledEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[21]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1393,7 @@ func (x *EntityOperationSignaledEvent) String() string {
 func (*EntityOperationSignaledEvent) ProtoMessage() {}
 
 func (x *EntityOperationSignaledEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[21]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1406,7 @@ func (x *EntityOperationSignaledEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityOperationSignaledEvent.ProtoReflect.Descriptor instead.
 func (*EntityOperationSignaledEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{21}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *EntityOperationSignaledEvent) GetRequestId() string {
@@ -1358,7 +1460,7 @@ type EntityOperationCalledEvent struct {
 
 func (x *EntityOperationCalledEvent) Reset() {
 	*x = EntityOperationCalledEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[22]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1370,7 +1472,7 @@ func (x *EntityOperationCalledEvent) String() string {
 func (*EntityOperationCalledEvent) ProtoMessage() {}
 
 func (x *EntityOperationCalledEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[22]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1383,7 +1485,7 @@ func (x *EntityOperationCalledEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityOperationCalledEvent.ProtoReflect.Descriptor instead.
 func (*EntityOperationCalledEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{22}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *EntityOperationCalledEvent) GetRequestId() string {
@@ -1448,7 +1550,7 @@ type EntityLockRequestedEvent struct {
 
 func (x *EntityLockRequestedEvent) Reset() {
 	*x = EntityLockRequestedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[23]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1460,7 +1562,7 @@ func (x *EntityLockRequestedEvent) String() string {
 func (*EntityLockRequestedEvent) ProtoMessage() {}
 
 func (x *EntityLockRequestedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[23]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1473,7 +1575,7 @@ func (x *EntityLockRequestedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityLockRequestedEvent.ProtoReflect.Descriptor instead.
 func (*EntityLockRequestedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{23}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *EntityLockRequestedEvent) GetCriticalSectionId() string {
@@ -1515,7 +1617,7 @@ type EntityOperationCompletedEvent struct {
 
 func (x *EntityOperationCompletedEvent) Reset() {
 	*x = EntityOperationCompletedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[24]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1527,7 +1629,7 @@ func (x *EntityOperationCompletedEvent) String() string {
 func (*EntityOperationCompletedEvent) ProtoMessage() {}
 
 func (x *EntityOperationCompletedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[24]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1540,7 +1642,7 @@ func (x *EntityOperationCompletedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityOperationCompletedEvent.ProtoReflect.Descriptor instead.
 func (*EntityOperationCompletedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{24}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EntityOperationCompletedEvent) GetRequestId() string {
@@ -1568,7 +1670,7 @@ type EntityOperationFailedEvent struct {
 
 func (x *EntityOperationFailedEvent) Reset() {
 	*x = EntityOperationFailedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[25]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1580,7 +1682,7 @@ func (x *EntityOperationFailedEvent) String() string {
 func (*EntityOperationFailedEvent) ProtoMessage() {}
 
 func (x *EntityOperationFailedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[25]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1593,7 +1695,7 @@ func (x *EntityOperationFailedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityOperationFailedEvent.ProtoReflect.Descriptor instead.
 func (*EntityOperationFailedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{25}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EntityOperationFailedEvent) GetRequestId() string {
@@ -1622,7 +1724,7 @@ type EntityUnlockSentEvent struct {
 
 func (x *EntityUnlockSentEvent) Reset() {
 	*x = EntityUnlockSentEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[26]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1634,7 +1736,7 @@ func (x *EntityUnlockSentEvent) String() string {
 func (*EntityUnlockSentEvent) ProtoMessage() {}
 
 func (x *EntityUnlockSentEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[26]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +1749,7 @@ func (x *EntityUnlockSentEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityUnlockSentEvent.ProtoReflect.Descriptor instead.
 func (*EntityUnlockSentEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{26}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *EntityUnlockSentEvent) GetCriticalSectionId() string {
@@ -1681,7 +1783,7 @@ type EntityLockGrantedEvent struct {
 
 func (x *EntityLockGrantedEvent) Reset() {
 	*x = EntityLockGrantedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[27]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1693,7 +1795,7 @@ func (x *EntityLockGrantedEvent) String() string {
 func (*EntityLockGrantedEvent) ProtoMessage() {}
 
 func (x *EntityLockGrantedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[27]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1706,7 +1808,7 @@ func (x *EntityLockGrantedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityLockGrantedEvent.ProtoReflect.Descriptor instead.
 func (*EntityLockGrantedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{27}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *EntityLockGrantedEvent) GetCriticalSectionId() string {
@@ -1734,7 +1836,7 @@ type ExecutionRewoundEvent struct {
 
 func (x *ExecutionRewoundEvent) Reset() {
 	*x = ExecutionRewoundEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[28]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1746,7 +1848,7 @@ func (x *ExecutionRewoundEvent) String() string {
 func (*ExecutionRewoundEvent) ProtoMessage() {}
 
 func (x *ExecutionRewoundEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[28]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1759,7 +1861,7 @@ func (x *ExecutionRewoundEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionRewoundEvent.ProtoReflect.Descriptor instead.
 func (*ExecutionRewoundEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{28}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExecutionRewoundEvent) GetReason() *wrapperspb.StringValue {
@@ -1837,7 +1939,7 @@ type TaskCanceledEvent struct {
 
 func (x *TaskCanceledEvent) Reset() {
 	*x = TaskCanceledEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[29]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1849,7 +1951,7 @@ func (x *TaskCanceledEvent) String() string {
 func (*TaskCanceledEvent) ProtoMessage() {}
 
 func (x *TaskCanceledEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[29]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1862,7 +1964,7 @@ func (x *TaskCanceledEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskCanceledEvent.ProtoReflect.Descriptor instead.
 func (*TaskCanceledEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{29}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TaskCanceledEvent) GetTaskScheduledId() int32 {
@@ -1889,7 +1991,7 @@ type TimerCanceledEvent struct {
 
 func (x *TimerCanceledEvent) Reset() {
 	*x = TimerCanceledEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[30]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1901,7 +2003,7 @@ func (x *TimerCanceledEvent) String() string {
 func (*TimerCanceledEvent) ProtoMessage() {}
 
 func (x *TimerCanceledEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[30]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1914,7 +2016,7 @@ func (x *TimerCanceledEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimerCanceledEvent.ProtoReflect.Descriptor instead.
 func (*TimerCanceledEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{30}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TimerCanceledEvent) GetTimerId() int32 {
@@ -1938,7 +2040,7 @@ type SubOrchestrationInstanceCanceledEvent struct {
 
 func (x *SubOrchestrationInstanceCanceledEvent) Reset() {
 	*x = SubOrchestrationInstanceCanceledEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[31]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1950,7 +2052,7 @@ func (x *SubOrchestrationInstanceCanceledEvent) String() string {
 func (*SubOrchestrationInstanceCanceledEvent) ProtoMessage() {}
 
 func (x *SubOrchestrationInstanceCanceledEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[31]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1963,7 +2065,7 @@ func (x *SubOrchestrationInstanceCanceledEvent) ProtoReflect() protoreflect.Mess
 
 // Deprecated: Use SubOrchestrationInstanceCanceledEvent.ProtoReflect.Descriptor instead.
 func (*SubOrchestrationInstanceCanceledEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{31}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SubOrchestrationInstanceCanceledEvent) GetTaskScheduledId() int32 {
@@ -1998,7 +2100,7 @@ type ExecutionCancelRequestedEvent struct {
 
 func (x *ExecutionCancelRequestedEvent) Reset() {
 	*x = ExecutionCancelRequestedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2010,7 +2112,7 @@ func (x *ExecutionCancelRequestedEvent) String() string {
 func (*ExecutionCancelRequestedEvent) ProtoMessage() {}
 
 func (x *ExecutionCancelRequestedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2023,7 +2125,7 @@ func (x *ExecutionCancelRequestedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionCancelRequestedEvent.ProtoReflect.Descriptor instead.
 func (*ExecutionCancelRequestedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{32}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ExecutionCancelRequestedEvent) GetReason() string {
@@ -2047,7 +2149,7 @@ type LocalTaskRunEvent struct {
 
 func (x *LocalTaskRunEvent) Reset() {
 	*x = LocalTaskRunEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2059,7 +2161,7 @@ func (x *LocalTaskRunEvent) String() string {
 func (*LocalTaskRunEvent) ProtoMessage() {}
 
 func (x *LocalTaskRunEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2072,7 +2174,7 @@ func (x *LocalTaskRunEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalTaskRunEvent.ProtoReflect.Descriptor instead.
 func (*LocalTaskRunEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{33}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *LocalTaskRunEvent) GetName() string {
@@ -2113,7 +2215,7 @@ type PatchAppliedEvent struct {
 
 func (x *PatchAppliedEvent) Reset() {
 	*x = PatchAppliedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2125,7 +2227,7 @@ func (x *PatchAppliedEvent) String() string {
 func (*PatchAppliedEvent) ProtoMessage() {}
 
 func (x *PatchAppliedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2138,7 +2240,7 @@ func (x *PatchAppliedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PatchAppliedEvent.ProtoReflect.Descriptor instead.
 func (*PatchAppliedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{34}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PatchAppliedEvent) GetPatch() string {
@@ -2161,7 +2263,7 @@ type UpdateRequestedEvent struct {
 
 func (x *UpdateRequestedEvent) Reset() {
 	*x = UpdateRequestedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2173,7 +2275,7 @@ func (x *UpdateRequestedEvent) String() string {
 func (*UpdateRequestedEvent) ProtoMessage() {}
 
 func (x *UpdateRequestedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2186,7 +2288,7 @@ func (x *UpdateRequestedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRequestedEvent.ProtoReflect.Descriptor instead.
 func (*UpdateRequestedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{35}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *UpdateRequestedEvent) GetRequestId() string {
@@ -2232,7 +2334,7 @@ type UpdateCompletedEvent struct {
 
 func (x *UpdateCompletedEvent) Reset() {
 	*x = UpdateCompletedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2244,7 +2346,7 @@ func (x *UpdateCompletedEvent) String() string {
 func (*UpdateCompletedEvent) ProtoMessage() {}
 
 func (x *UpdateCompletedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2257,7 +2359,7 @@ func (x *UpdateCompletedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateCompletedEvent.ProtoReflect.Descriptor instead.
 func (*UpdateCompletedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{36}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *UpdateCompletedEvent) GetRequestId() string {
@@ -2346,7 +2448,7 @@ type HistoryEvent struct {
 
 func (x *HistoryEvent) Reset() {
 	*x = HistoryEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[37]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +2460,7 @@ func (x *HistoryEvent) String() string {
 func (*HistoryEvent) ProtoMessage() {}
 
 func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[37]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +2473,7 @@ func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEvent.ProtoReflect.Descriptor instead.
 func (*HistoryEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{37}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *HistoryEvent) GetEventId() int32 {
@@ -2966,7 +3068,7 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x0ffailure_details\x18\x03 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"g\n" +
 	"\x18ExecutionTerminatedEvent\x121\n" +
 	"\x05input\x18\x01 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\x12\x18\n" +
-	"\arecurse\x18\x02 \x01(\bR\arecurse\"\xe2\x03\n" +
+	"\arecurse\x18\x02 \x01(\bR\arecurse\"\xa3\x04\n" +
 	"\x12TaskScheduledEvent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
 	"\aversion\x18\x02 \x01(\v2\x1c.google.protobuf.StringValueR\aversion\x121\n" +
@@ -2974,8 +3076,22 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x14parent_trace_context\x18\x04 \x01(\v2$.reprise.durabletask.v1.TraceContextR\x12parentTraceContext\x12H\n" +
 	"\x04tags\x18\x05 \x03(\v24.reprise.durabletask.v1.TaskScheduledEvent.TagsEntryR\x04tags\x12;\n" +
 	"\x05retry\x18ц\x03 \x01(\v2#.reprise.durabletask.v1.RetryPolicyR\x05retry\x125\n" +
-	"\atimeout\x18҆\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x1a7\n" +
+	"\atimeout\x18҆\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12?\n" +
+	"\aoptions\x18ӆ\x03 \x01(\v2#.reprise.durabletask.v1.TaskOptionsR\aoptions\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc4\x03\n" +
+	"\vTaskOptions\x12F\n" +
+	"\x11heartbeat_timeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x10heartbeatTimeout\x12E\n" +
+	"\x11schedule_to_start\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x0fscheduleToStart\x12E\n" +
+	"\x11schedule_to_close\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x0fscheduleToClose\x12 \n" +
+	"\fat_most_once\x18\x04 \x01(\bR\n" +
+	"atMostOnce\x12\x1a\n" +
+	"\bpriority\x18\x05 \x01(\x05R\bpriority\x12!\n" +
+	"\ffairness_key\x18\x06 \x01(\tR\vfairnessKey\x12D\n" +
+	"\x05nodes\x18\a \x03(\v2..reprise.durabletask.v1.TaskOptions.NodesEntryR\x05nodes\x1a8\n" +
+	"\n" +
+	"NodesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa0\x02\n" +
 	"\vRetryPolicy\x12!\n" +
@@ -3173,173 +3289,180 @@ func file_reprise_durabletask_v1_history_proto_rawDescGZIP() []byte {
 	return file_reprise_durabletask_v1_history_proto_rawDescData
 }
 
-var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*ExecutionStartedEvent)(nil),                  // 0: reprise.durabletask.v1.ExecutionStartedEvent
 	(*ExecutionCompletedEvent)(nil),                // 1: reprise.durabletask.v1.ExecutionCompletedEvent
 	(*ExecutionTerminatedEvent)(nil),               // 2: reprise.durabletask.v1.ExecutionTerminatedEvent
 	(*TaskScheduledEvent)(nil),                     // 3: reprise.durabletask.v1.TaskScheduledEvent
-	(*RetryPolicy)(nil),                            // 4: reprise.durabletask.v1.RetryPolicy
-	(*TaskCompletedEvent)(nil),                     // 5: reprise.durabletask.v1.TaskCompletedEvent
-	(*TaskFailedEvent)(nil),                        // 6: reprise.durabletask.v1.TaskFailedEvent
-	(*SubOrchestrationInstanceCreatedEvent)(nil),   // 7: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
-	(*SubOrchestrationInstanceCompletedEvent)(nil), // 8: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
-	(*SubOrchestrationInstanceFailedEvent)(nil),    // 9: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
-	(*TimerCreatedEvent)(nil),                      // 10: reprise.durabletask.v1.TimerCreatedEvent
-	(*TimerFiredEvent)(nil),                        // 11: reprise.durabletask.v1.TimerFiredEvent
-	(*OrchestratorStartedEvent)(nil),               // 12: reprise.durabletask.v1.OrchestratorStartedEvent
-	(*OrchestratorCompletedEvent)(nil),             // 13: reprise.durabletask.v1.OrchestratorCompletedEvent
-	(*EventSentEvent)(nil),                         // 14: reprise.durabletask.v1.EventSentEvent
-	(*EventRaisedEvent)(nil),                       // 15: reprise.durabletask.v1.EventRaisedEvent
-	(*GenericEvent)(nil),                           // 16: reprise.durabletask.v1.GenericEvent
-	(*HistoryStateEvent)(nil),                      // 17: reprise.durabletask.v1.HistoryStateEvent
-	(*ContinueAsNewEvent)(nil),                     // 18: reprise.durabletask.v1.ContinueAsNewEvent
-	(*ExecutionSuspendedEvent)(nil),                // 19: reprise.durabletask.v1.ExecutionSuspendedEvent
-	(*ExecutionResumedEvent)(nil),                  // 20: reprise.durabletask.v1.ExecutionResumedEvent
-	(*EntityOperationSignaledEvent)(nil),           // 21: reprise.durabletask.v1.EntityOperationSignaledEvent
-	(*EntityOperationCalledEvent)(nil),             // 22: reprise.durabletask.v1.EntityOperationCalledEvent
-	(*EntityLockRequestedEvent)(nil),               // 23: reprise.durabletask.v1.EntityLockRequestedEvent
-	(*EntityOperationCompletedEvent)(nil),          // 24: reprise.durabletask.v1.EntityOperationCompletedEvent
-	(*EntityOperationFailedEvent)(nil),             // 25: reprise.durabletask.v1.EntityOperationFailedEvent
-	(*EntityUnlockSentEvent)(nil),                  // 26: reprise.durabletask.v1.EntityUnlockSentEvent
-	(*EntityLockGrantedEvent)(nil),                 // 27: reprise.durabletask.v1.EntityLockGrantedEvent
-	(*ExecutionRewoundEvent)(nil),                  // 28: reprise.durabletask.v1.ExecutionRewoundEvent
-	(*TaskCanceledEvent)(nil),                      // 29: reprise.durabletask.v1.TaskCanceledEvent
-	(*TimerCanceledEvent)(nil),                     // 30: reprise.durabletask.v1.TimerCanceledEvent
-	(*SubOrchestrationInstanceCanceledEvent)(nil),  // 31: reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	(*ExecutionCancelRequestedEvent)(nil),          // 32: reprise.durabletask.v1.ExecutionCancelRequestedEvent
-	(*LocalTaskRunEvent)(nil),                      // 33: reprise.durabletask.v1.LocalTaskRunEvent
-	(*PatchAppliedEvent)(nil),                      // 34: reprise.durabletask.v1.PatchAppliedEvent
-	(*UpdateRequestedEvent)(nil),                   // 35: reprise.durabletask.v1.UpdateRequestedEvent
-	(*UpdateCompletedEvent)(nil),                   // 36: reprise.durabletask.v1.UpdateCompletedEvent
-	(*HistoryEvent)(nil),                           // 37: reprise.durabletask.v1.HistoryEvent
-	nil,                                            // 38: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	nil,                                            // 39: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	nil,                                            // 40: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	nil,                                            // 41: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	(*wrapperspb.StringValue)(nil),                 // 42: google.protobuf.StringValue
-	(*wrapperspb.BytesValue)(nil),                  // 43: google.protobuf.BytesValue
-	(*OrchestrationInstance)(nil),                  // 44: reprise.durabletask.v1.OrchestrationInstance
-	(*ParentInstanceInfo)(nil),                     // 45: reprise.durabletask.v1.ParentInstanceInfo
-	(*timestamppb.Timestamp)(nil),                  // 46: google.protobuf.Timestamp
-	(*TraceContext)(nil),                           // 47: reprise.durabletask.v1.TraceContext
-	(OrchestrationStatus)(0),                       // 48: reprise.durabletask.v1.OrchestrationStatus
-	(*TaskFailureDetails)(nil),                     // 49: reprise.durabletask.v1.TaskFailureDetails
-	(*durationpb.Duration)(nil),                    // 50: google.protobuf.Duration
-	(*OrchestrationState)(nil),                     // 51: reprise.durabletask.v1.OrchestrationState
+	(*TaskOptions)(nil),                            // 4: reprise.durabletask.v1.TaskOptions
+	(*RetryPolicy)(nil),                            // 5: reprise.durabletask.v1.RetryPolicy
+	(*TaskCompletedEvent)(nil),                     // 6: reprise.durabletask.v1.TaskCompletedEvent
+	(*TaskFailedEvent)(nil),                        // 7: reprise.durabletask.v1.TaskFailedEvent
+	(*SubOrchestrationInstanceCreatedEvent)(nil),   // 8: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
+	(*SubOrchestrationInstanceCompletedEvent)(nil), // 9: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
+	(*SubOrchestrationInstanceFailedEvent)(nil),    // 10: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
+	(*TimerCreatedEvent)(nil),                      // 11: reprise.durabletask.v1.TimerCreatedEvent
+	(*TimerFiredEvent)(nil),                        // 12: reprise.durabletask.v1.TimerFiredEvent
+	(*OrchestratorStartedEvent)(nil),               // 13: reprise.durabletask.v1.OrchestratorStartedEvent
+	(*OrchestratorCompletedEvent)(nil),             // 14: reprise.durabletask.v1.OrchestratorCompletedEvent
+	(*EventSentEvent)(nil),                         // 15: reprise.durabletask.v1.EventSentEvent
+	(*EventRaisedEvent)(nil),                       // 16: reprise.durabletask.v1.EventRaisedEvent
+	(*GenericEvent)(nil),                           // 17: reprise.durabletask.v1.GenericEvent
+	(*HistoryStateEvent)(nil),                      // 18: reprise.durabletask.v1.HistoryStateEvent
+	(*ContinueAsNewEvent)(nil),                     // 19: reprise.durabletask.v1.ContinueAsNewEvent
+	(*ExecutionSuspendedEvent)(nil),                // 20: reprise.durabletask.v1.ExecutionSuspendedEvent
+	(*ExecutionResumedEvent)(nil),                  // 21: reprise.durabletask.v1.ExecutionResumedEvent
+	(*EntityOperationSignaledEvent)(nil),           // 22: reprise.durabletask.v1.EntityOperationSignaledEvent
+	(*EntityOperationCalledEvent)(nil),             // 23: reprise.durabletask.v1.EntityOperationCalledEvent
+	(*EntityLockRequestedEvent)(nil),               // 24: reprise.durabletask.v1.EntityLockRequestedEvent
+	(*EntityOperationCompletedEvent)(nil),          // 25: reprise.durabletask.v1.EntityOperationCompletedEvent
+	(*EntityOperationFailedEvent)(nil),             // 26: reprise.durabletask.v1.EntityOperationFailedEvent
+	(*EntityUnlockSentEvent)(nil),                  // 27: reprise.durabletask.v1.EntityUnlockSentEvent
+	(*EntityLockGrantedEvent)(nil),                 // 28: reprise.durabletask.v1.EntityLockGrantedEvent
+	(*ExecutionRewoundEvent)(nil),                  // 29: reprise.durabletask.v1.ExecutionRewoundEvent
+	(*TaskCanceledEvent)(nil),                      // 30: reprise.durabletask.v1.TaskCanceledEvent
+	(*TimerCanceledEvent)(nil),                     // 31: reprise.durabletask.v1.TimerCanceledEvent
+	(*SubOrchestrationInstanceCanceledEvent)(nil),  // 32: reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
+	(*ExecutionCancelRequestedEvent)(nil),          // 33: reprise.durabletask.v1.ExecutionCancelRequestedEvent
+	(*LocalTaskRunEvent)(nil),                      // 34: reprise.durabletask.v1.LocalTaskRunEvent
+	(*PatchAppliedEvent)(nil),                      // 35: reprise.durabletask.v1.PatchAppliedEvent
+	(*UpdateRequestedEvent)(nil),                   // 36: reprise.durabletask.v1.UpdateRequestedEvent
+	(*UpdateCompletedEvent)(nil),                   // 37: reprise.durabletask.v1.UpdateCompletedEvent
+	(*HistoryEvent)(nil),                           // 38: reprise.durabletask.v1.HistoryEvent
+	nil,                                            // 39: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	nil,                                            // 40: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	nil,                                            // 41: reprise.durabletask.v1.TaskOptions.NodesEntry
+	nil,                                            // 42: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	nil,                                            // 43: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	(*wrapperspb.StringValue)(nil),                 // 44: google.protobuf.StringValue
+	(*wrapperspb.BytesValue)(nil),                  // 45: google.protobuf.BytesValue
+	(*OrchestrationInstance)(nil),                  // 46: reprise.durabletask.v1.OrchestrationInstance
+	(*ParentInstanceInfo)(nil),                     // 47: reprise.durabletask.v1.ParentInstanceInfo
+	(*timestamppb.Timestamp)(nil),                  // 48: google.protobuf.Timestamp
+	(*TraceContext)(nil),                           // 49: reprise.durabletask.v1.TraceContext
+	(OrchestrationStatus)(0),                       // 50: reprise.durabletask.v1.OrchestrationStatus
+	(*TaskFailureDetails)(nil),                     // 51: reprise.durabletask.v1.TaskFailureDetails
+	(*durationpb.Duration)(nil),                    // 52: google.protobuf.Duration
+	(*OrchestrationState)(nil),                     // 53: reprise.durabletask.v1.OrchestrationState
 }
 var file_reprise_durabletask_v1_history_proto_depIdxs = []int32{
-	42,  // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
-	43,  // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
-	44,  // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
-	45,  // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	46,  // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
-	47,  // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	42,  // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
-	38,  // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	46,  // 8: reprise.durabletask.v1.ExecutionStartedEvent.deadline:type_name -> google.protobuf.Timestamp
-	48,  // 9: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	43,  // 10: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	49,  // 11: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	43,  // 12: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
-	42,  // 13: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
-	43,  // 14: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
-	47,  // 15: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	39,  // 16: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	4,   // 17: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
-	50,  // 18: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
-	50,  // 19: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
-	50,  // 20: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
-	50,  // 21: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
-	43,  // 22: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	49,  // 23: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	42,  // 24: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
-	43,  // 25: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
-	47,  // 26: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	40,  // 27: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	50,  // 28: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.timeout:type_name -> google.protobuf.Duration
-	43,  // 29: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	49,  // 30: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	46,  // 31: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
-	46,  // 32: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
-	43,  // 33: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
-	43,  // 34: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
-	43,  // 35: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
-	51,  // 36: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
-	43,  // 37: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
-	43,  // 38: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
-	43,  // 39: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
-	46,  // 40: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	43,  // 41: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
-	42,  // 42: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	46,  // 43: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	43,  // 44: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
-	42,  // 45: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	42,  // 46: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	42,  // 47: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	42,  // 48: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	43,  // 49: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
-	49,  // 50: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	42,  // 51: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	42,  // 52: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	42,  // 53: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
-	42,  // 54: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	42,  // 55: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
-	47,  // 56: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	42,  // 57: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
-	42,  // 58: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
-	43,  // 59: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
-	45,  // 60: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	41,  // 61: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	43,  // 62: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
-	49,  // 63: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	46,  // 64: reprise.durabletask.v1.UpdateRequestedEvent.sent:type_name -> google.protobuf.Timestamp
-	43,  // 65: reprise.durabletask.v1.UpdateRequestedEvent.input:type_name -> google.protobuf.BytesValue
-	46,  // 66: reprise.durabletask.v1.UpdateCompletedEvent.sent:type_name -> google.protobuf.Timestamp
-	43,  // 67: reprise.durabletask.v1.UpdateCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	49,  // 68: reprise.durabletask.v1.UpdateCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	46,  // 69: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
-	0,   // 70: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
-	1,   // 71: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
-	2,   // 72: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
-	3,   // 73: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
-	5,   // 74: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
-	6,   // 75: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
-	7,   // 76: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
-	8,   // 77: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
-	9,   // 78: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
-	10,  // 79: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
-	11,  // 80: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
-	12,  // 81: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
-	13,  // 82: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
-	14,  // 83: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
-	15,  // 84: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
-	16,  // 85: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
-	17,  // 86: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
-	18,  // 87: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
-	19,  // 88: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
-	20,  // 89: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
-	21,  // 90: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
-	22,  // 91: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
-	24,  // 92: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
-	25,  // 93: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
-	23,  // 94: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
-	27,  // 95: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
-	26,  // 96: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
-	28,  // 97: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
-	30,  // 98: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
-	29,  // 99: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
-	31,  // 100: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	34,  // 101: reprise.durabletask.v1.HistoryEvent.patch_applied:type_name -> reprise.durabletask.v1.PatchAppliedEvent
-	35,  // 102: reprise.durabletask.v1.HistoryEvent.update_requested:type_name -> reprise.durabletask.v1.UpdateRequestedEvent
-	36,  // 103: reprise.durabletask.v1.HistoryEvent.update_completed:type_name -> reprise.durabletask.v1.UpdateCompletedEvent
-	32,  // 104: reprise.durabletask.v1.HistoryEvent.execution_cancel_requested:type_name -> reprise.durabletask.v1.ExecutionCancelRequestedEvent
-	33,  // 105: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
-	106, // [106:106] is the sub-list for method output_type
-	106, // [106:106] is the sub-list for method input_type
-	106, // [106:106] is the sub-list for extension type_name
-	106, // [106:106] is the sub-list for extension extendee
-	0,   // [0:106] is the sub-list for field type_name
+	44,  // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
+	45,  // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
+	46,  // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
+	47,  // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	48,  // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
+	49,  // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	44,  // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
+	39,  // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	48,  // 8: reprise.durabletask.v1.ExecutionStartedEvent.deadline:type_name -> google.protobuf.Timestamp
+	50,  // 9: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	45,  // 10: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	51,  // 11: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	45,  // 12: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
+	44,  // 13: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
+	45,  // 14: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
+	49,  // 15: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	40,  // 16: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	5,   // 17: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
+	52,  // 18: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
+	4,   // 19: reprise.durabletask.v1.TaskScheduledEvent.options:type_name -> reprise.durabletask.v1.TaskOptions
+	52,  // 20: reprise.durabletask.v1.TaskOptions.heartbeat_timeout:type_name -> google.protobuf.Duration
+	52,  // 21: reprise.durabletask.v1.TaskOptions.schedule_to_start:type_name -> google.protobuf.Duration
+	52,  // 22: reprise.durabletask.v1.TaskOptions.schedule_to_close:type_name -> google.protobuf.Duration
+	41,  // 23: reprise.durabletask.v1.TaskOptions.nodes:type_name -> reprise.durabletask.v1.TaskOptions.NodesEntry
+	52,  // 24: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
+	52,  // 25: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
+	52,  // 26: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
+	45,  // 27: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	51,  // 28: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	44,  // 29: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
+	45,  // 30: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
+	49,  // 31: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	42,  // 32: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	52,  // 33: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.timeout:type_name -> google.protobuf.Duration
+	45,  // 34: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	51,  // 35: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	48,  // 36: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
+	48,  // 37: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
+	45,  // 38: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 39: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 40: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
+	53,  // 41: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
+	45,  // 42: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 43: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 44: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
+	48,  // 45: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	45,  // 46: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
+	44,  // 47: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	48,  // 48: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	45,  // 49: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
+	44,  // 50: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	44,  // 51: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	44,  // 52: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	44,  // 53: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	45,  // 54: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
+	51,  // 55: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	44,  // 56: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	44,  // 57: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	44,  // 58: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
+	44,  // 59: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	44,  // 60: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
+	49,  // 61: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	44,  // 62: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
+	44,  // 63: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
+	45,  // 64: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
+	47,  // 65: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	43,  // 66: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	45,  // 67: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
+	51,  // 68: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	48,  // 69: reprise.durabletask.v1.UpdateRequestedEvent.sent:type_name -> google.protobuf.Timestamp
+	45,  // 70: reprise.durabletask.v1.UpdateRequestedEvent.input:type_name -> google.protobuf.BytesValue
+	48,  // 71: reprise.durabletask.v1.UpdateCompletedEvent.sent:type_name -> google.protobuf.Timestamp
+	45,  // 72: reprise.durabletask.v1.UpdateCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	51,  // 73: reprise.durabletask.v1.UpdateCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	48,  // 74: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
+	0,   // 75: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
+	1,   // 76: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
+	2,   // 77: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
+	3,   // 78: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
+	6,   // 79: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
+	7,   // 80: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
+	8,   // 81: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
+	9,   // 82: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
+	10,  // 83: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
+	11,  // 84: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
+	12,  // 85: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
+	13,  // 86: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
+	14,  // 87: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
+	15,  // 88: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
+	16,  // 89: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
+	17,  // 90: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
+	18,  // 91: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
+	19,  // 92: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
+	20,  // 93: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
+	21,  // 94: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
+	22,  // 95: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
+	23,  // 96: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
+	25,  // 97: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
+	26,  // 98: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
+	24,  // 99: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
+	28,  // 100: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
+	27,  // 101: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
+	29,  // 102: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
+	31,  // 103: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
+	30,  // 104: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
+	32,  // 105: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
+	35,  // 106: reprise.durabletask.v1.HistoryEvent.patch_applied:type_name -> reprise.durabletask.v1.PatchAppliedEvent
+	36,  // 107: reprise.durabletask.v1.HistoryEvent.update_requested:type_name -> reprise.durabletask.v1.UpdateRequestedEvent
+	37,  // 108: reprise.durabletask.v1.HistoryEvent.update_completed:type_name -> reprise.durabletask.v1.UpdateCompletedEvent
+	33,  // 109: reprise.durabletask.v1.HistoryEvent.execution_cancel_requested:type_name -> reprise.durabletask.v1.ExecutionCancelRequestedEvent
+	34,  // 110: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
+	111, // [111:111] is the sub-list for method output_type
+	111, // [111:111] is the sub-list for method input_type
+	111, // [111:111] is the sub-list for extension type_name
+	111, // [111:111] is the sub-list for extension extendee
+	0,   // [0:111] is the sub-list for field type_name
 }
 
 func init() { file_reprise_durabletask_v1_history_proto_init() }
@@ -3348,7 +3471,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		return
 	}
 	file_reprise_durabletask_v1_common_proto_init()
-	file_reprise_durabletask_v1_history_proto_msgTypes[37].OneofWrappers = []any{
+	file_reprise_durabletask_v1_history_proto_msgTypes[38].OneofWrappers = []any{
 		(*HistoryEvent_ExecutionStarted)(nil),
 		(*HistoryEvent_ExecutionCompleted)(nil),
 		(*HistoryEvent_ExecutionTerminated)(nil),
@@ -3392,7 +3515,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reprise_durabletask_v1_history_proto_rawDesc), len(file_reprise_durabletask_v1_history_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   42,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -206,6 +206,17 @@ func fromScheduled(b *history.TaskScheduled) *durabletask.TaskScheduledEvent {
 			NonRetryable:  r.NonRetryable,
 		}
 	}
+	if o := b.Options; o != nil {
+		m.Options = &durabletask.TaskOptions{
+			HeartbeatTimeout: fromDuration(o.HeartbeatTimeout),
+			ScheduleToStart:  fromDuration(o.ScheduleToStart),
+			ScheduleToClose:  fromDuration(o.ScheduleToClose),
+			AtMostOnce:       o.AtMostOnce,
+			Priority:         o.Priority,
+			FairnessKey:      o.FairnessKey,
+			Nodes:            o.Nodes,
+		}
+	}
 	return m
 }
 
@@ -226,6 +237,17 @@ func scheduled(m *durabletask.TaskScheduledEvent) *history.TaskScheduled {
 			MaxInterval:  duration(r.GetMaxInterval()),
 			Total:        duration(r.GetTotal()),
 			NonRetryable: r.GetNonRetryable(),
+		}
+	}
+	if o := m.GetOptions(); o != nil {
+		b.Options = &history.TaskOptions{
+			HeartbeatTimeout: duration(o.GetHeartbeatTimeout()),
+			ScheduleToStart:  duration(o.GetScheduleToStart()),
+			ScheduleToClose:  duration(o.GetScheduleToClose()),
+			AtMostOnce:       o.GetAtMostOnce(),
+			Priority:         o.GetPriority(),
+			FairnessKey:      o.GetFairnessKey(),
+			Nodes:            o.GetNodes(),
 		}
 	}
 	return b

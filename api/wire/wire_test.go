@@ -34,6 +34,10 @@ func events() []history.Event {
 			Name: "a", Version: "1", Input: history.Payload{0xff, 0}, Timeout: time.Second, TraceParent: "00-b", Tags: map[string]string{"k": "v"},
 			Retry: &history.RetryPolicy{MaxAttempts: 3, First: time.Second, Backoff: 1.5, MaxInterval: time.Minute, Total: time.Hour, NonRetryable: []string{"x"}},
 		},
+		&history.TaskScheduled{Name: "a", Options: &history.TaskOptions{
+			HeartbeatTimeout: time.Second, ScheduleToStart: time.Minute, ScheduleToClose: time.Hour, AtMostOnce: true,
+			Priority: -3, FairnessKey: "tenant", Nodes: map[string]string{"gpu": "true"},
+		}},
 		&history.TaskCompleted{TaskID: 4, Result: history.Payload(`1`)},
 		&history.TaskFailed{TaskID: 5, Failure: failure},
 		&history.TaskCanceled{TaskID: 6, Reason: "late"},

@@ -41,12 +41,14 @@ func (a *Activities) Names() []string { return a.registry.Activities() }
 // they do not heed their context.
 func (a *Activities) Abandoned() int { return int(a.abandoned.Load()) }
 
-// Run runs one attempt and returns how it ended; it always has an answer. A panic
+// Run runs one attempt and returns how it ended; it always has an answer. beat is
+// called with each heartbeat of the function, from any goroutine; nil is no progress. A
+// panic
 // is a failure of type [history.FailurePanic]. When the attempt's timeout is over
 // the failure is [history.FailureTimeout], and when ctx is done it is
 // [FailureCanceled]: then Run does not wait for the function, which should end
 // because its context did.
-func (a *Activities) Run(ctx context.Context, task leader.ActivityTask) leader.ActivityResult {
+func (a *Activities) Run(ctx context.Context, task leader.ActivityTask, beat func(history.Payload)) leader.ActivityResult {
 	result := leader.ActivityResult{Attempt: task.Attempt, Node: a.options.Node}
 	fn, ok := a.registry.Activity(task.Name)
 	if !ok {
@@ -58,7 +60,11 @@ func (a *Activities) Run(ctx context.Context, task leader.ActivityTask) leader.A
 		Fence:  reprise.Fence{Epoch: task.Attempt.Fence.Epoch, N: task.Attempt.Fence.N},
 		Number: task.Number, TaskHub: task.Attempt.Hub, Instance: task.Attempt.Instance, Execution: task.Attempt.Execution,
 		Name: task.Name, Node: a.options.Node, TraceParent: task.TraceParent, Tags: task.Tags,
+		TaskID: task.Attempt.TaskID,
 	})
+	began := time.Now()
+	ctx, pulse := a.feel(ctx, task, beat)
+	defer pulse.end()
 	ctx, cancel := limited(ctx, task.Timeout)
 	defer cancel()
 	ended := make(chan activityOutcome, 1)
@@ -68,6 +74,8 @@ func (a *Activities) Run(ctx context.Context, task leader.ActivityTask) leader.A
 		result.Result, result.Failure = o.result, o.failure
 		if o.failure != nil && ctx.Err() != nil {
 			result.Failure = endedEarly(ctx, task) // it failed because its context ended
+		} else if o.failure != nil && o.failure.Type == history.FailurePending {
+			result.Failure, result.Pending, result.Ran = nil, true, time.Since(began)
 		}
 	case <-ctx.Done():
 		result.Failure = endedEarly(ctx, task)
@@ -76,6 +84,9 @@ func (a *Activities) Run(ctx context.Context, task leader.ActivityTask) leader.A
 			<-ended
 			a.abandoned.Add(-1)
 		}()
+	}
+	if result.Failure != nil || result.Pending {
+		result.Progress = pulse.progress()
 	}
 	return result
 }
@@ -113,6 +124,10 @@ func endedEarly(ctx context.Context, task leader.ActivityTask) *history.Failure 
 	if context.Cause(ctx) == errAttemptTimeout {
 		return &history.Failure{Type: history.FailureTimeout, Code: reprise.ErrTimeout.ErrorCode(),
 			Message: fmt.Sprintf("attempt %d of activity %q took longer than %v", task.Number, task.Name, task.Timeout)}
+	}
+	if context.Cause(ctx) == errSilent {
+		return &history.Failure{Type: history.FailureTimeout, Code: reprise.ErrTimeout.ErrorCode(),
+			Message: fmt.Sprintf("attempt %d of activity %q was silent for longer than %v", task.Number, task.Name, task.Options.HeartbeatTimeout)}
 	}
 	return &history.Failure{Type: FailureCanceled, Code: reprise.ErrCanceled.ErrorCode(),
 		Message: fmt.Sprintf("attempt %d of activity %q was canceled", task.Number, task.Name)}

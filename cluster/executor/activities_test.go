@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -43,6 +44,8 @@ func task(name string) leader.ActivityTask {
 	}
 }
 
+func unheard(history.Payload) {}
+
 func TestActivities(t *testing.T) {
 	a := activities()
 	for name, want := range map[string]leader.ActivityResult{
@@ -53,7 +56,7 @@ func TestActivities(t *testing.T) {
 		"goexit":  {Failure: &history.Failure{Type: history.FailurePanic, Message: "the activity called runtime.Goexit"}},
 		"unknown": {Failure: &history.Failure{Type: FailureUnbound, Message: `no activity is bound to the name "unknown"`}},
 	} {
-		got := a.Run(t.Context(), task(name))
+		got := a.Run(t.Context(), task(name), unheard)
 		if got.Attempt != task(name).Attempt || got.Node != "n1" || string(got.Result) != string(want.Result) || (got.Failure == nil) != (want.Failure == nil) {
 			t.Errorf("%s: %+v", name, got)
 			continue
@@ -67,7 +70,7 @@ func TestActivities(t *testing.T) {
 	}
 	bad := task("echo")
 	bad.Input = history.Payload("{")
-	if got := a.Run(t.Context(), bad); got.Failure == nil || !got.Failure.NonRetriable || got.Failure.Code != "reprise.payload" {
+	if got := a.Run(t.Context(), bad, unheard); got.Failure == nil || !got.Failure.NonRetriable || got.Failure.Code != "reprise.payload" {
 		t.Errorf("input that is no JSON: %+v", got.Failure)
 	}
 	if names := a.Names(); !slices.Equal(names, []string{"attempt", "deaf", "echo", "fail", "goexit", "heeds", "panic"}) {
@@ -83,7 +86,7 @@ func TestActivityTimeout(t *testing.T) {
 				limited := task(name)
 				limited.Timeout = time.Minute
 				began := time.Now()
-				got := a.Run(t.Context(), limited)
+				got := a.Run(t.Context(), limited, unheard)
 				if got.Failure == nil || got.Failure.Type != history.FailureTimeout || time.Since(began) != time.Minute {
 					t.Errorf("after %v: %+v", time.Since(began), got)
 				}
@@ -107,9 +110,62 @@ func TestActivityCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		got := activities().Run(ctx, task("heeds"))
+		got := activities().Run(ctx, task("heeds"), unheard)
 		if got.Failure == nil || got.Failure.Type != FailureCanceled {
 			t.Errorf("%+v", got)
 		}
 	})
+}
+
+// An attempt is heard of, may not be silent, and is left to somebody outside.
+func TestActivityHeartbeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := reprise.NewRegistry()
+		reprise.Bind(r, reprise.NewActivity[int, string]("beats"), func(ctx context.Context, n int) (string, error) {
+			saved, err := reprise.Progress[int](ctx)
+			for i := range n {
+				if err == nil {
+					time.Sleep(900 * time.Millisecond)
+					err = reprise.Heartbeat(ctx, saved+i+1)
+				}
+			}
+			if err != nil {
+				return "", err
+			}
+			if err := reprise.Heartbeat(ctx, reprise.Raw(make([]byte, history.MaxProgressBytes+1))); !errors.Is(err, reprise.ErrTooLarge) {
+				return "", reprise.NonRetryable(errors.New("too much progress"))
+			}
+			if n == 3 {
+				return "", reprise.ErrPending
+			}
+			<-ctx.Done()
+			return "", reprise.Heartbeat(ctx, nil)
+		})
+		a := NewActivities(r, Options{})
+		beating := task("beats")
+		beating.Options = &history.TaskOptions{HeartbeatTimeout: time.Second}
+		beating.Progress = history.Payload("100")
+		for input, want := range map[string]string{"3": "pending after 2.7s with 103", "2": "timeout after 2.8s with 102"} {
+			var heard []string
+			beating.Input = history.Payload(input)
+			began := time.Now()
+			got := a.Run(t.Context(), beating, func(p history.Payload) { heard = append(heard, string(p)) })
+			text := fmt.Sprintf("after %v with %s", time.Since(began), got.Progress)
+			switch {
+			case got.Pending:
+				text = "pending " + text
+				if got.Ran != time.Since(began) || got.Failure != nil {
+					t.Errorf("%+v", got)
+				}
+			case got.Failure != nil:
+				text = got.Failure.Type + " " + text
+			}
+			if text != want || len(heard) == 0 || heard[len(heard)-1] != string(got.Progress) {
+				t.Errorf("%s: %s, want %s; heard of %v", input, text, want, heard)
+			}
+		}
+	})
+	if err := reprise.Heartbeat(t.Context(), 1); err == nil {
+		t.Error("a heartbeat without an activity")
+	}
 }

@@ -24,9 +24,13 @@ func (e *Orchestrators) locals(ctx context.Context, req leader.EpisodeRequest) e
 			},
 			Number: int(task.Attempt), Name: task.Name, Input: task.Input,
 			Key: leader.IdempotencyKey(key, task.ID), Timeout: task.Timeout, TraceParent: task.TraceParent,
-		})
+		}, func(history.Payload) {}) // its progress would be recorded with its outcome
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err() // nobody takes the episode
+		}
+		if result.Pending {
+			return nil, &history.Failure{Type: history.FailurePending, NonRetriable: true,
+				Message: fmt.Sprintf("the local activity %q left its outcome to somebody outside; only one that is not local can", task.Name)}, nil
 		}
 		return result.Result, result.Failure, nil
 	}

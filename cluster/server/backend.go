@@ -20,6 +20,10 @@ type Backend interface {
 	// Cancel returns when the request to end is committed; an instance that has ended
 	// stays as it is.
 	Cancel(ctx context.Context, req leader.CancelRequest) error
+	// CompleteActivity returns when the outcome is committed, or the next attempt is.
+	CompleteActivity(ctx context.Context, req leader.CompleteRequest) error
+	// HeartbeatActivity returns when the progress is committed.
+	HeartbeatActivity(ctx context.Context, req leader.HeartbeatRequest) error
 	// Status is a linearizable read.
 	Status(ctx context.Context, req leader.StatusRequest) (leader.Instance, error)
 	// Wait returns when the instance is as the request wants it. When ctx is done,

@@ -73,6 +73,7 @@ func New(b Backend, c Config) *Server {
 	reprisev1.RegisterCancelServiceServer(s.grpc, &cancelService{backend: b})
 	reprisev1.RegisterOrchestrationServiceServer(s.grpc, &orchestrationService{backend: b})
 	healthgrpc.RegisterHealthServer(s.grpc, &healthService{server: s, ready: c.Ready})
+	reprisev1.RegisterActivityServiceServer(s.grpc, &activityService{backend: b})
 	return s
 }
 

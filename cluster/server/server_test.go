@@ -37,6 +37,8 @@ type fake struct {
 	terminate func(leader.TerminateRequest) error
 	raise     func(leader.RaiseRequest) error
 	cancel    func(leader.CancelRequest) error
+	complete  func(leader.CompleteRequest) error
+	beat      func(leader.HeartbeatRequest) error
 	status    func(leader.StatusRequest) (leader.Instance, error)
 	wait      func(context.Context, leader.WaitRequest) (leader.Instance, error)
 	history   func(leader.HistoryRequest) (leader.HistoryPage, error)

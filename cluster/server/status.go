@@ -30,6 +30,7 @@ var statuses = []struct {
 	{leader.ErrFull, codes.ResourceExhausted, "full"},
 	{leader.ErrExists, codes.AlreadyExists, "exists"},
 	{leader.ErrNotFound, codes.NotFound, "not-found"},
+	{leader.ErrStale, codes.FailedPrecondition, "stale"},
 	{leader.ErrRequestExpired, codes.FailedPrecondition, "request-expired"},
 	{leader.ErrNoHandler, codes.FailedPrecondition, "no-handler"},
 	{leader.ErrUnbound, codes.FailedPrecondition, "unbound"},

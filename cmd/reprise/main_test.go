@@ -173,6 +173,16 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "raise none approved", code: 3},
 		{args: "raise i flood", code: 5, stderr: "not taken"},
 
+		{args: "complete " + tokenOf("i"), code: 0},
+		{args: "complete " + tokenOf("i") + " --data 7", code: 0},
+		{args: "complete " + tokenOf("none"), code: 5, stderr: "not wanted any more"},
+		{args: "complete i", code: 2, stderr: "not a token"},
+		{args: "complete", code: 2, stderr: "want the token"},
+		{args: "complete " + tokenOf("i") + " --data {", code: 2, stderr: "--data is not JSON"},
+		{args: "fail " + tokenOf("i") + " --message no", code: 0},
+		{args: "fail " + tokenOf("i"), code: 2, stderr: "--message"},
+		{args: "fail " + tokenOf("none") + " --message no --final", code: 5},
+
 		{args: "wait failed", code: 1, stderr: "no stock"},
 		{args: "start o --id failed --wait", code: 1, stderr: "Failed"},
 		{args: "wait canceled", code: 1, stderr: "Canceled"},
@@ -383,7 +393,7 @@ func TestServerRefusesBadSettings(t *testing.T) {
 // TestSettingsOverride: the command line before the environment before the file.
 func TestSettingsOverride(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "config.yaml")
-	text := "name: file\npartitions: 3\nsamples: true\njoin: [a, b]\ndata-dir: file\n"
+	text := "name: file\npartitions: 3\nsamples: true\njoin: [a, b]\nlabel: [gpu=true]\ndata-dir: file\n"
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -400,7 +410,7 @@ func TestSettingsOverride(t *testing.T) {
 	if err := fromFile(f, name); err != nil {
 		t.Fatal(err)
 	}
-	for flag, want := range map[string]string{"name": "line", "data-dir": "environment", "partitions": "3", "samples": "true", "join": "[a,b]"} {
+	for flag, want := range map[string]string{"name": "line", "data-dir": "environment", "partitions": "3", "samples": "true", "join": "[a,b]", "label": "[gpu=true]"} {
 		if got := f.Lookup(flag).Value.String(); got != want {
 			t.Errorf("--%s is %s, want %s", flag, got, want)
 		}

@@ -67,6 +67,7 @@ The command line overrides the environment, which overrides the file.`,
 	f.IntVar(&s.node.BootstrapExpect, "bootstrap-expect", 0, "found a new cluster when so many nodes are there")
 	f.IntVar(&s.node.Partitions, "partitions", 0, fmt.Sprintf("partitions of a new cluster; 0: %d", cluster.DefaultPartitions))
 	f.IntVar(&s.node.Activities, "activities", 0, "how many activities run here at a time; 0: 64 a processor")
+	f.StringToStringVar(&s.node.Labels, "label", nil, "`key=value` that activities may demand of the node; may be repeated, or comma-separated")
 	f.BoolVar(&s.samples, "samples", false, "run the sample orchestrations hello and wordcount")
 	s.http.flags(cmd)
 	s.tls.flags(cmd)

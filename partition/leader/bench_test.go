@@ -29,6 +29,8 @@ func (instantExecutor) Episode(_ context.Context, req EpisodeRequest) (history.E
 // instantNodes complete every activity at once.
 type instantNodes struct{ leader *Leader }
 
+func (n *instantNodes) Room(string, *history.TaskOptions) (int, error) { return 1, nil }
+
 func (n *instantNodes) Dispatch(task ActivityTask) bool {
 	n.leader.Complete(ActivityResult{Attempt: task.Attempt, Result: history.Payload(`{"some":"result of about a hundred bytes, as the workloads have it"}`)}, func(error) {})
 	return true
@@ -122,6 +124,8 @@ type smallNodes struct {
 	instantNodes
 	room chan struct{}
 }
+
+func (n *smallNodes) Room(string, *history.TaskOptions) (int, error) { return 1, nil }
 
 func (n *smallNodes) Dispatch(task ActivityTask) bool {
 	select {

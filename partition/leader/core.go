@@ -64,9 +64,10 @@ type core struct {
 	attempts    int // given out or adopted
 	queuedTasks int
 	queues      map[string]*taskQueue
+	serves      uint64 // turns of queues
 	inputs      inputs
 	surveyed    bool
-	early       []*result          // came before the survey was over
+	early       []message          // came before the survey was over
 	lostEarly   map[AttemptID]bool // likewise
 	tasksFrom   []byte             // where the next page of pending activities begins; nil: none
 	filling     []*taskQueue       // that have room again for what was left in the state

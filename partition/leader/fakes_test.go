@@ -289,8 +289,28 @@ func (d *fakeDispatcher) Dispatch(task ActivityTask) bool {
 	}
 	d.room--
 	d.given = append(d.given, task)
-	d.note("dispatch %s %s number=%d key=%s input=%s", describeAttempt(task.Attempt), task.Name, task.Number, task.Key, short(task.Input))
+	text := fmt.Sprintf("dispatch %s %s number=%d key=%s input=%s", describeAttempt(task.Attempt), task.Name, task.Number, task.Key, short(task.Input))
+	if task.Progress != nil {
+		text += " progress=" + short(task.Progress)
+	}
+	d.note("%s", text)
 	return true
+}
+
+func (d *fakeDispatcher) Room(name string, o *history.TaskOptions) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case o != nil && len(o.Nodes) > 0:
+		return 0, fmt.Errorf("%w: no node has the labels %s", ErrNoNode, history.DescribeLabels(o.Nodes))
+	case d.unbound[name]:
+		return 0, ErrNoNode
+	case d.room == 0:
+		return 0, errors.New("full")
+	case d.room < 0:
+		return 1 << 20, nil
+	}
+	return d.room, nil
 }
 
 func (d *fakeDispatcher) Cancel(id AttemptID, reason string) {

@@ -144,8 +144,12 @@ func (c *core) discard(m *mail) {
 	if q := m.call; q != nil {
 		m.call = nil
 		addr := partition.NewAddress(c.cfg.Partition, q.ref.Hub, q.ref.ID)
-		c.remember(q, addr, partition.Answer{})
-		c.answer(q, StartAnswer{}, nil)
+		var err error
+		if q.complete != nil {
+			err = ErrStale // nobody waits for it any more
+		}
+		c.remember(q, addr, partition.Answer{Code: codeOf(err)})
+		c.answer(q, StartAnswer{}, err)
 	}
 	if m.Sent != 0 {
 		partition.Taken(&c.view, c.cfg.Partition, &m.Mail)

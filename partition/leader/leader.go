@@ -83,8 +83,8 @@ func (c *core) abandon() {
 			r.fn(ErrNotLeading)
 		}
 	}
-	for _, r := range c.early {
-		r.recorded(ErrNotLeading)
+	for _, m := range c.early {
+		m.fail()
 	}
 	for _, lane := range c.inLanes {
 		for _, call := range lane.calls {
@@ -106,10 +106,17 @@ func (l *Leader) Complete(r ActivityResult, recorded func(error)) {
 	}
 }
 
-// AttemptsLost says that the nodes which ran these attempts are dead. They are
-// dispatched again with a higher fence; that is not a failed attempt.
+// AttemptsLost says that the nodes which ran these attempts, or may have begun them,
+// are dead. They are dispatched again with a higher fence; that is not a failed
+// attempt. Activities that are attempted at most once fail.
 func (l *Leader) AttemptsLost(ids []AttemptID) {
 	_ = l.core.mailbox.push(lost(ids), internal) // after the end nobody is concerned
+}
+
+// AttemptsRefused says that nodes did not begin these attempts: they are dispatched
+// again with a higher fence.
+func (l *Leader) AttemptsRefused(ids []AttemptID) {
+	_ = l.core.mailbox.push(refused(ids), internal) // after the end nobody is concerned
 }
 
 // BindingsChanged says that other names are bound than before: what waited for a

@@ -44,6 +44,7 @@ var programs = map[string]program{
 	"listen": listen,
 	"tell":   tell,
 	"loop":   loop,
+	"with":   with,
 }
 
 // replay runs a program over all events and returns what it decides now.

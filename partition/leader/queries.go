@@ -161,7 +161,7 @@ func (c *core) query(l *live) bool {
 		for _, q := range queries {
 			c.afterAll(func() { q.refuse(err) })
 		}
-		c.again(l)
+		c.afterQueries(l)
 		return true
 	}
 	c.launch(l, &run{queries: queries, request: EpisodeRequest{
@@ -202,8 +202,8 @@ func (r *run) answer(c *core) {
 	}
 }
 
-// again lets an instance go on after its queries.
-func (c *core) again(l *live) {
+// afterQueries lets an instance go on after its queries.
+func (c *core) afterQueries(l *live) {
 	if len(l.mail) > 0 && l.rec.Parked.Why == partition.NotParked {
 		l.turn = true
 	}

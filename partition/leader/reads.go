@@ -185,8 +185,16 @@ func (c *core) waitsFor(s partition.Reader, addr partition.Address, rec *partiti
 		shown := int64(0)
 		err := partition.ReadActivities(s, addr, func(id int32, a *partition.Activity) bool {
 			text := fmt.Sprintf("activity %q (task %d), attempt %d", a.Name, id, a.Attempt)
-			if !a.NextAttempt.IsZero() {
+			if a.Outside != (partition.AttemptFence{}) {
+				text += ", waits for completion by token"
+				if !a.Deadline.IsZero() {
+					text += " until " + a.Deadline.Format(time.RFC3339)
+				}
+			} else if !a.NextAttempt.IsZero() {
 				text += " from " + a.NextAttempt.Format(time.RFC3339)
+			}
+			if err := c.placeless(a); err != nil {
+				text += ": " + err.Error()
 			}
 			if a.LastFailure != "" {
 				text += ", after " + a.LastFailure

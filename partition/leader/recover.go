@@ -62,7 +62,8 @@ func (c *core) adopt(id AttemptID) error {
 	}
 	a := l.attempts[id.TaskID]
 	switch {
-	case row == nil, row.Execution != id.Execution,
+	case row == nil, row.Execution != id.Execution, row.Outside != partition.AttemptFence{}, // it was left to somebody outside
+		once(row) && row.Noted != partition.AttemptFence(id.Fence),
 		!above(id.Fence, Fence{row.FailedEpoch, row.FailedN}):
 		c.cfg.Dispatcher.Cancel(id, "")
 	case a == nil:
@@ -110,7 +111,7 @@ func (c *core) pageTasks() error {
 }
 
 // full reports whether a queue takes no more from the state.
-func (c *core) full(q *taskQueue) bool { return len(q.waiting)+q.coming >= c.cfg.Limits.Tasks }
+func (c *core) full(q *taskQueue) bool { return q.length+q.coming >= c.cfg.Limits.Tasks }
 
 // pageTasksFrom reads a page of pending activities; only is the queue that they
 // are for, nil: any. It returns where the next page begins; nil at the end.
@@ -131,7 +132,7 @@ func (c *core) pageTasksFrom(from []byte, only *taskQueue) (next []byte, err err
 		addr, id, err := partition.ParseActivityKey(key)
 		if err == nil {
 			var row *partition.Activity
-			if row, err = partition.DecodeActivity(value); err == nil && (only == nil || row.Name == only.name) {
+			if row, err = partition.DecodeActivity(value); err == nil && (only == nil || queueKey(row) == only.key) {
 				rows = append(rows, found{addr, id, row})
 			}
 		}
@@ -161,10 +162,23 @@ func (c *core) recoverTask(addr partition.Address, id int32, row *partition.Acti
 	if l := c.lives[ref]; l != nil && l.attempts[id] != nil {
 		return nil
 	}
-	if row.NextAttempt.After(c.now) {
-		return nil // its timer begins it
+	if row.NextAttempt.After(c.now) || row.Outside != (partition.AttemptFence{}) {
+		return nil // its timer begins it, or somebody outside completes it
 	}
-	q := c.queueOf(row.Name)
+	noted := row.Noted != partition.AttemptFence{} // it may have begun, and nobody has it
+	if noted || late(row.StartBy, c.now) {
+		l, err := c.load(ref)
+		if err != nil {
+			return err
+		}
+		a := c.attemptOf(l, id, row)
+		c.attach(l, a)
+		if noted {
+			return c.expire(a, outcomeUnknown(a))
+		}
+		return c.expire(a, startedLate(a))
+	}
+	q := c.queueOf(row)
 	if c.full(q) {
 		q.leave(addr.ActivityKey(id))
 		return nil
@@ -174,9 +188,8 @@ func (c *core) recoverTask(addr partition.Address, id int32, row *partition.Acti
 		return err
 	}
 	q.coming++
-	a := &attempt{live: l, row: row, coming: true, id: AttemptID{
-		Partition: c.cfg.Partition, Hub: ref.Hub, Instance: ref.ID, Execution: row.Execution, TaskID: id,
-	}}
+	a := c.attemptOf(l, id, row)
+	a.coming = true
 	c.attach(l, a)
 	c.offerCommitted(a)
 	return nil

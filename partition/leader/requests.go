@@ -126,6 +126,21 @@ type RaiseRequest struct {
 	Identity RequestIdentity
 }
 
+// CompleteRequest completes an activity from outside, by the token of its attempt.
+// A failure is one of that attempt: the activity's retry policy decides what follows.
+type CompleteRequest struct {
+	Token    history.AttemptToken
+	Result   history.Payload
+	Failure  *history.Failure // nil: it succeeded
+	Identity RequestIdentity
+}
+
+// HeartbeatRequest says that an attempt lives that somebody outside completes.
+type HeartbeatRequest struct {
+	Token    history.AttemptToken
+	Progress history.Payload // nil: what was saved stays
+}
+
 // Instance is what a status request tells.
 type Instance struct {
 	Ref            InstanceRef

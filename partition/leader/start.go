@@ -27,7 +27,9 @@ type call struct {
 	start     *StartRequest     // or
 	terminate *TerminateRequest // or
 	raise     *RaiseRequest     // or
-	cancel    *CancelRequest    // one of them
+	cancel    *CancelRequest    // or
+	complete  *CompleteRequest  // or
+	beat      *HeartbeatRequest // one of them
 	done      chan outcome      // capacity 1
 }
 
@@ -41,6 +43,7 @@ const (
 	codeOK       = 0
 	codeExists   = 1
 	codeNotFound = 2
+	codeStale    = 3
 )
 
 func codeOf(err error) uint8 {
@@ -49,6 +52,8 @@ func codeOf(err error) uint8 {
 		return codeExists
 	case errors.Is(err, ErrNotFound):
 		return codeNotFound
+	case errors.Is(err, ErrStale):
+		return codeStale
 	}
 	return codeOK
 }
@@ -61,6 +66,8 @@ func errorOf(code uint8) error {
 		return ErrExists
 	case codeNotFound:
 		return ErrNotFound
+	case codeStale:
+		return ErrStale
 	}
 	return fmt.Errorf("remembered answer has the unknown code %d", code)
 }
@@ -201,6 +208,10 @@ func (q *call) handle(c *core) error {
 		return q.doRaise(c, l)
 	case q.cancel != nil:
 		return q.doCancel(c, l)
+	case q.complete != nil:
+		return q.doComplete(c, l)
+	case q.beat != nil:
+		return q.doBeat(c, l)
 	}
 	return q.doStart(c, l)
 }

@@ -29,11 +29,13 @@ import (
 //	raise ID NAME [data=] [request=] [age=]
 //	query ID NAME [for=]
 //	complete ID#TASK [result= | failure= [code=] [final]] [fence=]
+//	pending ID#TASK [ran=DURATION] [fence=], token ID#TASK [result= | failure= [final]] [request=] [fence=]
+//	heartbeat ID#TASK [data=] [fence=], beat ID#TASK [data=] [fence=] (by token)
 //	wait ID [started], status ID [payloads], history ID
 //	advance DURATION, clock DURATION (the wall clock jumps)
 //	hold, release, commit N: of the log
 //	bind NAME, unbind NAME, break NAME, mend NAME, block NAME, unblock NAME
-//	room N, lost ID#TASK
+//	room N, lost ID#TASK, refused ID#TASK
 //	crash [losing what is not applied], lead [survey=given] [slow-survey], surveyed [given]
 //	far ID: the instance is of partition 8
 //	deliver first=N [from=P]: letters of the input, one a line:
@@ -280,6 +282,10 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 			r.Result = make(history.Payload, n)
 		}
 		s.leader.Complete(r, func(err error) { s.note("result of %s recorded: %v", describeAttempt(r.Attempt), err) })
+	case "pending", "token", "heartbeat", "beat":
+		s.outside(t, d.Cmd, arg(0), d.HasArg("final"), opt)
+	case "refused":
+		s.leader.AttemptsRefused([]AttemptID{s.newestAttempt(arg(0), opt("fence"))})
 	case "lost":
 		s.leader.AttemptsLost([]AttemptID{s.newestAttempt(arg(0), opt("fence"))})
 	case "wait":

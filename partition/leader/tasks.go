@@ -1,7 +1,6 @@
 package leader
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 
@@ -32,6 +31,11 @@ type attempt struct {
 	scheduled *history.TaskScheduled
 	// coming is set where its queue counts it as such.
 	coming bool
+	// noting is set where its queue counts it as one whose note is not committed.
+	noting bool
+	// fresh is set while no attempt of the activity was given out: none has saved
+	// progress.
+	fresh bool
 	// again are nodes that sent the result once more before it was written.
 	again []func(error)
 }
@@ -39,42 +43,10 @@ type attempt struct {
 // keptInput is the largest input that stays in memory for a retry.
 const keptInput = 4 << 10
 
-// taskQueue holds the attempts of one activity name that wait for room.
-type taskQueue struct {
-	name    string
-	waiting []*attempt
-	// coming counts attempts that were read from the state and wait for a commit.
-	coming  int
-	blocked bool // the dispatcher had no room; until CapacityFreed
-	// left is the key of the first pending row of the name that was left in the
-	// state because the queue was full; nil: none. filling is set while the queue
-	// is filled from there.
-	left    []byte
-	filling bool
-}
-
-// leave notes a pending row that is left in the state.
-func (q *taskQueue) leave(key []byte) {
-	if q.left == nil || bytes.Compare(key, q.left) < 0 {
-		q.left = key
-	}
-}
-
-func (c *core) queueOf(name string) *taskQueue {
-	q := c.queues[name]
-	if q == nil {
-		q = &taskQueue{name: name}
-		c.queues[name] = q
-	}
-	return q
-}
-
 // schedule takes a new activity, to be given out once its row is committed.
 func (c *core) schedule(l *live, task partition.Task) {
-	a := &attempt{live: l, row: task.Activity, scheduled: task.Scheduled, id: AttemptID{
-		Partition: c.cfg.Partition, Hub: l.ref.Hub, Instance: l.ref.ID,
-		Execution: l.rec.Execution, TaskID: task.ID,
-	}}
+	a := c.attemptOf(l, task.ID, task.Activity)
+	a.scheduled, a.fresh = task.Scheduled, true
 	c.attach(l, a)
 	c.view.open.dispatch = append(c.view.open.dispatch, a)
 }
@@ -83,6 +55,13 @@ func (c *core) schedule(l *live, task partition.Task) {
 type unwanted struct {
 	id     AttemptID
 	reason string
+}
+
+// attemptOf returns an attempt of a pending activity, to be attached.
+func (c *core) attemptOf(l *live, taskID int32, row *partition.Activity) *attempt {
+	return &attempt{live: l, row: row, id: AttemptID{
+		Partition: c.cfg.Partition, Hub: l.ref.Hub, Instance: l.ref.ID, Execution: row.Execution, TaskID: taskID,
+	}}
 }
 
 func (c *core) attach(l *live, a *attempt) {
@@ -122,7 +101,7 @@ func (c *core) detach(a *attempt) {
 
 // refill lets a queue that is half empty take what was left in the state.
 func (c *core) refill(q *taskQueue) {
-	if q.left != nil && !q.filling && len(q.waiting)+q.coming <= c.cfg.Limits.Tasks/2 {
+	if q.left != nil && !q.filling && q.length+q.coming <= c.cfg.Limits.Tasks/2 {
 		q.filling = true
 		c.filling = append(c.filling, q)
 	}
@@ -130,31 +109,48 @@ func (c *core) refill(q *taskQueue) {
 
 // offer gives a committed attempt out, or lets it wait for room.
 func (c *core) offer(a *attempt) {
-	q := c.queueOf(a.row.Name)
+	q := c.queueOf(a.row)
 	if a.coming {
 		a.coming = false
 		q.coming--
 		c.refill(q)
 	}
+	if a.noting {
+		a.noting = false
+		q.noting--
+	}
 	if a.state != committing && a.state != backingOff {
 		return
 	}
-	if len(q.waiting) == 0 && !q.blocked && c.give(a) {
+	noted := a.noted()
+	if (noted || q.length == 0 && !q.blocked) && c.give(a) {
 		return
 	}
+	if noted {
+		c.unnote(a)
+	}
 	q.blocked = true
-	if len(q.waiting) >= c.cfg.Limits.Tasks {
-		q.leave(a.live.addr.ActivityKey(a.id.TaskID))
-		c.detach(a)
+	if late(a.row.StartBy, c.now) {
+		if err := c.expire(a, startedLate(a)); err != nil {
+			c.broken = err
+		}
+		return
+	}
+	if q.length >= c.cfg.Limits.Tasks && !c.makeRoom(q, a) {
+		c.leaveInState(q, a)
 		return
 	}
 	a.state = queued
 	c.queuedTasks++
-	q.waiting = append(q.waiting, a)
+	q.push(a)
 }
 
-// give hands an attempt to the dispatcher, with a new fence.
+// give hands an attempt to the dispatcher, with a new fence. One that may be made at
+// most once is noted first, and comes back here when that is committed.
 func (c *core) give(a *attempt) bool {
+	if a.once() && !a.noted() {
+		return c.noteFirst(a)
+	}
 	scheduled := a.scheduled
 	if scheduled == nil {
 		var err error
@@ -163,20 +159,31 @@ func (c *core) give(a *attempt) bool {
 			return false
 		}
 	}
-	c.fence++
-	a.id.Fence = Fence{Epoch: c.epoch, N: c.fence}
-	ok := c.cfg.Dispatcher.Dispatch(ActivityTask{
-		Attempt: a.id,
-		Number:  a.row.Attempt,
-		Name:    scheduled.Name, Version: scheduled.Version, Input: scheduled.Input,
+	task := ActivityTask{
+		Number: a.row.Attempt,
+		Name:   scheduled.Name, Version: scheduled.Version, Input: scheduled.Input,
 		Key:         idempotencyKey(a.id),
 		Timeout:     scheduled.Timeout,
 		TraceParent: scheduled.TraceParent,
 		Tags:        scheduled.Tags,
-	})
-	if !ok {
+		Options:     scheduled.Options,
+	}
+	if !a.fresh && a.row.Progress {
+		var err error
+		if task.Progress, err = partition.ReadProgress(&c.view, a.live.addr, a.id.TaskID); err != nil {
+			c.broken = err
+			return false
+		}
+	}
+	if !a.noted() {
+		c.fence++
+		a.id.Fence = Fence{Epoch: c.epoch, N: c.fence}
+	}
+	task.Attempt = a.id
+	if !c.cfg.Dispatcher.Dispatch(task) {
 		return false
 	}
+	a.fresh = false
 	a.state = running
 	c.attempts++
 	a.scheduled = nil
@@ -254,20 +261,44 @@ func (r *result) handle(c *core) error {
 		r.Failure = &history.Failure{Type: FailureTooLarge, NonRetriable: true,
 			Message: fmt.Sprintf("the activity returned %d bytes; at most %d are allowed", len(r.Result), history.MaxPayloadBytes)}
 	}
+	if r.Pending {
+		return c.leaveOutside(a, r)
+	}
 	if r.Failure != nil {
-		if next, again := a.row.Failed(c.now, r.Failure); again {
-			c.timers.add(partition.Retry(&c.view, l.addr, id.TaskID, a.row, next, r.Failure, id.Fence.Epoch, id.Fence.N))
-			a.state = backingOff
-			c.attempts--
+		c.saveProgress(a, r.Progress)
+		if c.again(a, r.Failure) {
 			c.view.open.recorded = append(c.view.open.recorded, record{r.recorded, nil})
 			return nil
 		}
 	}
-	c.attempts--
+	return c.finish(a, r.mail(c))
+}
+
+// again schedules the next attempt of an activity, if there is to be one.
+func (c *core) again(a *attempt, f *history.Failure) bool {
+	next, again := a.row.Failed(c.now, f)
+	if !again {
+		return false
+	}
+	fence := a.id.Fence
+	for _, timer := range partition.Retry(&c.view, a.live.addr, a.id.TaskID, a.row, next, f, fence.Epoch, fence.N) {
+		c.timers.add(timer)
+	}
+	if a.state == running {
+		c.attempts--
+	}
+	a.state = backingOff
+	return true
+}
+
+// finish gives the end of an activity to its instance.
+func (c *core) finish(a *attempt, m *mail) error {
+	if a.state == running {
+		c.attempts--
+	}
 	a.state = finished
-	m := r.mail(c)
 	m.attempt = a
-	return c.post(l, m)
+	return c.post(a.live, m)
 }
 
 func (r *result) mail(c *core) *mail {
@@ -319,29 +350,18 @@ func (ids lost) handle(c *core) error {
 		if l == nil {
 			continue
 		}
-		if a := l.attempts[id.TaskID]; a != nil && a.id == id && a.state == running {
+		a := l.attempts[id.TaskID]
+		switch {
+		case a == nil || a.id != id || a.state != running:
+		case a.once():
+			if err := c.expire(a, outcomeUnknown(a)); err != nil {
+				return err
+			}
+		default:
 			c.attempts--
 			a.state = committing
 			c.offer(a) // its row is committed: it ran
 		}
 	}
 	return nil
-}
-
-// pump gives out what waits for room.
-func (c *core) pump() {
-	for _, q := range c.queues {
-		q.blocked = false
-		for len(q.waiting) > 0 {
-			a := q.waiting[0]
-			if a.state == queued && !c.give(a) {
-				q.blocked = true
-				break
-			}
-			q.waiting[0] = nil
-			q.waiting = q.waiting[1:]
-			c.queuedTasks--
-		}
-		c.refill(q)
-	}
 }

@@ -131,6 +131,8 @@ func (c *core) fire(t partition.Timer) error {
 		return c.post(l, m)
 	case partition.RetryTimer:
 		return c.fireRetry(l, t)
+	case partition.OutsideTimer, partition.StartByTimer, partition.CloseByTimer:
+		return c.fireLimit(l, t)
 	case partition.StartTimer:
 		if l.rec != nil && l.rec.StartArmed {
 			c.enqueue(l)

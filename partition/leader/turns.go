@@ -63,7 +63,7 @@ func (c *core) begin() error {
 			return err
 		}
 		if len(l.mail) == 0 {
-			c.again(l)
+			c.afterQueries(l)
 			continue
 		}
 		c.ask(l)
@@ -174,7 +174,7 @@ func (r *run) handle(c *core) error {
 	}
 	l.run = nil
 	if r.queries != nil {
-		c.again(l)
+		c.afterQueries(l)
 		return nil
 	}
 	c.touched = append(c.touched, l)

@@ -142,6 +142,12 @@ type ActivityTask struct {
 	Timeout     time.Duration // start to close; 0: none
 	TraceParent string
 	Tags        map[string]string
+	Options     *history.TaskOptions `msgpack:",omitempty"` // nil: none
+	// Progress is what earlier attempts saved last; nil: nothing.
+	Progress history.Payload `msgpack:",omitempty"`
+	// Process is the process of the node that the attempt is for, as the dispatcher
+	// knows it. Only it may begin one of an activity that is attempted at most once.
+	Process uint64 `msgpack:",omitempty"`
 }
 
 // ActivityResult is how an attempt ended. Failure is nil if it succeeded.
@@ -150,6 +156,18 @@ type ActivityResult struct {
 	Node    string // which node ran it, for people
 	Result  history.Payload
 	Failure *history.Failure
+	// Pending: the function has returned and somebody outside completes the attempt.
+	// Ran is how long it has taken so far.
+	Pending bool          `msgpack:",omitempty"`
+	Ran     time.Duration `msgpack:",omitempty"`
+	// Progress is what the attempt saved last, if the leader may not know it yet.
+	Progress history.Payload `msgpack:",omitempty"`
+}
+
+// Heartbeat says that an attempt lives.
+type Heartbeat struct {
+	Attempt  AttemptID
+	Progress history.Payload `msgpack:",omitempty"` // nil: as before
 }
 
 // LaneRun is a run of letters of one partition to one other, with consecutive
@@ -180,6 +198,9 @@ type Courier interface {
 	Carry(run LaneRun, done func(LaneAnswer, error))
 }
 
+// ErrNoNode says that no node runs an activity, whatever room there is.
+var ErrNoNode = errors.New("no node runs it")
+
 // Dispatcher brings attempts of activities to nodes that have the function. It
 // is safe for concurrent use. Results come back through [Leader.Complete].
 type Dispatcher interface {
@@ -187,6 +208,10 @@ type Dispatcher interface {
 	// activity now; then [Leader.CapacityFreed] is called later. A name that
 	// nobody binds is no room. It does not block.
 	Dispatch(task ActivityTask) bool
+	// Room returns how many attempts of this activity, with these options, Dispatch
+	// would take now. [ErrNoNode] says that no node runs it, the text why; any other
+	// error that none has room. It does not block.
+	Room(name string, options *history.TaskOptions) (int, error)
 	// Cancel tells the node that runs the attempt that its result is not wanted, and
 	// why; the reason may be empty. It does not block.
 	Cancel(attempt AttemptID, reason string)
