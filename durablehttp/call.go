@@ -36,8 +36,8 @@ type exchange struct {
 // is 202 with a Location (see [Polling]). A status outside 2xx is a response, not an
 // error, unless [Request.ExpectStatus] says otherwise. Errors are *[RefusedError],
 // *[NetworkError] when the attempts are used up, *[StatusError], [ErrBodyTooLarge],
-// [reprise.ErrTimeout] when [Request.Total] is over, and what is wrong with the
-// request itself. With an error there is a response if there was one.
+// [reprise.ErrTimeout] when [Request.Total] is over, [reprise.ErrCanceled], and what is
+// wrong with the request itself. With an error there is a response if there was one.
 func Call(o *reprise.Orchestration, r Request) (Response, error) {
 	r, u, err := r.complete()
 	if err != nil {
@@ -128,7 +128,9 @@ func (c *call) exchange(x exchange) (Response, error) {
 		if !again || !c.time(wait) {
 			return resp, err
 		}
-		c.o.Sleep(wait)
+		if err := c.o.Sleep(wait); err != nil {
+			return resp, err
+		}
 	}
 }
 

@@ -215,6 +215,25 @@ func TestRetriesEnd(t *testing.T) {
 	}
 }
 
+// A scope that ends while a call waits ends the call: nothing more is sent.
+func TestCancellation(t *testing.T) {
+	down := serve(t, status(503, ""))
+	busy := serve(t, status(202, "", "Location", "/op"))
+	for _, s := range []*endpoint{down, busy} {
+		play(t, allowed(s), func(o *reprise.Orchestration) error {
+			return o.Within(500*time.Millisecond, func(o *reprise.Orchestration) error {
+				if _, err := Call(o, Request{URL: s.URL}); !errors.Is(err, reprise.ErrCanceled) || !errors.Is(err, reprise.ErrTimeout) {
+					t.Errorf("%v", err)
+				}
+				return nil
+			})
+		})
+		if n := len(s.got()); n != 1 {
+			t.Errorf("%d requests", n)
+		}
+	}
+}
+
 func TestBodyInHistory(t *testing.T) {
 	page := strings.Repeat("<b>", 10_000)
 	for _, c := range []struct {

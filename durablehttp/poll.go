@@ -87,7 +87,9 @@ func (c *call) poll(resp Response) (Response, error) {
 		if polls == p.MaxPolls || !c.time(wait) {
 			return resp, c.unfinished(at, polls, errors.Join(reprise.ErrTimeout, lost))
 		}
-		c.o.Sleep(wait)
+		if err := c.o.Sleep(wait); err != nil {
+			return resp, err
+		}
 		news, err := c.send(c.pollOf(at))
 		switch {
 		case networkFailure(err):
