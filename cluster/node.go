@@ -208,6 +208,7 @@ func (n *Node) handlers() {
 	serve(n, startRequest)
 	serve(n, terminateRequest)
 	serve(n, raiseRequest)
+	serve(n, cancelRequest)
 	serve(n, statusRequest)
 	serve(n, waitRequest)
 	serve(n, historyRequest)

@@ -59,6 +59,8 @@ type testWorld struct {
 	runs   map[string]int
 	clocks map[string]time.Duration // how wrong a node's clock is
 	logs   strings.Builder          // what people should know, of all nodes
+	causes map[string][]error       // why lingering activities of a node were told to end
+	undone map[string]bool          // instances that cleaned up
 }
 
 // Write takes in what nodes log.
@@ -161,6 +163,7 @@ func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
 		}
 		return nil, list.ContinueAsNew(o, c)
 	})
+	w.bindCareful(r, node)
 	if slices.Contains(extra, "rare") {
 		reprise.Bind(r, rare, func(o *reprise.Orchestration, n int) (int, error) {
 			_, err := work.Call(o, 1)

@@ -35,7 +35,11 @@ func (x *Execution) coroutine(yield func(struct{}) bool) {
 		return
 	}
 	if failure != nil {
-		x.complete(failed(failure))
+		end := failed(failure)
+		if x.endsCanceled {
+			end.Status = history.Canceled
+		}
+		x.complete(end)
 		return
 	}
 	x.complete(&history.ExecutionCompleted{Status: history.Completed, Result: result})

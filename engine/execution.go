@@ -57,6 +57,11 @@ type Execution struct {
 	events events
 	// locals runs local activities.
 	locals Locals
+	// request is the first request to end; canceled is how the code hears of it.
+	request  *history.ExecutionCancelRequested
+	canceled *Promise
+	// endsCanceled is set once a failure of the code is the cancellation itself.
+	endsCanceled bool
 	// continues is set once the code wants to go on as a new execution with nextInput.
 	continues bool
 	nextInput history.Payload
@@ -153,7 +158,7 @@ func (x *Execution) Run(arrived []history.Event) (history.Episode, error) {
 	x.length += len(arrived) + len(x.decided)
 	episode := history.Episode{Decided: x.decided, CustomStatus: x.status, Awaits: x.events.awaits(), Buffered: x.events.buffered}
 	if end := episode.Completion(); end != nil && end.Status == history.ContinuedAsNew {
-		episode.Carried = x.untaken(arrived)
+		episode.Carried, episode.Cancel = x.untaken(arrived), x.unseenRequest(arrived)
 	}
 	return episode, nil
 }

@@ -37,6 +37,7 @@ const (
 	aTimer
 	aChild
 	anEvent
+	aRequest
 )
 
 // Identity returns the instance that runs.
@@ -116,9 +117,9 @@ func (h *Handle) Receive(name string, settled func(*Promise)) *Promise {
 	return p
 }
 
-// Cancel decides that the outcome is not wanted any more: the callback will not
-// run. It does nothing if the callback has run already.
-func (h *Handle) Cancel(p *Promise) {
+// Cancel decides that the outcome is not wanted any more, for the given reason: the
+// callback will not run. It does nothing if the callback has run already.
+func (h *Handle) Cancel(p *Promise, reason string) {
 	h.enter("cancel")
 	if p.of == anEvent {
 		h.x.giveBack(p)
@@ -131,9 +132,9 @@ func (h *Handle) Cancel(p *Promise) {
 	case aTimer:
 		h.decide(&history.TimerCanceled{TimerID: p.id})
 	case aChild:
-		h.decide(&history.SubOrchestrationInstanceCanceled{TaskID: p.id})
+		h.decide(&history.SubOrchestrationInstanceCanceled{TaskID: p.id, Reason: history.BriefReason(reason)})
 	default:
-		h.decide(&history.TaskCanceled{TaskID: p.id})
+		h.decide(&history.TaskCanceled{TaskID: p.id, Reason: history.BriefReason(reason)})
 	}
 	delete(h.x.pending, p.id)
 }

@@ -23,7 +23,7 @@ var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 //	                     "completed ID RESULT", "failed ID MESSAGE" (a ! before
 //	                     the message: non-retriable), "fired ID", "terminated",
 //	                     "child ID RESULT", "child-failed ID MESSAGE",
-//	                     "event NAME DATA"
+//	                     "event NAME DATA", "canceled REASON"
 //	replay [P]           what was recorded, against program P (the same if left out)
 //	close                unload the execution
 //	history              what was recorded
@@ -162,6 +162,9 @@ func (s *story) episode(t *testing.T, now time.Time, bodies ...history.Body) {
 	if episode.Buffered > 0 {
 		s.print("buffered: %d", episode.Buffered)
 	}
+	if episode.Cancel != nil {
+		s.print("carried: canceled %s", episode.Cancel.Reason)
+	}
 	before := s.recorded
 	s.recorded = append(append(s.recorded[:len(s.recorded):len(s.recorded)], arrived...), episode.Decided...)
 
@@ -210,6 +213,8 @@ func (s *story) bodies(t *testing.T, input string) []history.Body {
 			out = append(out, &history.EventRaised{Name: name, Input: history.Payload(data)})
 		case "fired":
 			out = append(out, &history.TimerFired{TimerID: id})
+		case "canceled":
+			out = append(out, &history.ExecutionCancelRequested{Reason: rest})
 		case "terminated":
 			out = append(out, &history.ExecutionTerminated{Reason: history.Payload(rest)})
 		case "scheduled":

@@ -14,6 +14,9 @@ func EncodeEpisode(e Episode) []byte {
 	for i, b := range e.Carried {
 		carried[i] = Event{ID: NoID, Body: b}
 	}
+	if e.Cancel != nil {
+		carried = append(carried, Event{ID: NoID, Body: e.Cancel})
+	}
 	w := pack.NewWriter(64+len(decided)+len(e.CustomStatus), 5)
 	w.Binary(decided)
 	w.Binary(e.CustomStatus)
@@ -54,7 +57,7 @@ func DecodeEpisode(data []byte) (Episode, error) {
 		e.Decided, err = DecodeEvents(decided)
 	}
 	if err == nil {
-		e.Carried, err = decodeCarried(carried)
+		err = e.carry(carried)
 	}
 	if err != nil {
 		return Episode{}, fmt.Errorf("decode episode: %w", err)
@@ -62,18 +65,21 @@ func DecodeEpisode(data []byte) (Episode, error) {
 	return e, nil
 }
 
-func decodeCarried(data []byte) ([]*EventRaised, error) {
+// carry reads what the next execution is to get.
+func (e *Episode) carry(data []byte) error {
 	events, err := DecodeEvents(data)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var carried []*EventRaised
-	for _, e := range events {
-		b, ok := e.Body.(*EventRaised)
-		if !ok {
-			return nil, fmt.Errorf("%w: %s is carried to the next execution", pack.ErrMalformed, Describe(e))
+	for _, event := range events {
+		switch b := event.Body.(type) {
+		case *EventRaised:
+			e.Carried = append(e.Carried, b)
+		case *ExecutionCancelRequested:
+			e.Cancel = b
+		default:
+			return fmt.Errorf("%w: %s is carried to the next execution", pack.ErrMalformed, Describe(event))
 		}
-		carried = append(carried, b)
 	}
-	return carried, nil
+	return nil
 }

@@ -14,6 +14,7 @@ func TestEpisodesTravelWhole(t *testing.T) {
 		Awaits:       []string{"approved", "rejected"},
 		Buffered:     3,
 		Carried:      []*EventRaised{{Name: "approved", Input: Payload(`1`)}, {Name: "Rejected"}},
+		Cancel:       &ExecutionCancelRequested{Reason: "enough"},
 	}
 	v := reflect.ValueOf(whole)
 	for i := range v.NumField() {

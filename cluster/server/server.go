@@ -71,6 +71,7 @@ func New(b Backend, c Config) *Server {
 	durabletask.RegisterTaskHubSidecarServiceServer(s.grpc, &taskHubService{backend: b})
 	reprisev1.RegisterRepriseServiceServer(s.grpc, &repriseService{backend: b})
 	healthgrpc.RegisterHealthServer(s.grpc, &healthService{server: s, ready: c.Ready})
+	reprisev1.RegisterCancelServiceServer(s.grpc, &cancelService{backend: b})
 	return s
 }
 

@@ -24,7 +24,7 @@ type entry struct {
 	replies  []reply
 	recorded []record
 	dispatch []*attempt
-	cancel   []AttemptID
+	cancel   []unwanted
 	notices  []notice
 	spans    []history.Span
 	rows     []*live // once for each row of history in the entry
@@ -136,7 +136,7 @@ func (c *core) let(e *entry) error {
 		r.fn(r.err)
 	}
 	for _, a := range e.cancel {
-		c.cfg.Dispatcher.Cancel(a)
+		c.cfg.Dispatcher.Cancel(a.id, a.reason)
 	}
 	for _, a := range e.dispatch {
 		c.offer(a)

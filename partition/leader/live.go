@@ -155,6 +155,11 @@ func (c *core) post(l *live, m *mail) error {
 	if l.rec.Parked.Why != partition.NotParked || l.resting {
 		return c.store(l)
 	}
+	if l.rec.StartArmed { // it is for later, like the start
+		err := c.store(l)
+		l.mail, l.loaded = nil, false
+		return err
+	}
 	c.enqueue(l)
 	c.letWait(l)
 	// What is stored together is one entry.

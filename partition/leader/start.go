@@ -26,7 +26,8 @@ type call struct {
 	identity  RequestIdentity
 	start     *StartRequest     // or
 	terminate *TerminateRequest // or
-	raise     *RaiseRequest     // one of them
+	raise     *RaiseRequest     // or
+	cancel    *CancelRequest    // one of them
 	done      chan outcome      // capacity 1
 }
 
@@ -115,6 +116,9 @@ func validateStart(req *StartRequest) error {
 	if req.Execution == "" {
 		return fmt.Errorf("%w: no execution ID", ErrInvalid)
 	}
+	if req.Timeout < 0 {
+		return fmt.Errorf("%w: timeout of %v", ErrInvalid, req.Timeout)
+	}
 	for _, text := range []string{req.Name, req.Version, string(req.Execution)} {
 		if err := validateText(text); err != nil {
 			return err
@@ -195,6 +199,8 @@ func (q *call) handle(c *core) error {
 		return q.doTerminate(c, l)
 	case q.raise != nil:
 		return q.doRaise(c, l)
+	case q.cancel != nil:
+		return q.doCancel(c, l)
 	}
 	return q.doStart(c, l)
 }
@@ -249,6 +255,9 @@ func (q *call) doStart(c *core, l *live) error {
 		Name: req.Name, Version: req.Version, Input: req.Input, ExecutionID: req.Execution,
 		ScheduledStart: req.ScheduledStart, TraceParent: req.TraceParent, Tags: req.Tags,
 	}
+	if req.Timeout > 0 {
+		started.Deadline = later(c.now, req.ScheduledStart).Add(req.Timeout)
+	}
 	c.create(l, started)
 	m := &mail{call: q}
 	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: started}
@@ -274,6 +283,13 @@ func (q *call) doStart(c *core, l *live) error {
 		return c.store(l)
 	}
 	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // create gives an instance a new execution, in place of one that has ended. What

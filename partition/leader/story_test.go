@@ -248,6 +248,9 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	case "terminate":
 		req := TerminateRequest{Instance: ref(arg(0)), Reason: history.Payload(opt("reason")), Recurse: d.HasArg("recurse"), Identity: s.identity(t, opt)}
 		go func() { s.heard("terminated %s: %v", req.Instance.ID, s.leader.Terminate(context.Background(), req)) }()
+	case "cancel":
+		req := CancelRequest{Instance: ref(arg(0)), Reason: opt("reason"), Identity: s.identity(t, opt)}
+		go func() { s.heard("cancel of %s: %v", req.Instance.ID, s.leader.Cancel(context.Background(), req)) }()
 	case "raise":
 		req := RaiseRequest{Instance: ref(arg(0)), Name: arg(1), Data: history.Payload(opt("data")), Identity: s.identity(t, opt)}
 		go func() { s.heard("raised for %s: %v", req.Instance.ID, s.leader.Raise(context.Background(), req)) }()
@@ -367,6 +370,8 @@ func (s *story) letter(t *testing.T, line string) *partition.Letter {
 		l.Event.Body = &history.EventRaised{Name: words[2], Input: history.Payload(words[3])}
 	case "terminate":
 		l.Event.Body = &history.ExecutionTerminated{Reason: history.Payload("far away"), Recurse: len(words) > 2}
+	case "cancel":
+		l.Event.Body = &history.ExecutionCancelRequested{Reason: words[2]}
 	default:
 		t.Fatalf("unknown letter %q", line)
 	}
@@ -405,6 +410,9 @@ func (s *story) start(t *testing.T, id, name string, opt func(string) string) {
 	}
 	if after := opt("after"); after != "" {
 		req.ScheduledStart = time.Now().Add(time.Duration(s.skew.Load())).Add(duration(t, after))
+	}
+	if d := opt("timeout"); d != "" {
+		req.Timeout = duration(t, d)
 	}
 	switch opt("reuse") {
 	case "replace":

@@ -244,8 +244,8 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 		return err
 	}
 
-	for _, id := range fx.Canceled {
-		c.drop(l, id)
+	for _, canceled := range fx.Canceled {
+		c.drop(l, canceled.TaskID, canceled.Reason)
 	}
 	for _, task := range fx.Tasks {
 		c.schedule(l, task)
@@ -255,7 +255,7 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	}
 	if fx.Ended || fx.Continued != nil {
 		for id := range l.attempts {
-			c.drop(l, id)
+			c.drop(l, id, "the orchestration has ended")
 		}
 		l.loaded = true
 	}
@@ -331,6 +331,8 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 		case *history.EventSent:
 			pending++
 			inline += len(body.Name) + len(body.Instance) + len(body.Input)
+		case *history.SubOrchestrationInstanceCanceled:
+			inline += len(body.Reason)
 		}
 	}
 	switch {
