@@ -204,6 +204,7 @@ func (n *Node) handlers() {
 	r.handle(methodMissing, n.handleMissing)
 	r.handle(methodRoom, n.handleRoom)
 	r.handle(methodEpisode, n.handleEpisode)
+	r.handle(methodQuery, n.handleQuery)
 	n.net.Handle(methodLetters, n.handleLetters)
 	serve(n, startRequest)
 	serve(n, terminateRequest)
@@ -212,6 +213,7 @@ func (n *Node) handlers() {
 	serve(n, statusRequest)
 	serve(n, waitRequest)
 	serve(n, historyRequest)
+	serve(n, queryRequest)
 }
 
 // Ready returns when the node knows the layout and every partition has a leader.

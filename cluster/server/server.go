@@ -70,8 +70,9 @@ func New(b Backend, c Config) *Server {
 	s.grpc = grpc.NewServer(options...)
 	durabletask.RegisterTaskHubSidecarServiceServer(s.grpc, &taskHubService{backend: b})
 	reprisev1.RegisterRepriseServiceServer(s.grpc, &repriseService{backend: b})
-	healthgrpc.RegisterHealthServer(s.grpc, &healthService{server: s, ready: c.Ready})
 	reprisev1.RegisterCancelServiceServer(s.grpc, &cancelService{backend: b})
+	reprisev1.RegisterOrchestrationServiceServer(s.grpc, &orchestrationService{backend: b})
+	healthgrpc.RegisterHealthServer(s.grpc, &healthService{server: s, ready: c.Ready})
 	return s
 }
 
@@ -106,6 +107,7 @@ func (s *Server) untilStop(ctx context.Context) (context.Context, func()) {
 var waits = map[string]bool{
 	durabletask.TaskHubSidecarService_WaitForInstanceStart_FullMethodName:      true,
 	durabletask.TaskHubSidecarService_WaitForInstanceCompletion_FullMethodName: true,
+	reprisev1.OrchestrationService_QueryInstance_FullMethodName:                true,
 }
 
 func (s *Server) unary(log *slog.Logger) grpc.UnaryServerInterceptor {

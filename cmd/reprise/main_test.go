@@ -35,7 +35,10 @@ func try(t *testing.T, stdin string, args ...string) outcome {
 }
 
 // backend answers for the instances of the tests.
-type backend struct{ started chan leader.StartRequest }
+type backend struct {
+	asked
+	started chan leader.StartRequest
+}
 
 func (b *backend) instance(id history.InstanceID) (leader.Instance, error) {
 	in := leader.Instance{

@@ -31,6 +31,7 @@ type serverSettings struct {
 	node      cluster.Config
 	tls       tlsFiles
 	gossipKey string
+	http      httpSettings
 	samples   bool
 	pace      time.Duration
 	attached  bool
@@ -67,6 +68,7 @@ The command line overrides the environment, which overrides the file.`,
 	f.IntVar(&s.node.Partitions, "partitions", 0, fmt.Sprintf("partitions of a new cluster; 0: %d", cluster.DefaultPartitions))
 	f.IntVar(&s.node.Activities, "activities", 0, "how many activities run here at a time; 0: 64 a processor")
 	f.BoolVar(&s.samples, "samples", false, "run the sample orchestrations hello and wordcount")
+	s.http.flags(cmd)
 	s.tls.flags(cmd)
 	f.StringVar(&s.gossipKey, "gossip-key", "", "`file` with the key that encrypts gossip: 16, 24 or 32 bytes in base64")
 	f.BoolVar(&s.node.Insecure, "insecure", false, "allow listen addresses that are not loopback without TLS and gossip key")
@@ -99,6 +101,9 @@ func (p *program) serve(ctx context.Context, s serverSettings) (err error) {
 	}
 	registry := reprise.NewRegistry(reprise.WithLogger(config.Logger))
 	if err := config.Validate(); err != nil { // before anything listens
+		return err
+	}
+	if err := s.http.bind(registry); err != nil {
 		return err
 	}
 	if s.samples {

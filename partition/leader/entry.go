@@ -28,6 +28,7 @@ type entry struct {
 	notices  []notice
 	spans    []history.Span
 	rows     []*live // once for each row of history in the entry
+	after    []func()
 	// written and received say up to which number the entry writes letters to other
 	// partitions, and records those from them.
 	written  map[*outLane]uint64
@@ -117,6 +118,9 @@ func (c *core) advance() error {
 		for _, l := range e.rows {
 			if l.unapplied--; l.unapplied == 0 {
 				l.tail = nil
+				if len(l.queries) > 0 {
+					c.queue(l)
+				}
 			}
 			c.settle(l)
 		}
@@ -147,6 +151,10 @@ func (c *core) let(e *entry) error {
 	for _, s := range e.spans {
 		c.cfg.Spans(s)
 	}
+	for _, fn := range e.after {
+		fn()
+	}
+	e.after = nil
 	for lane, n := range e.received {
 		lane.settled(n, c.cut)
 	}
