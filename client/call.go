@@ -37,7 +37,7 @@ type call struct {
 	identity bool
 	// long is a wait: attempts are not limited.
 	long bool
-	// info is what interceptors see; nil: only what stands here.
+	// info is what interceptors see; nil: only the first word of what.
 	info *Call
 }
 

@@ -25,7 +25,7 @@ func Reason(text string) CancelOption {
 // stays as it is; neither is an error. Errors: [ErrNotFound]; [ErrFull]; those of all
 // requests. See [Client.Terminate] for an end that runs no code.
 func Cancel(ctx context.Context, c *Client, id history.InstanceID, opts ...CancelOption) error {
-	what := call{what: fmt.Sprintf("cancel %q", id), slot: c.slot(id), identity: true}
+	what := call{what: fmt.Sprintf("cancel %q", id), slot: c.slot(id), identity: true, info: &Call{Operation: "cancel", Instance: id}}
 	req := &reprisev1.CancelInstanceRequest{InstanceId: string(id)}
 	for _, opt := range opts {
 		opt(req)

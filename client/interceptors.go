@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"strings"
 
 	"github.com/reprise-run/reprise/history"
 )
@@ -47,7 +48,7 @@ func (c *Client) do(ctx context.Context, what call, try attempt) error {
 		info = &Call{}
 	}
 	if info.Operation == "" {
-		info.Operation = what.what
+		info.Operation, _, _ = strings.Cut(what.what, " ")
 	}
 	if info.TaskHub = c.config.hub; info.Tags == nil {
 		info.Tags = map[string]string{}

@@ -15,17 +15,8 @@ func (x *Execution) outgoing(body history.Body) {
 	if x.showing {
 		panic("reprise: an interceptor decided something while it was shown a decision; let it decide before or after it calls next")
 	}
-	if parent := x.started.TraceParent; parent != "" {
-		switch b := body.(type) {
-		case *history.TaskScheduled:
-			if b.TraceParent == "" {
-				b.TraceParent = history.TaskTrace(parent, x.started.ExecutionID, x.nextID)
-			}
-		case *history.SubOrchestrationInstanceCreated:
-			if b.TraceParent == "" {
-				b.TraceParent = history.ExecutionTrace(parent, x.started.ExecutionID)
-			}
-		}
+	if x.started.TraceParent != "" {
+		x.trace(body)
 	}
 	if len(x.onDecision) == 0 {
 		return
@@ -34,5 +25,28 @@ func (x *Execution) outgoing(body history.Body) {
 	defer func() { x.showing = false }()
 	for _, fn := range x.onDecision {
 		fn(body)
+	}
+}
+
+// trace gives what a traced execution starts its trace parent: an activity a span of
+// its own, all else that of the execution.
+func (x *Execution) trace(body history.Body) {
+	parent, own := x.started.TraceParent, x.started.ExecutionID
+	set := func(to *string) {
+		if *to == "" {
+			*to = history.ExecutionTrace(parent, own)
+		}
+	}
+	switch b := body.(type) {
+	case *history.TaskScheduled:
+		if b.TraceParent == "" {
+			b.TraceParent = history.TaskTrace(parent, own, x.nextID)
+		}
+	case *history.SubOrchestrationInstanceCreated:
+		set(&b.TraceParent)
+	case *history.EntityOperationCalled:
+		set(&b.TraceParent)
+	case *history.EntityOperationSignaled:
+		set(&b.TraceParent)
 	}
 }
