@@ -124,6 +124,7 @@ func (o *Orchestration) Now() time.Time { return o.h.Now() }
 
 // NewID returns a new unique ID, a UUID as text. It is the same on replay.
 func (o *Orchestration) NewID() string {
+	o.h.Look("make an ID")
 	o.ids++
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64(o.seed[:], o.ids))
 	id := sum[:16]
@@ -137,9 +138,21 @@ func (o *Orchestration) NewID() string {
 // is not for secrets.
 func (o *Orchestration) Rand() *rand.Rand {
 	if o.rand == nil {
-		o.rand = rand.New(rand.NewChaCha8(o.seed))
+		o.rand = rand.New(guarded{o.h, rand.NewChaCha8(o.seed)})
 	}
 	return o.rand
+}
+
+// guarded is a source that queries may not draw from: what they drew would be missing
+// on replay.
+type guarded struct {
+	h      *engine.Handle
+	source rand.Source
+}
+
+func (g guarded) Uint64() uint64 {
+	g.h.Look("draw a random number")
+	return g.source.Uint64()
 }
 
 // Log returns a logger that is silent on replay, so each line appears once unless

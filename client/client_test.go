@@ -32,6 +32,7 @@ type fakeNode struct {
 	durabletask.UnimplementedTaskHubSidecarServiceServer
 	reprisev1.UnimplementedRepriseServiceServer
 	reprisev1.UnimplementedCancelServiceServer
+	fakeAsked
 
 	cancel func(*reprisev1.CancelInstanceRequest) error
 	start  func(*durabletask.CreateInstanceRequest) error
@@ -116,6 +117,7 @@ func connect(t *testing.T, nodes []*fakeNode, opts ...Option) *Client {
 		durabletask.RegisterTaskHubSidecarServiceServer(s, n)
 		reprisev1.RegisterRepriseServiceServer(s, n)
 		reprisev1.RegisterCancelServiceServer(s, n)
+		reprisev1.RegisterOrchestrationServiceServer(s, n)
 		go func() { _ = s.Serve(l) }() // ends with Stop
 		t.Cleanup(s.Stop)
 		address := fmt.Sprintf("n%d", i+1)

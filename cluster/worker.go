@@ -107,6 +107,13 @@ func (w *worker) staleWork() uint64 {
 	return w.stale
 }
 
+// held returns how many results wait to be recorded.
+func (w *worker) held() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return max(len(w.attempts)-w.running, 0)
+}
+
 // see notes an epoch of a partition and who leads in it. Call with mu held.
 func (w *worker) see(partition uint32, epoch uint64, from peer.NodeID) *workPartition {
 	p := w.partitions[partition]

@@ -164,9 +164,14 @@ func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
 		return nil, list.ContinueAsNew(o, c)
 	})
 	w.bindCareful(r, node)
+	bindAsked(r)
 	if slices.Contains(extra, "rare") {
 		reprise.Bind(r, rare, func(o *reprise.Orchestration, n int) (int, error) {
+			answerSum(o, &n)
 			_, err := work.Call(o, 1)
+			if n < 0 { // it waits for ever, to be asked
+				_, err = item.Await(o)
+			}
 			return n + 1, err
 		})
 	}

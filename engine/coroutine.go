@@ -23,9 +23,9 @@ func (x *Execution) coroutine(yield func(struct{}) bool) {
 		switch {
 		case x.unwinding || x.err != nil || returned:
 		case v != nil:
-			x.complete(failed(panicFailure(v)))
+			x.finish(failed(panicFailure(v)))
 		default:
-			x.complete(failed(&history.Failure{Type: history.FailurePanic, Message: "the orchestrator called runtime.Goexit"}))
+			x.finish(failed(&history.Failure{Type: history.FailurePanic, Message: "the orchestrator called runtime.Goexit"}))
 			// Goexit would spread to the caller of next, so it stays here until Close.
 			x.main.yield(struct{}{})
 			x.unwinding = true
@@ -39,7 +39,7 @@ func (x *Execution) coroutine(yield func(struct{}) bool) {
 	result, failure := x.program(&Handle{x})
 	returned = true
 	if x.continues && failure == nil {
-		x.complete(&history.ExecutionCompleted{Status: history.ContinuedAsNew, Result: x.nextInput})
+		x.finish(&history.ExecutionCompleted{Status: history.ContinuedAsNew, Result: x.nextInput})
 		return
 	}
 	if failure != nil {
@@ -47,10 +47,10 @@ func (x *Execution) coroutine(yield func(struct{}) bool) {
 		if x.endsCanceled {
 			end.Status = history.Canceled
 		}
-		x.complete(end)
+		x.finish(end)
 		return
 	}
-	x.complete(&history.ExecutionCompleted{Status: history.Completed, Result: result})
+	x.finish(&history.ExecutionCompleted{Status: history.Completed, Result: result})
 }
 
 func failed(f *history.Failure) *history.ExecutionCompleted {
@@ -93,6 +93,8 @@ var machinery = []string{
 var runners = []string{
 	"github.com/reprise-run/reprise/engine.(*Execution).coroutine",
 	"github.com/reprise-run/reprise/engine.(*Execution).body",
+	"github.com/reprise-run/reprise/engine.(*Execution).look",
+	"github.com/reprise-run/reprise/engine.(*Execution).handling.func1",
 	"github.com/reprise-run/reprise/cluster/executor.call",
 }
 

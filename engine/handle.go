@@ -25,6 +25,8 @@ type Promise struct {
 	id      int32
 	of      awaited
 	settled func(*Promise)
+	// Update is what the promise of an update got.
+	Update *Update
 	// event is what an event's promise got.
 	event arrivedEvent
 }
@@ -38,6 +40,7 @@ const (
 	aChild
 	anEvent
 	aRequest
+	anUpdate
 )
 
 // Identity returns the instance that runs.
@@ -121,8 +124,12 @@ func (h *Handle) Receive(name string, settled func(*Promise)) *Promise {
 // callback will not run. It does nothing if the callback has run already.
 func (h *Handle) Cancel(p *Promise, reason string) {
 	h.enter("cancel")
-	if p.of == anEvent {
+	switch p.of {
+	case anEvent:
 		h.x.giveBack(p)
+		return
+	case anUpdate:
+		h.x.giveBackUpdate(p)
 		return
 	}
 	if h.x.unwinding || h.x.pending[p.id] != p {
@@ -151,6 +158,9 @@ func (h *Handle) SetCustomStatus(status history.Payload) {
 func (h *Handle) Wait(ready func() bool) {
 	h.enter("wait")
 	x := h.x
+	if x.inHandler && !x.unwinding {
+		panic("reprise: the handler of an update may not wait; receive the update in the orchestrator instead, and reply to it")
+	}
 	for {
 		if x.unwinding {
 			runtime.Goexit()
@@ -206,6 +216,8 @@ func (h *Handle) decide(body history.Body) int32 {
 func (h *Handle) enter(what string) {
 	x := h.x
 	switch {
+	case x.looking:
+		h.Look(what)
 	case x.inside || x.unwinding:
 	case x.ended:
 		panic("reprise: an orchestration was used after its end, to " + what)

@@ -284,6 +284,106 @@ var programs = map[string]func(c code) (string, *history.Failure){
 		c.SendEvent(&history.EventSent{Instance: "another", Name: "hi", Input: history.Payload("x")})
 		return c.call("a"), nil
 	},
+	"price": func(c code) (string, *history.Failure) { // updates set a price until it is final
+		price, final := "0", false
+		c.CheckUpdates("set", func(in history.Payload) (history.Payload, *history.Failure) {
+			if string(in) <= price {
+				return nil, &history.Failure{Message: "it must rise above " + price}
+			}
+			return nil, nil
+		})
+		c.HandleUpdates("set", func(u *Update) {
+			before := price
+			price = string(u.Input)
+			c.SetCustomStatus(history.Payload("price " + price))
+			switch price {
+			case "5":
+				c.activity("tell")
+			case "6":
+				panic("boom")
+			case "7":
+				c.await(c.activity("tell"))
+			case "8":
+				return // never replied to
+			}
+			c.Reply(u, history.Payload("was "+before), nil)
+			c.Reply(u, history.Payload("again"), nil)
+		})
+		c.HandleUpdates("finish", func(u *Update) {
+			c.Reply(u, history.Payload("final"), nil)
+			final = true
+		})
+		c.Wait(func() bool { return final })
+		return price, nil
+	},
+	"unpriced": func(c code) (string, *history.Failure) { // it forgot the updates
+		final := false
+		c.HandleUpdates("finish", func(u *Update) { final = true })
+		c.Wait(func() bool { return final })
+		return "", nil
+	},
+	"serves": func(c code) (string, *history.Failure) { // takes updates one after the other, and waits for each
+		var done []string
+		for len(done) < 2 {
+			s := &step{}
+			s.Promise = c.ReceiveUpdate("job", func(*Promise) { s.done = true })
+			c.await(s)
+			result := c.call(string(s.Update.Input))
+			done = append(done, result)
+			c.Reply(s.Update, history.Payload(result), nil)
+		}
+		return strings.Join(done, ","), nil
+	},
+	"serves-on": func(c code) (string, *history.Failure) { // leaves one open, and goes on as new
+		s := &step{}
+		s.Promise = c.ReceiveUpdate("job", func(*Promise) { s.done = true })
+		c.await(s)
+		c.call("a")
+		c.ContinueAsNew(history.Payload("next"))
+		return "", nil
+	},
+	"update-or-timer": func(c code) (string, *history.Failure) {
+		s, t := &step{}, c.timer(time.Minute)
+		s.Promise = c.ReceiveUpdate("job", func(*Promise) { s.done = true })
+		c.Wait(func() bool { return s.done || t.done })
+		if !s.done {
+			c.Cancel(s.Promise, "")
+			s = &step{}
+			s.Promise = c.ReceiveUpdate("job", func(*Promise) { s.done = true })
+			c.await(s)
+			c.Reply(s.Update, history.Payload("late"), nil)
+			return "late", nil
+		}
+		c.Reply(s.Update, nil, &history.Failure{Message: "not so soon"})
+		return "in time", nil
+	},
+	"asked": func(c code) (string, *history.Failure) { // answers queries while it counts
+		n := 0
+		c.HandleQuery("count", func(in history.Payload) (history.Payload, *history.Failure) {
+			switch string(in) {
+			case "decide":
+				c.activity("x")
+			case "status":
+				c.SetCustomStatus(history.Payload("x"))
+			case "cancel":
+				c.Cancel(&Promise{}, "")
+			case "event":
+				c.event("x")
+			case "wait":
+				c.Wait(func() bool { return false })
+			case "refuse":
+				return nil, &history.Failure{Message: "no"}
+			}
+			return history.Payload(fmt.Sprint(n)), nil
+		})
+		for n < 2 {
+			c.call("a")
+			n++
+		}
+		c.HandleQuery("late", func(history.Payload) (history.Payload, *history.Failure) { return history.Payload("here"), nil })
+		c.call("b")
+		return "done", nil
+	},
 	"locals": func(c code) (string, *history.Failure) {
 		return c.local("x") + c.local("y") + c.call("a") + c.local("z"), nil
 	},

@@ -49,6 +49,8 @@ func (x *Execution) apply(e history.Event) {
 		x.raise(b)
 	case *history.ExecutionCancelRequested:
 		x.cancelRequested(b)
+	case *history.UpdateRequested:
+		x.updateRequested(b)
 	case *history.ExecutionTerminated:
 		x.complete(&history.ExecutionCompleted{Status: history.Terminated, Result: b.Reason})
 	default:

@@ -48,7 +48,7 @@ func payloadBytes(events []Event) int {
 		case *EventRaised:
 			n += len(b.Input)
 		default:
-			n += len(entityPayload(b))
+			n += len(entityPayload(b)) + len(askedPayload(b))
 		}
 	}
 	return n
@@ -156,7 +156,7 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.String(b.Name)
 		w.Binary(b.Input)
 	default:
-		if !writeEntityEvent(w, b) {
+		if !writeEntityEvent(w, b) && !writeAskedEvent(w, b) {
 			panic(fmt.Sprintf("event body %T has no stored form", b))
 		}
 	}
@@ -328,6 +328,9 @@ func readEvent(r *pack.Reader) (Event, error) {
 		e.Body = &EventRaised{Name: r.String(), Input: r.Binary()}
 	default:
 		if e.Body = readEntityEvent(r, kind); e.Body == nil {
+			e.Body = readAskedEvent(r, kind)
+		}
+		if e.Body == nil {
 			return e, fmt.Errorf("%w: event kind %d is not known to this version", pack.ErrMalformed, kind)
 		}
 	}

@@ -92,6 +92,12 @@ func describeBody(body Body) string {
 		l.word("EventSent").quoted("", b.Name).quoted("instance", string(b.Instance)).payload("input", b.Input)
 	case *EventRaised:
 		l.word("EventRaised").quoted("", b.Name).payload("input", b.Input)
+	case *PatchApplied:
+		l.word("PatchApplied").quoted("", b.Patch)
+	case *UpdateRequested:
+		l.word("UpdateRequested").quoted("", b.Name).quoted("request", b.Request).payload("input", b.Input)
+	case *UpdateCompleted:
+		l.word("UpdateCompleted").quoted("", b.Name).quoted("request", b.Request).payload("result", b.Result).failure(b.Failure)
 	case *EntityOperationSignaled:
 		l.word("EntityOperationSignaled").quoted("", b.Operation).quoted("entity", string(b.Target)).payload("input", b.Input).time("scheduled", b.ScheduledTime)
 	case *EntityOperationCalled:

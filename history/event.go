@@ -36,7 +36,7 @@ type Body interface {
 // Kind numbers the bodies. Numbers are stored and never reused.
 type Kind uint8
 
-// The kinds of events; those of entities (23–29) stand with their bodies. The gaps
+// The kinds of events; those of entities (23–29) and of updates (68–70) stand with their bodies. The gaps
 // are the Durable Task events that are not produced yet (suspend and resume 21–22,
 // rewind 30).
 const (
@@ -279,6 +279,13 @@ type Episode struct {
 	// Cancel is a request to end that the code has not seen, where the execution
 	// continues as new; the next one gets it.
 	Cancel *ExecutionCancelRequested
+	// CarriedUpdates are the updates that the next execution gets, likewise.
+	CarriedUpdates []*UpdateRequested
+	// Updates are the names of the updates that the code takes, sorted, each once.
+	Updates []string
+	// Unrecorded are the updates among what arrived that are not to be recorded, in
+	// their order.
+	Unrecorded []Unrecorded
 }
 
 // Completion returns the decision that ended the execution, or nil.

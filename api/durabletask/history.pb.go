@@ -2103,6 +2103,198 @@ func (x *LocalTaskRunEvent) GetFailureDetails() *TaskFailureDetails {
 	return nil
 }
 
+// PatchAppliedEvent is ours: the execution goes the way of a patch from here on.
+type PatchAppliedEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Patch         string                 `protobuf:"bytes,1,opt,name=patch,proto3" json:"patch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PatchAppliedEvent) Reset() {
+	*x = PatchAppliedEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PatchAppliedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PatchAppliedEvent) ProtoMessage() {}
+
+func (x *PatchAppliedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PatchAppliedEvent.ProtoReflect.Descriptor instead.
+func (*PatchAppliedEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *PatchAppliedEvent) GetPatch() string {
+	if x != nil {
+		return x.Patch
+	}
+	return ""
+}
+
+// UpdateRequestedEvent arrives when somebody asks for an update. Ours.
+type UpdateRequestedEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Sent          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sent,proto3" json:"sent,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Input         *wrapperspb.BytesValue `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateRequestedEvent) Reset() {
+	*x = UpdateRequestedEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateRequestedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateRequestedEvent) ProtoMessage() {}
+
+func (x *UpdateRequestedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateRequestedEvent.ProtoReflect.Descriptor instead.
+func (*UpdateRequestedEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *UpdateRequestedEvent) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateRequestedEvent) GetSent() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
+}
+
+func (x *UpdateRequestedEvent) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdateRequestedEvent) GetInput() *wrapperspb.BytesValue {
+	if x != nil {
+		return x.Input
+	}
+	return nil
+}
+
+// UpdateCompletedEvent decides the reply to an update; it failed exactly if
+// failure_details is set. Ours.
+type UpdateCompletedEvent struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	RequestId      string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Sent           *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sent,proto3" json:"sent,omitempty"`
+	Name           string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Result         *wrapperspb.BytesValue `protobuf:"bytes,4,opt,name=result,proto3" json:"result,omitempty"`
+	FailureDetails *TaskFailureDetails    `protobuf:"bytes,5,opt,name=failure_details,json=failureDetails,proto3" json:"failure_details,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *UpdateCompletedEvent) Reset() {
+	*x = UpdateCompletedEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateCompletedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateCompletedEvent) ProtoMessage() {}
+
+func (x *UpdateCompletedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateCompletedEvent.ProtoReflect.Descriptor instead.
+func (*UpdateCompletedEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *UpdateCompletedEvent) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateCompletedEvent) GetSent() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
+}
+
+func (x *UpdateCompletedEvent) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdateCompletedEvent) GetResult() *wrapperspb.BytesValue {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *UpdateCompletedEvent) GetFailureDetails() *TaskFailureDetails {
+	if x != nil {
+		return x.FailureDetails
+	}
+	return nil
+}
+
 // HistoryEvent is one entry of a history. event_id is -1 unless the event records
 // a decision of the orchestrator.
 type HistoryEvent struct {
@@ -2142,6 +2334,9 @@ type HistoryEvent struct {
 	//	*HistoryEvent_TimerCanceled
 	//	*HistoryEvent_TaskCanceled
 	//	*HistoryEvent_SubOrchestrationInstanceCanceled
+	//	*HistoryEvent_PatchApplied
+	//	*HistoryEvent_UpdateRequested
+	//	*HistoryEvent_UpdateCompleted
 	//	*HistoryEvent_ExecutionCancelRequested
 	//	*HistoryEvent_LocalTaskRun
 	EventType     isHistoryEvent_EventType `protobuf_oneof:"event_type"`
@@ -2151,7 +2346,7 @@ type HistoryEvent struct {
 
 func (x *HistoryEvent) Reset() {
 	*x = HistoryEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2163,7 +2358,7 @@ func (x *HistoryEvent) String() string {
 func (*HistoryEvent) ProtoMessage() {}
 
 func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2176,7 +2371,7 @@ func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEvent.ProtoReflect.Descriptor instead.
 func (*HistoryEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{34}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *HistoryEvent) GetEventId() int32 {
@@ -2479,6 +2674,33 @@ func (x *HistoryEvent) GetSubOrchestrationInstanceCanceled() *SubOrchestrationIn
 	return nil
 }
 
+func (x *HistoryEvent) GetPatchApplied() *PatchAppliedEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_PatchApplied); ok {
+			return x.PatchApplied
+		}
+	}
+	return nil
+}
+
+func (x *HistoryEvent) GetUpdateRequested() *UpdateRequestedEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_UpdateRequested); ok {
+			return x.UpdateRequested
+		}
+	}
+	return nil
+}
+
+func (x *HistoryEvent) GetUpdateCompleted() *UpdateCompletedEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_UpdateCompleted); ok {
+			return x.UpdateCompleted
+		}
+	}
+	return nil
+}
+
 func (x *HistoryEvent) GetExecutionCancelRequested() *ExecutionCancelRequestedEvent {
 	if x != nil {
 		if x, ok := x.EventType.(*HistoryEvent_ExecutionCancelRequested); ok {
@@ -2627,6 +2849,18 @@ type HistoryEvent_SubOrchestrationInstanceCanceled struct {
 	SubOrchestrationInstanceCanceled *SubOrchestrationInstanceCanceledEvent `protobuf:"bytes,50066,opt,name=sub_orchestration_instance_canceled,json=subOrchestrationInstanceCanceled,proto3,oneof"`
 }
 
+type HistoryEvent_PatchApplied struct {
+	PatchApplied *PatchAppliedEvent `protobuf:"bytes,50068,opt,name=patch_applied,json=patchApplied,proto3,oneof"`
+}
+
+type HistoryEvent_UpdateRequested struct {
+	UpdateRequested *UpdateRequestedEvent `protobuf:"bytes,50069,opt,name=update_requested,json=updateRequested,proto3,oneof"`
+}
+
+type HistoryEvent_UpdateCompleted struct {
+	UpdateCompleted *UpdateCompletedEvent `protobuf:"bytes,50070,opt,name=update_completed,json=updateCompleted,proto3,oneof"`
+}
+
 type HistoryEvent_ExecutionCancelRequested struct {
 	ExecutionCancelRequested *ExecutionCancelRequestedEvent `protobuf:"bytes,50067,opt,name=execution_cancel_requested,json=executionCancelRequested,proto3,oneof"`
 }
@@ -2696,6 +2930,12 @@ func (*HistoryEvent_TimerCanceled) isHistoryEvent_EventType() {}
 func (*HistoryEvent_TaskCanceled) isHistoryEvent_EventType() {}
 
 func (*HistoryEvent_SubOrchestrationInstanceCanceled) isHistoryEvent_EventType() {}
+
+func (*HistoryEvent_PatchApplied) isHistoryEvent_EventType() {}
+
+func (*HistoryEvent_UpdateRequested) isHistoryEvent_EventType() {}
+
+func (*HistoryEvent_UpdateCompleted) isHistoryEvent_EventType() {}
 
 func (*HistoryEvent_ExecutionCancelRequested) isHistoryEvent_EventType() {}
 
@@ -2859,7 +3099,22 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\x05R\aattempt\x123\n" +
 	"\x06result\x18\x03 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\x12S\n" +
-	"\x0ffailure_details\x18\x04 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xd8\x1a\n" +
+	"\x0ffailure_details\x18\x04 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\")\n" +
+	"\x11PatchAppliedEvent\x12\x14\n" +
+	"\x05patch\x18\x01 \x01(\tR\x05patch\"\xac\x01\n" +
+	"\x14UpdateRequestedEvent\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12.\n" +
+	"\x04sent\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04sent\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x121\n" +
+	"\x05input\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\"\x83\x02\n" +
+	"\x14UpdateCompletedEvent\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12.\n" +
+	"\x04sent\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04sent\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x123\n" +
+	"\x06result\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\x12S\n" +
+	"\x0ffailure_details\x18\x05 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xe6\x1c\n" +
 	"\fHistoryEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\x05R\aeventId\x128\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x12\\\n" +
@@ -2897,7 +3152,10 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x11execution_rewound\x18\x1e \x01(\v2-.reprise.durabletask.v1.ExecutionRewoundEventH\x00R\x10executionRewound\x12U\n" +
 	"\x0etimer_canceled\x18\x90\x87\x03 \x01(\v2*.reprise.durabletask.v1.TimerCanceledEventH\x00R\rtimerCanceled\x12R\n" +
 	"\rtask_canceled\x18\x91\x87\x03 \x01(\v2).reprise.durabletask.v1.TaskCanceledEventH\x00R\ftaskCanceled\x12\x90\x01\n" +
-	"#sub_orchestration_instance_canceled\x18\x92\x87\x03 \x01(\v2=.reprise.durabletask.v1.SubOrchestrationInstanceCanceledEventH\x00R subOrchestrationInstanceCanceled\x12w\n" +
+	"#sub_orchestration_instance_canceled\x18\x92\x87\x03 \x01(\v2=.reprise.durabletask.v1.SubOrchestrationInstanceCanceledEventH\x00R subOrchestrationInstanceCanceled\x12R\n" +
+	"\rpatch_applied\x18\x94\x87\x03 \x01(\v2).reprise.durabletask.v1.PatchAppliedEventH\x00R\fpatchApplied\x12[\n" +
+	"\x10update_requested\x18\x95\x87\x03 \x01(\v2,.reprise.durabletask.v1.UpdateRequestedEventH\x00R\x0fupdateRequested\x12[\n" +
+	"\x10update_completed\x18\x96\x87\x03 \x01(\v2,.reprise.durabletask.v1.UpdateCompletedEventH\x00R\x0fupdateCompleted\x12w\n" +
 	"\x1aexecution_cancel_requested\x18\x93\x87\x03 \x01(\v25.reprise.durabletask.v1.ExecutionCancelRequestedEventH\x00R\x18executionCancelRequested\x12S\n" +
 	"\x0elocal_task_run\x18\x98\x87\x03 \x01(\v2).reprise.durabletask.v1.LocalTaskRunEventH\x00R\flocalTaskRunB\f\n" +
 	"\n" +
@@ -2915,7 +3173,7 @@ func file_reprise_durabletask_v1_history_proto_rawDescGZIP() []byte {
 	return file_reprise_durabletask_v1_history_proto_rawDescData
 }
 
-var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*ExecutionStartedEvent)(nil),                  // 0: reprise.durabletask.v1.ExecutionStartedEvent
 	(*ExecutionCompletedEvent)(nil),                // 1: reprise.durabletask.v1.ExecutionCompletedEvent
@@ -2951,126 +3209,137 @@ var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*SubOrchestrationInstanceCanceledEvent)(nil),  // 31: reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
 	(*ExecutionCancelRequestedEvent)(nil),          // 32: reprise.durabletask.v1.ExecutionCancelRequestedEvent
 	(*LocalTaskRunEvent)(nil),                      // 33: reprise.durabletask.v1.LocalTaskRunEvent
-	(*HistoryEvent)(nil),                           // 34: reprise.durabletask.v1.HistoryEvent
-	nil,                                            // 35: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	nil,                                            // 36: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	nil,                                            // 37: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	nil,                                            // 38: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	(*wrapperspb.StringValue)(nil),                 // 39: google.protobuf.StringValue
-	(*wrapperspb.BytesValue)(nil),                  // 40: google.protobuf.BytesValue
-	(*OrchestrationInstance)(nil),                  // 41: reprise.durabletask.v1.OrchestrationInstance
-	(*ParentInstanceInfo)(nil),                     // 42: reprise.durabletask.v1.ParentInstanceInfo
-	(*timestamppb.Timestamp)(nil),                  // 43: google.protobuf.Timestamp
-	(*TraceContext)(nil),                           // 44: reprise.durabletask.v1.TraceContext
-	(OrchestrationStatus)(0),                       // 45: reprise.durabletask.v1.OrchestrationStatus
-	(*TaskFailureDetails)(nil),                     // 46: reprise.durabletask.v1.TaskFailureDetails
-	(*durationpb.Duration)(nil),                    // 47: google.protobuf.Duration
-	(*OrchestrationState)(nil),                     // 48: reprise.durabletask.v1.OrchestrationState
+	(*PatchAppliedEvent)(nil),                      // 34: reprise.durabletask.v1.PatchAppliedEvent
+	(*UpdateRequestedEvent)(nil),                   // 35: reprise.durabletask.v1.UpdateRequestedEvent
+	(*UpdateCompletedEvent)(nil),                   // 36: reprise.durabletask.v1.UpdateCompletedEvent
+	(*HistoryEvent)(nil),                           // 37: reprise.durabletask.v1.HistoryEvent
+	nil,                                            // 38: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	nil,                                            // 39: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	nil,                                            // 40: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	nil,                                            // 41: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	(*wrapperspb.StringValue)(nil),                 // 42: google.protobuf.StringValue
+	(*wrapperspb.BytesValue)(nil),                  // 43: google.protobuf.BytesValue
+	(*OrchestrationInstance)(nil),                  // 44: reprise.durabletask.v1.OrchestrationInstance
+	(*ParentInstanceInfo)(nil),                     // 45: reprise.durabletask.v1.ParentInstanceInfo
+	(*timestamppb.Timestamp)(nil),                  // 46: google.protobuf.Timestamp
+	(*TraceContext)(nil),                           // 47: reprise.durabletask.v1.TraceContext
+	(OrchestrationStatus)(0),                       // 48: reprise.durabletask.v1.OrchestrationStatus
+	(*TaskFailureDetails)(nil),                     // 49: reprise.durabletask.v1.TaskFailureDetails
+	(*durationpb.Duration)(nil),                    // 50: google.protobuf.Duration
+	(*OrchestrationState)(nil),                     // 51: reprise.durabletask.v1.OrchestrationState
 }
 var file_reprise_durabletask_v1_history_proto_depIdxs = []int32{
-	39, // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
-	40, // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
-	41, // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
-	42, // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	43, // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
-	44, // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	39, // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
-	35, // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	43, // 8: reprise.durabletask.v1.ExecutionStartedEvent.deadline:type_name -> google.protobuf.Timestamp
-	45, // 9: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	40, // 10: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	46, // 11: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	40, // 12: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 13: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
-	40, // 14: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
-	44, // 15: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	36, // 16: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	4,  // 17: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
-	47, // 18: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
-	47, // 19: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
-	47, // 20: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
-	47, // 21: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
-	40, // 22: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	46, // 23: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	39, // 24: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
-	40, // 25: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
-	44, // 26: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	37, // 27: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	47, // 28: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.timeout:type_name -> google.protobuf.Duration
-	40, // 29: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	46, // 30: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	43, // 31: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
-	43, // 32: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
-	40, // 33: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
-	40, // 34: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
-	40, // 35: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
-	48, // 36: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
-	40, // 37: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
-	40, // 38: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
-	40, // 39: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
-	43, // 40: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	40, // 41: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 42: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	43, // 43: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	40, // 44: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 45: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	39, // 46: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	39, // 47: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	39, // 48: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	40, // 49: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
-	46, // 50: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	39, // 51: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	39, // 52: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	39, // 53: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
-	39, // 54: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	39, // 55: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
-	44, // 56: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	39, // 57: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
-	39, // 58: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
-	40, // 59: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
-	42, // 60: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	38, // 61: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	40, // 62: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
-	46, // 63: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	43, // 64: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
-	0,  // 65: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
-	1,  // 66: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
-	2,  // 67: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
-	3,  // 68: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
-	5,  // 69: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
-	6,  // 70: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
-	7,  // 71: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
-	8,  // 72: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
-	9,  // 73: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
-	10, // 74: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
-	11, // 75: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
-	12, // 76: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
-	13, // 77: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
-	14, // 78: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
-	15, // 79: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
-	16, // 80: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
-	17, // 81: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
-	18, // 82: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
-	19, // 83: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
-	20, // 84: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
-	21, // 85: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
-	22, // 86: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
-	24, // 87: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
-	25, // 88: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
-	23, // 89: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
-	27, // 90: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
-	26, // 91: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
-	28, // 92: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
-	30, // 93: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
-	29, // 94: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
-	31, // 95: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	32, // 96: reprise.durabletask.v1.HistoryEvent.execution_cancel_requested:type_name -> reprise.durabletask.v1.ExecutionCancelRequestedEvent
-	33, // 97: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
-	98, // [98:98] is the sub-list for method output_type
-	98, // [98:98] is the sub-list for method input_type
-	98, // [98:98] is the sub-list for extension type_name
-	98, // [98:98] is the sub-list for extension extendee
-	0,  // [0:98] is the sub-list for field type_name
+	42,  // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
+	43,  // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
+	44,  // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
+	45,  // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	46,  // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
+	47,  // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	42,  // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
+	38,  // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	46,  // 8: reprise.durabletask.v1.ExecutionStartedEvent.deadline:type_name -> google.protobuf.Timestamp
+	48,  // 9: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	43,  // 10: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	49,  // 11: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	43,  // 12: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
+	42,  // 13: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
+	43,  // 14: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
+	47,  // 15: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	39,  // 16: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	4,   // 17: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
+	50,  // 18: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
+	50,  // 19: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
+	50,  // 20: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
+	50,  // 21: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
+	43,  // 22: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	49,  // 23: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	42,  // 24: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
+	43,  // 25: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
+	47,  // 26: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	40,  // 27: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	50,  // 28: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.timeout:type_name -> google.protobuf.Duration
+	43,  // 29: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	49,  // 30: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	46,  // 31: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
+	46,  // 32: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
+	43,  // 33: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
+	43,  // 34: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
+	43,  // 35: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
+	51,  // 36: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
+	43,  // 37: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
+	43,  // 38: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
+	43,  // 39: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
+	46,  // 40: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	43,  // 41: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
+	42,  // 42: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	46,  // 43: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	43,  // 44: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
+	42,  // 45: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	42,  // 46: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	42,  // 47: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	42,  // 48: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	43,  // 49: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
+	49,  // 50: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	42,  // 51: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	42,  // 52: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	42,  // 53: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
+	42,  // 54: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	42,  // 55: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
+	47,  // 56: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	42,  // 57: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
+	42,  // 58: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
+	43,  // 59: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 60: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	41,  // 61: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	43,  // 62: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
+	49,  // 63: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	46,  // 64: reprise.durabletask.v1.UpdateRequestedEvent.sent:type_name -> google.protobuf.Timestamp
+	43,  // 65: reprise.durabletask.v1.UpdateRequestedEvent.input:type_name -> google.protobuf.BytesValue
+	46,  // 66: reprise.durabletask.v1.UpdateCompletedEvent.sent:type_name -> google.protobuf.Timestamp
+	43,  // 67: reprise.durabletask.v1.UpdateCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	49,  // 68: reprise.durabletask.v1.UpdateCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	46,  // 69: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
+	0,   // 70: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
+	1,   // 71: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
+	2,   // 72: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
+	3,   // 73: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
+	5,   // 74: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
+	6,   // 75: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
+	7,   // 76: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
+	8,   // 77: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
+	9,   // 78: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
+	10,  // 79: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
+	11,  // 80: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
+	12,  // 81: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
+	13,  // 82: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
+	14,  // 83: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
+	15,  // 84: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
+	16,  // 85: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
+	17,  // 86: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
+	18,  // 87: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
+	19,  // 88: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
+	20,  // 89: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
+	21,  // 90: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
+	22,  // 91: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
+	24,  // 92: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
+	25,  // 93: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
+	23,  // 94: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
+	27,  // 95: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
+	26,  // 96: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
+	28,  // 97: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
+	30,  // 98: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
+	29,  // 99: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
+	31,  // 100: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
+	34,  // 101: reprise.durabletask.v1.HistoryEvent.patch_applied:type_name -> reprise.durabletask.v1.PatchAppliedEvent
+	35,  // 102: reprise.durabletask.v1.HistoryEvent.update_requested:type_name -> reprise.durabletask.v1.UpdateRequestedEvent
+	36,  // 103: reprise.durabletask.v1.HistoryEvent.update_completed:type_name -> reprise.durabletask.v1.UpdateCompletedEvent
+	32,  // 104: reprise.durabletask.v1.HistoryEvent.execution_cancel_requested:type_name -> reprise.durabletask.v1.ExecutionCancelRequestedEvent
+	33,  // 105: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
+	106, // [106:106] is the sub-list for method output_type
+	106, // [106:106] is the sub-list for method input_type
+	106, // [106:106] is the sub-list for extension type_name
+	106, // [106:106] is the sub-list for extension extendee
+	0,   // [0:106] is the sub-list for field type_name
 }
 
 func init() { file_reprise_durabletask_v1_history_proto_init() }
@@ -3079,7 +3348,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		return
 	}
 	file_reprise_durabletask_v1_common_proto_init()
-	file_reprise_durabletask_v1_history_proto_msgTypes[34].OneofWrappers = []any{
+	file_reprise_durabletask_v1_history_proto_msgTypes[37].OneofWrappers = []any{
 		(*HistoryEvent_ExecutionStarted)(nil),
 		(*HistoryEvent_ExecutionCompleted)(nil),
 		(*HistoryEvent_ExecutionTerminated)(nil),
@@ -3111,6 +3380,9 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		(*HistoryEvent_TimerCanceled)(nil),
 		(*HistoryEvent_TaskCanceled)(nil),
 		(*HistoryEvent_SubOrchestrationInstanceCanceled)(nil),
+		(*HistoryEvent_PatchApplied)(nil),
+		(*HistoryEvent_UpdateRequested)(nil),
+		(*HistoryEvent_UpdateCompleted)(nil),
 		(*HistoryEvent_ExecutionCancelRequested)(nil),
 		(*HistoryEvent_LocalTaskRun)(nil),
 	}
@@ -3120,7 +3392,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reprise_durabletask_v1_history_proto_rawDesc), len(file_reprise_durabletask_v1_history_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   39,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -32,6 +32,14 @@ func FromEvent(e history.Event, instance history.InstanceID) (*durabletask.Histo
 		m.EventType = &durabletask.HistoryEvent_TaskCompleted{TaskCompleted: &durabletask.TaskCompletedEvent{TaskScheduledId: b.TaskID, Result: FromPayload(b.Result)}}
 	case *history.TaskFailed:
 		m.EventType = &durabletask.HistoryEvent_TaskFailed{TaskFailed: &durabletask.TaskFailedEvent{TaskScheduledId: b.TaskID, FailureDetails: FromFailure(b.Failure)}}
+	case *history.PatchApplied:
+		m.EventType = &durabletask.HistoryEvent_PatchApplied{PatchApplied: &durabletask.PatchAppliedEvent{Patch: b.Patch}}
+	case *history.UpdateRequested:
+		m.EventType = &durabletask.HistoryEvent_UpdateRequested{UpdateRequested: &durabletask.UpdateRequestedEvent{
+			RequestId: b.Request, Sent: FromTime(b.Sent), Name: b.Name, Input: FromPayload(b.Input)}}
+	case *history.UpdateCompleted:
+		m.EventType = &durabletask.HistoryEvent_UpdateCompleted{UpdateCompleted: &durabletask.UpdateCompletedEvent{
+			RequestId: b.Request, Sent: FromTime(b.Sent), Name: b.Name, Result: FromPayload(b.Result), FailureDetails: FromFailure(b.Failure)}}
 	case *history.LocalTaskRun:
 		m.EventType = &durabletask.HistoryEvent_LocalTaskRun{LocalTaskRun: &durabletask.LocalTaskRunEvent{
 			Name: b.Name, Attempt: b.Attempt, Result: FromPayload(b.Result), FailureDetails: FromFailure(b.Failure)}}
@@ -89,6 +97,14 @@ func Event(m *durabletask.HistoryEvent) (history.Event, error) {
 		e.Body = &history.TaskCompleted{TaskID: t.TaskCompleted.GetTaskScheduledId(), Result: Payload(t.TaskCompleted.GetResult())}
 	case *durabletask.HistoryEvent_TaskFailed:
 		e.Body = &history.TaskFailed{TaskID: t.TaskFailed.GetTaskScheduledId(), Failure: Failure(t.TaskFailed.GetFailureDetails())}
+	case *durabletask.HistoryEvent_PatchApplied:
+		e.Body = &history.PatchApplied{Patch: t.PatchApplied.GetPatch()}
+	case *durabletask.HistoryEvent_UpdateRequested:
+		b := t.UpdateRequested
+		e.Body = &history.UpdateRequested{Request: b.GetRequestId(), Sent: Time(b.GetSent()), Name: b.GetName(), Input: Payload(b.GetInput())}
+	case *durabletask.HistoryEvent_UpdateCompleted:
+		b := t.UpdateCompleted
+		e.Body = &history.UpdateCompleted{Request: b.GetRequestId(), Sent: Time(b.GetSent()), Name: b.GetName(), Result: Payload(b.GetResult()), Failure: Failure(b.GetFailureDetails())}
 	case *durabletask.HistoryEvent_LocalTaskRun:
 		b := t.LocalTaskRun
 		e.Body = &history.LocalTaskRun{Name: b.GetName(), Attempt: b.GetAttempt(), Result: Payload(b.GetResult()), Failure: Failure(b.GetFailureDetails())}

@@ -49,6 +49,9 @@ func events() []history.Event {
 		&history.ExecutionCancelRequested{Reason: "enough"},
 		&history.EventSent{Instance: "other", Name: "e", Input: history.Payload(`1`)},
 		&history.EventRaised{Name: "e", Input: history.Payload(`2`)},
+		&history.PatchApplied{Patch: "two-phases"},
+		&history.UpdateRequested{Request: "r1", Sent: at, Name: "price", Input: history.Payload(`9`)},
+		&history.UpdateCompleted{Request: "r1", Sent: at, Name: "price", Result: history.Payload(`10`), Failure: failure},
 		&history.LocalTaskRun{Name: "l", Attempt: 2, Result: history.Payload(`3`), Failure: failure},
 	}
 	var all []history.Event

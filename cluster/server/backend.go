@@ -27,6 +27,7 @@ type Backend interface {
 	Wait(ctx context.Context, req leader.WaitRequest) (leader.Instance, error)
 	// History reads a page of a history.
 	History(ctx context.Context, req leader.HistoryRequest) (leader.HistoryPage, error)
+	Asked
 	// Describe tells what the node knows about the cluster.
 	Describe(ctx context.Context) (cluster.Description, error)
 }

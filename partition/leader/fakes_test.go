@@ -328,3 +328,32 @@ func short(p history.Payload) string {
 	}
 	return string(p)
 }
+
+// Query answers how many events were recorded, and the number of the episodes; the
+// program may be blocked as for an episode.
+func (x *fakeExecutor) Query(ctx context.Context, q Inquiry) (QueryAnswer, error) {
+	name, _, _ := strings.Cut(q.Execution.Name, ":")
+	x.mu.Lock()
+	unbound, gate := x.bound["-"+name], x.slow[name]
+	x.mu.Unlock()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return QueryAnswer{}, ctx.Err()
+		}
+	}
+	past, err := q.Execution.History(ctx)
+	switch {
+	case unbound:
+		return QueryAnswer{}, ErrUnbound
+	case err != nil:
+		return QueryAnswer{}, err
+	case q.Query == "refuse":
+		return QueryAnswer{Failure: &history.Failure{Message: "no"}}, nil
+	case q.Query != "events":
+		return QueryAnswer{}, fmt.Errorf("%w: query %q", ErrNoHandler, q.Query)
+	}
+	x.note("query of %s: %d episodes", q.Execution.Key.Instance, q.Execution.Episodes)
+	return QueryAnswer{Result: history.Payload(fmt.Sprintf("%d events", len(past)))}, nil
+}

@@ -25,7 +25,11 @@ type live struct {
 	mail   []*mail
 	loaded bool
 	run    *run // the episode that runs; nil: none
-	queued bool // waits in the queue for a turn
+	queued bool // waits in the queue of the runnable
+	turn   bool // that, or something else, is to give it a turn
+	// queries wait to be asked. queriesFirst is set where they go before the next turn.
+	queries      []*query
+	queriesFirst bool
 	// waiting is set while mail waits that is neither stored nor recorded, the
 	// oldest since waits, by the loop's monotonic clock.
 	waiting bool
@@ -129,7 +133,7 @@ func (c *core) settle(l *live) {
 	if l.rec != nil && l.rec.Parked.Why != partition.NotParked && l.run == nil && !l.queued && !l.waiting {
 		l.mail, l.loaded = nil, l.rec.Stored == 0
 	}
-	if l.run != nil || l.queued || l.fresh || l.resting || l.unapplied > 0 || len(l.mail) > 0 || len(l.attempts) > 0 {
+	if l.run != nil || l.queued || len(l.queries) > 0 || l.fresh || l.resting || l.unapplied > 0 || len(l.mail) > 0 || len(l.attempts) > 0 {
 		return
 	}
 	if l.rec == nil {

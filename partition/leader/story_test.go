@@ -27,6 +27,7 @@ import (
 //	start ID NAME [input=] [request=] [age=] [reuse=] [after=] [execution=] [trace=]
 //	terminate ID [reason=] [recurse] [request=] [age=]
 //	raise ID NAME [data=] [request=] [age=]
+//	query ID NAME [for=]
 //	complete ID#TASK [result= | failure= [code=] [final]] [fence=]
 //	wait ID [started], status ID [payloads], history ID
 //	advance DURATION, clock DURATION (the wall clock jumps)
@@ -100,7 +101,7 @@ func (s *story) note(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	text := fmt.Sprintf(format, args...)
-	if strings.HasPrefix(text, "episode ") {
+	if strings.HasPrefix(text, "episode ") || strings.HasPrefix(text, "query of ") {
 		s.ran = append(s.ran, text)
 		return
 	}
@@ -254,6 +255,21 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	case "raise":
 		req := RaiseRequest{Instance: ref(arg(0)), Name: arg(1), Data: history.Payload(opt("data")), Identity: s.identity(t, opt)}
 		go func() { s.heard("raised for %s: %v", req.Instance.ID, s.leader.Raise(context.Background(), req)) }()
+	case "query":
+		req := QueryRequest{Instance: ref(arg(0)), Name: arg(1)}
+		ctx := context.Background()
+		if limit := opt("for"); limit != "" {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, duration(t, limit))
+			_ = cancel
+		}
+		go func() {
+			a, err := s.leader.Query(ctx, req)
+			if a.Failure != nil {
+				err = errors.New(a.Failure.Message)
+			}
+			s.heard("query %s of %s: %s %v", req.Name, req.Instance.ID, short(a.Result), err)
+		}()
 	case "complete":
 		r := ActivityResult{Attempt: s.newestAttempt(arg(0), opt("fence")), Node: "n1", Result: history.Payload(opt("result"))}
 		if f := opt("failure"); f != "" {

@@ -74,6 +74,12 @@ type Executor interface {
 	// passing and the leader asks again later. A failing or panicking
 	// orchestrator is no error but an ExecutionCompleted with a failure.
 	Episode(ctx context.Context, req EpisodeRequest) (history.Episode, error)
+	// Query asks an execution, which runs no episode, at exactly so many recorded
+	// episodes, and leaves it as it is; it may have ended. Nothing is recorded. It
+	// returns when ctx is done, and within a bound of the executor's own, whatever the
+	// user's code does.
+	// Errors: [ErrUnbound], [ErrNoHandler], *[history.NondeterminismError], others.
+	Query(ctx context.Context, q Inquiry) (QueryAnswer, error)
 	// Forget drops the kept execution, if there is one. It does not block.
 	Forget(key ExecutionKey)
 	// ForgetReign drops every kept execution of a reign. It does not block.
