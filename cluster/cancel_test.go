@@ -52,6 +52,7 @@ func (w *testWorld) bindCareful(r *reprise.Registry, node string) {
 		_, err = reprise.Step(o, &saga, linger, undo, reprise.None{}).Await(o)
 		return 0, err
 	})
+	bindCrew(r)
 	reprise.Bind(r, guard, func(o *reprise.Orchestration, _ reprise.None) (int, error) {
 		return careful.Call(o, reprise.None{}, reprise.ChildID(history.InstanceID("kid-of-"+o.InstanceID())))
 	})

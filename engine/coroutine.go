@@ -13,19 +13,27 @@ import (
 // coroutine is the body of the user's coroutine: the program, from its start to
 // its end. The values that it yields carry nothing; a yield means "waiting".
 func (x *Execution) coroutine(yield func(struct{}) bool) {
-	x.yield = yield
-	x.goroutine.here()
+	x.main.yield = yield
+	x.main.goroutine.here()
+	x.running = &x.main
+	defer x.stopOthers()
 	returned := false
 	defer func() {
 		v := recover()
 		switch {
 		case x.unwinding || x.err != nil || returned:
 		case v != nil:
-			x.finish(failed(&history.Failure{Type: history.FailurePanic, Message: fmt.Sprint(v), Stack: PanicStack()}))
+			x.finish(failed(panicFailure(v)))
 		default:
 			x.finish(failed(&history.Failure{Type: history.FailurePanic, Message: "the orchestrator called runtime.Goexit"}))
 			// Goexit would spread to the caller of next, so it stays here until Close.
-			x.yield(struct{}{})
+			x.main.yield(struct{}{})
+			x.unwinding = true
+		}
+		if len(x.others) > 0 && !x.unwinding {
+			// So does that of coroutines that are unwound.
+			x.main.yield(struct{}{})
+			x.unwinding = true
 		}
 	}()
 	result, failure := x.program(&Handle{x})
@@ -52,8 +60,9 @@ func failed(f *history.Failure) *history.ExecutionCompleted {
 // block gives the word back to the engine and returns when something happened.
 // While the execution is unloaded it does not return: the goroutine unwinds.
 func (x *Execution) block() {
+	c := x.running
 	for {
-		if !x.yield(struct{}{}) {
+		if !c.yield(struct{}{}) {
 			x.unwinding = true
 			runtime.Goexit()
 		}
@@ -83,6 +92,7 @@ var machinery = []string{
 // runners are the functions that call the user's.
 var runners = []string{
 	"github.com/reprise-run/reprise/engine.(*Execution).coroutine",
+	"github.com/reprise-run/reprise/engine.(*Execution).body",
 	"github.com/reprise-run/reprise/engine.(*Execution).look",
 	"github.com/reprise-run/reprise/engine.(*Execution).handling.func1",
 	"github.com/reprise-run/reprise/cluster/executor.call",

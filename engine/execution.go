@@ -35,11 +35,15 @@ type Execution struct {
 
 	// The coroutine. next runs the user's code until it waits or ends; stop
 	// unwinds it. Both are nil until ExecutionStarted has arrived.
-	next  func() (struct{}, bool)
-	stop  func()
-	yield func(struct{}) bool
-	// goroutine is the coroutine's.
-	goroutine owner
+	next func() (struct{}, bool)
+	stop func()
+	// main is that coroutine, others are those that its code has made and that have
+	// not ended, in their order; running is the one that has the word. panicked is how
+	// one of the others ended, until main knows.
+	main     coroutine
+	others   []*coroutine
+	running  *coroutine
+	panicked *CoroutinePanic
 	// inside is true while the user's code has the word.
 	inside    bool
 	unwinding bool

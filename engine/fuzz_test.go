@@ -20,7 +20,7 @@ func randomProgram(seed uint64, skip int) Program {
 		c := code{Handle: h}
 		r := rand.New(rand.NewPCG(seed, 0))
 		var open []*step
-		said, decisions := "", 0
+		said, decisions, running := "", 0, 0
 		c.OnCancel(func(reason string) { // asks all that is open to end
 			said += "canceled " + reason + ";"
 			for _, s := range open {
@@ -40,6 +40,13 @@ func randomProgram(seed uint64, skip int) Program {
 			switch {
 			case choice < 1 && r.IntN(3) == 0:
 				said += c.local(fmt.Sprintf("l%d", r.IntN(2))) + ";"
+			case choice < 1 && r.IntN(3) == 0:
+				running++
+				c.Go(func() {
+					said += c.call("g") + ";"
+					said += c.await(c.timer(time.Second)) + ";"
+					running--
+				})
 			case choice < 1 && r.IntN(2) == 0:
 				name := fmt.Sprintf("e%d", r.IntN(2))
 				c.SendEvent(&history.EventSent{Instance: "self", Name: name}) // which the test sends back
@@ -74,6 +81,7 @@ func randomProgram(seed uint64, skip int) Program {
 		for _, s := range open {
 			said += c.await(s) + ";"
 		}
+		c.Wait(func() bool { return running < 2 }) // one may be left behind
 		if r.IntN(5) == 0 {
 			panic(said)
 		}

@@ -174,8 +174,19 @@ func (h *Handle) Wait(ready func() bool) {
 		if ready() {
 			return
 		}
-		if !x.goroutine.calling() {
+		if !x.running.goroutine.calling() {
 			panic("reprise: an orchestrator waited on another goroutine than its own; start activities and wait for them without the go statement")
+		}
+		if x.running != &x.main {
+			x.running.ready = ready
+			x.block()
+			continue
+		}
+		if x.runOthers() {
+			continue
+		}
+		if x.waitsForNothing() {
+			panic("reprise: the orchestrator waits, and nothing is pending that could end that: its coroutines wait for each other")
 		}
 		x.block()
 	}

@@ -39,7 +39,7 @@ func (h *Handle) RunLocal(task *LocalTask) (history.Payload, *history.Failure) {
 	if x.unwinding {
 		runtime.Goexit()
 	}
-	if !x.goroutine.calling() {
+	if !x.running.goroutine.calling() {
 		panic("reprise: an orchestrator ran a local activity on another goroutine than its own; call it without the go statement")
 	}
 	if task.Attempt <= 1 {

@@ -64,6 +64,9 @@ func (c code) local(name string) string {
 	return string(result)
 }
 
+//go:noinline
+func explode() { panic("boom") }
+
 // programs are what the stories run, by name.
 var programs = map[string]func(c code) (string, *history.Failure){
 	"nothing": func(c code) (string, *history.Failure) { return "done", nil },
@@ -159,6 +162,74 @@ var programs = map[string]func(c code) (string, *history.Failure){
 		c.call("a")
 		c.ContinueAsNew(history.Payload("next"))
 		return "", nil
+	},
+	"coroutines": func(c code) (string, *history.Failure) { // two chains side by side
+		var said []string
+		defer func() { c.say("deferred, of the program") }()
+		for _, name := range []string{"left", "right"} {
+			c.Go(func() {
+				defer func() { c.say("deferred, of %s", name) }()
+				said = append(said, c.call(name+" 1"))
+				said = append(said, c.call(name+" 2"))
+			})
+		}
+		c.Wait(func() bool { return len(said) == 4 })
+		return strings.Join(said, " "), nil
+	},
+	"coroutines-swapped": func(c code) (string, *history.Failure) {
+		for _, name := range []string{"right", "left"} {
+			c.Go(func() { c.call(name + " 1") })
+		}
+		return c.await(c.event("go")), nil
+	},
+	"nested": func(c code) (string, *history.Failure) { // a coroutine makes another
+		result := ""
+		c.Go(func() {
+			c.Go(func() { result = c.call("inner") })
+			c.call("outer")
+		})
+		c.Wait(func() bool { return result != "" })
+		return result, nil
+	},
+	"leaves": func(c code) (string, *history.Failure) { // ends before its coroutine
+		c.Go(func() {
+			defer func() { c.say("deferred, recovered %v", recover()); c.call("undo"); c.say("never") }()
+			c.call("a")
+		})
+		return c.call("b"), nil
+	},
+	"bursts": func(c code) (string, *history.Failure) { // a coroutine panics
+		defer func() { c.say("undone: %s", c.call("undo")) }()
+		c.Go(func() { c.call("a"); explode() })
+		c.await(c.event("go"))
+		return "", nil
+	},
+	"goexits": func(c code) (string, *history.Failure) {
+		c.Go(func() { c.call("a"); runtime.Goexit() })
+		c.await(c.event("go"))
+		return "", nil
+	},
+	"dead": func(c code) (string, *history.Failure) { // everything waits for everything
+		free := false
+		c.Go(func() { c.Wait(func() bool { return free }) })
+		c.call("a")
+		c.Wait(func() bool { return free })
+		return "", nil
+	},
+	"strays": func(c code) (string, *history.Failure) { // a coroutine waits on a foreign goroutine
+		said := make(chan string, 1)
+		c.Go(func() {
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				defer func() { said <- fmt.Sprint(recover()) }()
+				c.Wait(func() bool { return false })
+			}()
+			<-done
+		})
+		c.call("a")
+		text, _, _ := strings.Cut(<-said, ";")
+		return text, nil
 	},
 	"children": func(c code) (string, *history.Failure) {
 		first, second := c.child("kid"), c.child("kid")
@@ -375,6 +446,7 @@ var programs = map[string]func(c code) (string, *history.Failure){
 		defer func() {
 			c.say("recover gives %v", recover())
 			undo := c.activity("undo")
+			c.event("go") // a wait for nothing at all would panic
 			c.say("started an activity")
 			c.Cancel(undo.Promise, "")
 			c.SetCustomStatus(history.Payload("undone"))
