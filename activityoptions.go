@@ -7,13 +7,6 @@ import (
 	"time"
 )
 
-// Timeout limits each attempt, from its start to its end, also where somebody outside
-// completes it. An attempt that takes longer fails with [ErrTimeout]; its context is
-// cancelled.
-func Timeout(d time.Duration) ActivityOption {
-	return limit("timeout", d, func(s *activityOptions) { s.timeout = d })
-}
-
 // HeartbeatTimeout limits how long an attempt may be silent: from its start to its
 // first [Heartbeat], and from one to the next. One that is silent for longer fails
 // with [ErrTimeout].

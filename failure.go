@@ -25,6 +25,7 @@ var systemErrors = map[string]*Error{
 	history.FailureTimeout:        ErrTimeout,
 	history.FailureOutcomeUnknown: ErrOutcomeUnknown,
 	history.FailureTerminated:     ErrTerminated,
+	history.FailureCanceled:       ErrCanceled,
 	history.FailureExists:         ErrInstanceExists,
 	history.FailureTooDeep:        ErrTooDeep,
 	history.FailureFlooded:        ErrFlooded,

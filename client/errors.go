@@ -33,6 +33,11 @@ var (
 	// ErrStale: the token is of an attempt that is not wanted any more: its activity has
 	// an outcome, or a newer attempt, or was cancelled.
 	ErrStale = fmt.Errorf("%w: the attempt is not wanted any more", ErrRefused)
+	// ErrNoHandler: the orchestration does not handle the query or the update. The text
+	// lists what it handles.
+	ErrNoHandler = fmt.Errorf("%w: nothing handles it", ErrRefused)
+	// ErrUnbound: no node binds the orchestration that was asked.
+	ErrUnbound = fmt.Errorf("%w: no code for it", ErrRefused)
 	// ErrNotSupported: the node does not know the call.
 	ErrNotSupported = fmt.Errorf("%w: not supported", ErrRefused)
 
@@ -57,6 +62,8 @@ var reasons = map[string]class{
 	"stale":           {err: ErrStale},
 	"not-found":       {err: ErrNotFound},
 	"request-expired": {err: ErrExpired},
+	"no-handler":      {err: ErrNoHandler},
+	"unbound":         {err: ErrUnbound},
 	"too-large":       {err: ErrTooLarge},
 	"invalid":         {err: ErrInvalid},
 }

@@ -127,7 +127,7 @@ func (n *Node) sendHeartbeats(partition uint32, all []leader.Heartbeat) {
 	w.mu.Unlock()
 	if trusted {
 		for _, id := range answer.Unwanted {
-			w.cancelAttempt(id)
+			w.cancelAttempt(id, "")
 		}
 	}
 	select {

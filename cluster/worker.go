@@ -1,10 +1,11 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"sync"
 
+	"github.com/reprise-run/reprise"
 	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/internal/peer"
 	"github.com/reprise-run/reprise/partition/leader"
@@ -64,8 +65,6 @@ const (
 // heldFactor bounds the results that wait to be recorded, as a multiple of the
 // attempts that may run.
 const heldFactor = 4
-
-var errNotWanted = errors.New("the result of this attempt is not wanted any more")
 
 func newWorker(n *Node) *worker {
 	return &worker{
@@ -168,13 +167,17 @@ func (w *worker) ended(a *attempt, result leader.ActivityResult) {
 	}
 }
 
-// cancelAttempt tells a running attempt that its result is not wanted.
-func (w *worker) cancelAttempt(id leader.AttemptID) {
+// notWanted is the reason where none was given.
+const notWanted = "the result of this attempt is not wanted any more"
+
+// cancelAttempt tells a running attempt that its result is not wanted: its context is
+// cancelled, and the cause tells why.
+func (w *worker) cancelAttempt(id leader.AttemptID, reason string) {
 	w.mu.Lock()
 	a := w.attempts[id]
 	w.mu.Unlock()
 	if a != nil {
-		a.cancel(errNotWanted)
+		a.cancel(&reprise.CanceledError{Reason: cmp.Or(reason, notWanted)})
 	}
 }
 

@@ -45,6 +45,8 @@ type collection struct {
 
 // testWorld is a cluster in one process and one bubble.
 type testWorld struct {
+	options []reprise.RegistryOption
+	spans   func(history.Span)
 	t       *testing.T
 	network *peer.Memory
 	members *testMembers
@@ -60,6 +62,8 @@ type testWorld struct {
 	runs   map[string]int
 	clocks map[string]time.Duration // how wrong a node's clock is
 	logs   strings.Builder          // what people should know, of all nodes
+	causes map[string][]error       // why lingering activities of a node were told to end
+	undone map[string]bool          // instances that cleaned up
 }
 
 // Write takes in what nodes log.
@@ -98,7 +102,7 @@ func bubble(t *testing.T, f func(t *testing.T, w *testWorld)) {
 
 // registry binds the functions that all nodes have; extra ones are bound by name.
 func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
-	r := reprise.NewRegistry(reprise.WithLogger(slog.New(slog.DiscardHandler)))
+	r := reprise.NewRegistry(append([]reprise.RegistryOption{reprise.WithLogger(slog.New(slog.DiscardHandler))}, w.options...)...)
 	reprise.Bind(r, work, func(ctx context.Context, n int) (string, error) {
 		w.mu.Lock()
 		w.runs[node]++
@@ -165,9 +169,15 @@ func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
 	if w.bind != nil {
 		w.bind(r, node)
 	}
+	w.bindCareful(r, node)
+	bindAsked(r)
 	if slices.Contains(extra, "rare") {
 		reprise.Bind(r, rare, func(o *reprise.Orchestration, n int) (int, error) {
+			answerSum(o, &n)
 			_, err := work.Call(o, 1)
+			if n < 0 { // it waits for ever, to be asked
+				_, err = item.Await(o)
+			}
 			return n + 1, err
 		})
 	}
@@ -198,7 +208,7 @@ func (w *testWorld) tryStart(name string, expect int, extra ...string) (*Node, e
 	config := Config{
 		Name: name, DataDir: "/data", APIAddr: name + ":1", BootstrapExpect: expect, Partitions: 4,
 		FS: w.disks[name], Network: w.network.Node(peer.NodeID(name)), Members: w.members.node(), Logger: logger,
-		OnFatal: func(err error) { w.fatal[name] = err },
+		OnFatal: func(err error) { w.fatal[name] = err }, Spans: w.spans,
 		Clock: func() time.Time {
 			w.mu.Lock()
 			defer w.mu.Unlock()

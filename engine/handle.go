@@ -25,6 +25,8 @@ type Promise struct {
 	id      int32
 	of      awaited
 	settled func(*Promise)
+	// Update is what the promise of an update got.
+	Update *Update
 	// event is what an event's promise got.
 	event arrivedEvent
 }
@@ -37,6 +39,8 @@ const (
 	aTimer
 	aChild
 	anEvent
+	aRequest
+	anUpdate
 )
 
 // Identity returns the instance that runs.
@@ -116,12 +120,16 @@ func (h *Handle) Receive(name string, settled func(*Promise)) *Promise {
 	return p
 }
 
-// Cancel decides that the outcome is not wanted any more: the callback will not
-// run. It does nothing if the callback has run already.
-func (h *Handle) Cancel(p *Promise) {
+// Cancel decides that the outcome is not wanted any more, for the given reason: the
+// callback will not run. It does nothing if the callback has run already.
+func (h *Handle) Cancel(p *Promise, reason string) {
 	h.enter("cancel")
-	if p.of == anEvent {
+	switch p.of {
+	case anEvent:
 		h.x.giveBack(p)
+		return
+	case anUpdate:
+		h.x.giveBackUpdate(p)
 		return
 	}
 	if h.x.unwinding || h.x.pending[p.id] != p {
@@ -131,9 +139,9 @@ func (h *Handle) Cancel(p *Promise) {
 	case aTimer:
 		h.decide(&history.TimerCanceled{TimerID: p.id})
 	case aChild:
-		h.decide(&history.SubOrchestrationInstanceCanceled{TaskID: p.id})
+		h.decide(&history.SubOrchestrationInstanceCanceled{TaskID: p.id, Reason: history.BriefReason(reason)})
 	default:
-		h.decide(&history.TaskCanceled{TaskID: p.id})
+		h.decide(&history.TaskCanceled{TaskID: p.id, Reason: history.BriefReason(reason)})
 	}
 	delete(h.x.pending, p.id)
 }
@@ -150,6 +158,9 @@ func (h *Handle) SetCustomStatus(status history.Payload) {
 func (h *Handle) Wait(ready func() bool) {
 	h.enter("wait")
 	x := h.x
+	if x.inHandler && !x.unwinding {
+		panic("reprise: the handler of an update may not wait; receive the update in the orchestrator instead, and reply to it")
+	}
 	for {
 		if x.unwinding {
 			runtime.Goexit()
@@ -182,6 +193,7 @@ func (h *Handle) promise(body history.Body, p *Promise) *Promise {
 // decide records a decision and returns its ID. It does not return where the
 // code differs from the history.
 func (h *Handle) decide(body history.Body) int32 {
+	h.x.outgoing(body)
 	id, ok := h.x.decide(body)
 	if !ok {
 		h.x.halt()
@@ -193,6 +205,8 @@ func (h *Handle) decide(body history.Body) int32 {
 func (h *Handle) enter(what string) {
 	x := h.x
 	switch {
+	case x.looking:
+		h.Look(what)
 	case x.inside || x.unwinding:
 	case x.ended:
 		panic("reprise: an orchestration was used after its end, to " + what)

@@ -31,6 +31,8 @@ const (
 	FailureOutcomeUnknown = "outcome-unknown"
 	// FailureTerminated: the child was terminated.
 	FailureTerminated = "terminated"
+	// FailureCanceled: the child was cancelled; or an attempt's context was.
+	FailureCanceled = "canceled"
 	// FailureExists: the child was not started, because a live instance has its ID.
 	FailureExists = "instance-exists"
 	// FailureTooDeep: the child was not started, because it would be below

@@ -107,9 +107,12 @@ type Record struct {
 	// First is the execution with which the instance was started, where it has
 	// continued as new since. The parent knows it by that.
 	First history.ExecutionID
+	// Deadline is when the orchestration is cancelled if it has not ended; zero: never.
+	// It stays when the instance continues as new.
+	Deadline time.Time
 }
 
-const recordFields = 26
+const recordFields = 27
 
 // Encode returns the stored form.
 func (r *Record) Encode() []byte {
@@ -151,6 +154,7 @@ func (r *Record) Encode() []byte {
 	}
 	p.Int(r.Buffered)
 	p.String(string(r.First))
+	p.Time(r.Deadline)
 	return p.Bytes()
 }
 
@@ -220,6 +224,8 @@ func DecodeRecord(value []byte) (*Record, error) {
 			r.Buffered = u.Int()
 		case 25:
 			r.First = history.ExecutionID(u.String())
+		case 26:
+			r.Deadline = u.Time()
 		default:
 			u.Skip() // of a newer writer
 		}

@@ -38,8 +38,10 @@ type ExecutionStartedEvent struct {
 	ParentTraceContext      *TraceContext           `protobuf:"bytes,7,opt,name=parent_trace_context,json=parentTraceContext,proto3" json:"parent_trace_context,omitempty"`
 	OrchestrationSpanId     *wrapperspb.StringValue `protobuf:"bytes,8,opt,name=orchestration_span_id,json=orchestrationSpanId,proto3" json:"orchestration_span_id,omitempty"`
 	Tags                    map[string]string       `protobuf:"bytes,9,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields           protoimpl.UnknownFields
-	sizeCache               protoimpl.SizeCache
+	// Ours: when the orchestration is cancelled if it has not ended.
+	Deadline      *timestamppb.Timestamp `protobuf:"bytes,50001,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecutionStartedEvent) Reset() {
@@ -131,6 +133,13 @@ func (x *ExecutionStartedEvent) GetOrchestrationSpanId() *wrapperspb.StringValue
 func (x *ExecutionStartedEvent) GetTags() map[string]string {
 	if x != nil {
 		return x.Tags
+	}
+	return nil
+}
+
+func (x *ExecutionStartedEvent) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
 	}
 	return nil
 }
@@ -648,7 +657,9 @@ type SubOrchestrationInstanceCreatedEvent struct {
 	ParentTraceContext *TraceContext           `protobuf:"bytes,5,opt,name=parent_trace_context,json=parentTraceContext,proto3" json:"parent_trace_context,omitempty"`
 	Tags               map[string]string       `protobuf:"bytes,6,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Ours: the child has no parent.
-	Detached      bool `protobuf:"varint,50001,opt,name=detached,proto3" json:"detached,omitempty"`
+	Detached bool `protobuf:"varint,50001,opt,name=detached,proto3" json:"detached,omitempty"`
+	// Ours: how long after this decision the child is cancelled if it has not ended.
+	Timeout       *durationpb.Duration `protobuf:"bytes,50002,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -730,6 +741,13 @@ func (x *SubOrchestrationInstanceCreatedEvent) GetDetached() bool {
 		return x.Detached
 	}
 	return false
+}
+
+func (x *SubOrchestrationInstanceCreatedEvent) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
 }
 
 // SubOrchestrationInstanceCompletedEvent arrives when a child completed.
@@ -1914,6 +1932,7 @@ func (x *ExecutionRewoundEvent) GetTags() map[string]string {
 type TaskCanceledEvent struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	TaskScheduledId int32                  `protobuf:"varint,1,opt,name=task_scheduled_id,json=taskScheduledId,proto3" json:"task_scheduled_id,omitempty"`
+	Reason          string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1953,6 +1972,13 @@ func (x *TaskCanceledEvent) GetTaskScheduledId() int32 {
 		return x.TaskScheduledId
 	}
 	return 0
+}
+
+func (x *TaskCanceledEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // TimerCanceledEvent is ours: a timer is not wanted any more.
@@ -2005,8 +2031,11 @@ func (x *TimerCanceledEvent) GetTimerId() int32 {
 type SubOrchestrationInstanceCanceledEvent struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	TaskScheduledId int32                  `protobuf:"varint,1,opt,name=task_scheduled_id,json=taskScheduledId,proto3" json:"task_scheduled_id,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The child is only asked to end, and its end is still awaited.
+	Request       bool   `protobuf:"varint,2,opt,name=request,proto3" json:"request,omitempty"`
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubOrchestrationInstanceCanceledEvent) Reset() {
@@ -2046,6 +2075,66 @@ func (x *SubOrchestrationInstanceCanceledEvent) GetTaskScheduledId() int32 {
 	return 0
 }
 
+func (x *SubOrchestrationInstanceCanceledEvent) GetRequest() bool {
+	if x != nil {
+		return x.Request
+	}
+	return false
+}
+
+func (x *SubOrchestrationInstanceCanceledEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ExecutionCancelRequestedEvent arrives when somebody asks the orchestrator to end.
+// Ours.
+type ExecutionCancelRequestedEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecutionCancelRequestedEvent) Reset() {
+	*x = ExecutionCancelRequestedEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecutionCancelRequestedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecutionCancelRequestedEvent) ProtoMessage() {}
+
+func (x *ExecutionCancelRequestedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecutionCancelRequestedEvent.ProtoReflect.Descriptor instead.
+func (*ExecutionCancelRequestedEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ExecutionCancelRequestedEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // LocalTaskRunEvent is ours: what an attempt of a local activity came to, which has
 // run inside the episode. It failed exactly if failure_details is set.
 type LocalTaskRunEvent struct {
@@ -2060,7 +2149,7 @@ type LocalTaskRunEvent struct {
 
 func (x *LocalTaskRunEvent) Reset() {
 	*x = LocalTaskRunEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2072,7 +2161,7 @@ func (x *LocalTaskRunEvent) String() string {
 func (*LocalTaskRunEvent) ProtoMessage() {}
 
 func (x *LocalTaskRunEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2085,7 +2174,7 @@ func (x *LocalTaskRunEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalTaskRunEvent.ProtoReflect.Descriptor instead.
 func (*LocalTaskRunEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{33}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *LocalTaskRunEvent) GetName() string {
@@ -2110,6 +2199,198 @@ func (x *LocalTaskRunEvent) GetResult() *wrapperspb.BytesValue {
 }
 
 func (x *LocalTaskRunEvent) GetFailureDetails() *TaskFailureDetails {
+	if x != nil {
+		return x.FailureDetails
+	}
+	return nil
+}
+
+// PatchAppliedEvent is ours: the execution goes the way of a patch from here on.
+type PatchAppliedEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Patch         string                 `protobuf:"bytes,1,opt,name=patch,proto3" json:"patch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PatchAppliedEvent) Reset() {
+	*x = PatchAppliedEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PatchAppliedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PatchAppliedEvent) ProtoMessage() {}
+
+func (x *PatchAppliedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PatchAppliedEvent.ProtoReflect.Descriptor instead.
+func (*PatchAppliedEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *PatchAppliedEvent) GetPatch() string {
+	if x != nil {
+		return x.Patch
+	}
+	return ""
+}
+
+// UpdateRequestedEvent arrives when somebody asks for an update. Ours.
+type UpdateRequestedEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Sent          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sent,proto3" json:"sent,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Input         *wrapperspb.BytesValue `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateRequestedEvent) Reset() {
+	*x = UpdateRequestedEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateRequestedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateRequestedEvent) ProtoMessage() {}
+
+func (x *UpdateRequestedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateRequestedEvent.ProtoReflect.Descriptor instead.
+func (*UpdateRequestedEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *UpdateRequestedEvent) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateRequestedEvent) GetSent() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
+}
+
+func (x *UpdateRequestedEvent) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdateRequestedEvent) GetInput() *wrapperspb.BytesValue {
+	if x != nil {
+		return x.Input
+	}
+	return nil
+}
+
+// UpdateCompletedEvent decides the reply to an update; it failed exactly if
+// failure_details is set. Ours.
+type UpdateCompletedEvent struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	RequestId      string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Sent           *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sent,proto3" json:"sent,omitempty"`
+	Name           string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Result         *wrapperspb.BytesValue `protobuf:"bytes,4,opt,name=result,proto3" json:"result,omitempty"`
+	FailureDetails *TaskFailureDetails    `protobuf:"bytes,5,opt,name=failure_details,json=failureDetails,proto3" json:"failure_details,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *UpdateCompletedEvent) Reset() {
+	*x = UpdateCompletedEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateCompletedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateCompletedEvent) ProtoMessage() {}
+
+func (x *UpdateCompletedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateCompletedEvent.ProtoReflect.Descriptor instead.
+func (*UpdateCompletedEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *UpdateCompletedEvent) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateCompletedEvent) GetSent() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
+}
+
+func (x *UpdateCompletedEvent) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdateCompletedEvent) GetResult() *wrapperspb.BytesValue {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *UpdateCompletedEvent) GetFailureDetails() *TaskFailureDetails {
 	if x != nil {
 		return x.FailureDetails
 	}
@@ -2155,6 +2436,10 @@ type HistoryEvent struct {
 	//	*HistoryEvent_TimerCanceled
 	//	*HistoryEvent_TaskCanceled
 	//	*HistoryEvent_SubOrchestrationInstanceCanceled
+	//	*HistoryEvent_PatchApplied
+	//	*HistoryEvent_UpdateRequested
+	//	*HistoryEvent_UpdateCompleted
+	//	*HistoryEvent_ExecutionCancelRequested
 	//	*HistoryEvent_LocalTaskRun
 	EventType     isHistoryEvent_EventType `protobuf_oneof:"event_type"`
 	unknownFields protoimpl.UnknownFields
@@ -2163,7 +2448,7 @@ type HistoryEvent struct {
 
 func (x *HistoryEvent) Reset() {
 	*x = HistoryEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2175,7 +2460,7 @@ func (x *HistoryEvent) String() string {
 func (*HistoryEvent) ProtoMessage() {}
 
 func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2188,7 +2473,7 @@ func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEvent.ProtoReflect.Descriptor instead.
 func (*HistoryEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{34}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *HistoryEvent) GetEventId() int32 {
@@ -2491,6 +2776,42 @@ func (x *HistoryEvent) GetSubOrchestrationInstanceCanceled() *SubOrchestrationIn
 	return nil
 }
 
+func (x *HistoryEvent) GetPatchApplied() *PatchAppliedEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_PatchApplied); ok {
+			return x.PatchApplied
+		}
+	}
+	return nil
+}
+
+func (x *HistoryEvent) GetUpdateRequested() *UpdateRequestedEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_UpdateRequested); ok {
+			return x.UpdateRequested
+		}
+	}
+	return nil
+}
+
+func (x *HistoryEvent) GetUpdateCompleted() *UpdateCompletedEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_UpdateCompleted); ok {
+			return x.UpdateCompleted
+		}
+	}
+	return nil
+}
+
+func (x *HistoryEvent) GetExecutionCancelRequested() *ExecutionCancelRequestedEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_ExecutionCancelRequested); ok {
+			return x.ExecutionCancelRequested
+		}
+	}
+	return nil
+}
+
 func (x *HistoryEvent) GetLocalTaskRun() *LocalTaskRunEvent {
 	if x != nil {
 		if x, ok := x.EventType.(*HistoryEvent_LocalTaskRun); ok {
@@ -2630,6 +2951,22 @@ type HistoryEvent_SubOrchestrationInstanceCanceled struct {
 	SubOrchestrationInstanceCanceled *SubOrchestrationInstanceCanceledEvent `protobuf:"bytes,50066,opt,name=sub_orchestration_instance_canceled,json=subOrchestrationInstanceCanceled,proto3,oneof"`
 }
 
+type HistoryEvent_PatchApplied struct {
+	PatchApplied *PatchAppliedEvent `protobuf:"bytes,50068,opt,name=patch_applied,json=patchApplied,proto3,oneof"`
+}
+
+type HistoryEvent_UpdateRequested struct {
+	UpdateRequested *UpdateRequestedEvent `protobuf:"bytes,50069,opt,name=update_requested,json=updateRequested,proto3,oneof"`
+}
+
+type HistoryEvent_UpdateCompleted struct {
+	UpdateCompleted *UpdateCompletedEvent `protobuf:"bytes,50070,opt,name=update_completed,json=updateCompleted,proto3,oneof"`
+}
+
+type HistoryEvent_ExecutionCancelRequested struct {
+	ExecutionCancelRequested *ExecutionCancelRequestedEvent `protobuf:"bytes,50067,opt,name=execution_cancel_requested,json=executionCancelRequested,proto3,oneof"`
+}
+
 type HistoryEvent_LocalTaskRun struct {
 	LocalTaskRun *LocalTaskRunEvent `protobuf:"bytes,50072,opt,name=local_task_run,json=localTaskRun,proto3,oneof"`
 }
@@ -2696,13 +3033,21 @@ func (*HistoryEvent_TaskCanceled) isHistoryEvent_EventType() {}
 
 func (*HistoryEvent_SubOrchestrationInstanceCanceled) isHistoryEvent_EventType() {}
 
+func (*HistoryEvent_PatchApplied) isHistoryEvent_EventType() {}
+
+func (*HistoryEvent_UpdateRequested) isHistoryEvent_EventType() {}
+
+func (*HistoryEvent_UpdateCompleted) isHistoryEvent_EventType() {}
+
+func (*HistoryEvent_ExecutionCancelRequested) isHistoryEvent_EventType() {}
+
 func (*HistoryEvent_LocalTaskRun) isHistoryEvent_EventType() {}
 
 var File_reprise_durabletask_v1_history_proto protoreflect.FileDescriptor
 
 const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\n" +
-	"$reprise/durabletask/v1/history.proto\x12\x16reprise.durabletask.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\x1a#reprise/durabletask/v1/common.proto\"\xd9\x05\n" +
+	"$reprise/durabletask/v1/history.proto\x12\x16reprise.durabletask.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\x1a#reprise/durabletask/v1/common.proto\"\x93\x06\n" +
 	"\x15ExecutionStartedEvent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
 	"\aversion\x18\x02 \x01(\v2\x1c.google.protobuf.StringValueR\aversion\x121\n" +
@@ -2712,7 +3057,8 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x19scheduled_start_timestamp\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x17scheduledStartTimestamp\x12V\n" +
 	"\x14parent_trace_context\x18\a \x01(\v2$.reprise.durabletask.v1.TraceContextR\x12parentTraceContext\x12P\n" +
 	"\x15orchestration_span_id\x18\b \x01(\v2\x1c.google.protobuf.StringValueR\x13orchestrationSpanId\x12K\n" +
-	"\x04tags\x18\t \x03(\v27.reprise.durabletask.v1.ExecutionStartedEvent.TagsEntryR\x04tags\x1a7\n" +
+	"\x04tags\x18\t \x03(\v27.reprise.durabletask.v1.ExecutionStartedEvent.TagsEntryR\x04tags\x128\n" +
+	"\bdeadline\x18ц\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x83\x02\n" +
@@ -2760,7 +3106,7 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x06result\x18\x02 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\"\x92\x01\n" +
 	"\x0fTaskFailedEvent\x12*\n" +
 	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\x12S\n" +
-	"\x0ffailure_details\x18\x02 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xd1\x03\n" +
+	"\x0ffailure_details\x18\x02 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\x88\x04\n" +
 	"$SubOrchestrationInstanceCreatedEvent\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12\x12\n" +
@@ -2769,7 +3115,8 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x05input\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\x12V\n" +
 	"\x14parent_trace_context\x18\x05 \x01(\v2$.reprise.durabletask.v1.TraceContextR\x12parentTraceContext\x12Z\n" +
 	"\x04tags\x18\x06 \x03(\v2F.reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntryR\x04tags\x12\x1c\n" +
-	"\bdetached\x18ц\x03 \x01(\bR\bdetached\x1a7\n" +
+	"\bdetached\x18ц\x03 \x01(\bR\bdetached\x125\n" +
+	"\atimeout\x18҆\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x89\x01\n" +
@@ -2852,18 +3199,38 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x04tags\x18\t \x03(\v27.reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntryR\x04tags\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"?\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"W\n" +
 	"\x11TaskCanceledEvent\x12*\n" +
-	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\"/\n" +
+	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"/\n" +
 	"\x12TimerCanceledEvent\x12\x19\n" +
-	"\btimer_id\x18\x01 \x01(\x05R\atimerId\"S\n" +
+	"\btimer_id\x18\x01 \x01(\x05R\atimerId\"\x85\x01\n" +
 	"%SubOrchestrationInstanceCanceledEvent\x12*\n" +
-	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\"\xcb\x01\n" +
+	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\x12\x18\n" +
+	"\arequest\x18\x02 \x01(\bR\arequest\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"7\n" +
+	"\x1dExecutionCancelRequestedEvent\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xcb\x01\n" +
 	"\x11LocalTaskRunEvent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\x05R\aattempt\x123\n" +
 	"\x06result\x18\x03 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\x12S\n" +
-	"\x0ffailure_details\x18\x04 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xdf\x19\n" +
+	"\x0ffailure_details\x18\x04 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\")\n" +
+	"\x11PatchAppliedEvent\x12\x14\n" +
+	"\x05patch\x18\x01 \x01(\tR\x05patch\"\xac\x01\n" +
+	"\x14UpdateRequestedEvent\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12.\n" +
+	"\x04sent\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04sent\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x121\n" +
+	"\x05input\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\"\x83\x02\n" +
+	"\x14UpdateCompletedEvent\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12.\n" +
+	"\x04sent\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04sent\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x123\n" +
+	"\x06result\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\x12S\n" +
+	"\x0ffailure_details\x18\x05 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xe6\x1c\n" +
 	"\fHistoryEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\x05R\aeventId\x128\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x12\\\n" +
@@ -2901,7 +3268,11 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x11execution_rewound\x18\x1e \x01(\v2-.reprise.durabletask.v1.ExecutionRewoundEventH\x00R\x10executionRewound\x12U\n" +
 	"\x0etimer_canceled\x18\x90\x87\x03 \x01(\v2*.reprise.durabletask.v1.TimerCanceledEventH\x00R\rtimerCanceled\x12R\n" +
 	"\rtask_canceled\x18\x91\x87\x03 \x01(\v2).reprise.durabletask.v1.TaskCanceledEventH\x00R\ftaskCanceled\x12\x90\x01\n" +
-	"#sub_orchestration_instance_canceled\x18\x92\x87\x03 \x01(\v2=.reprise.durabletask.v1.SubOrchestrationInstanceCanceledEventH\x00R subOrchestrationInstanceCanceled\x12S\n" +
+	"#sub_orchestration_instance_canceled\x18\x92\x87\x03 \x01(\v2=.reprise.durabletask.v1.SubOrchestrationInstanceCanceledEventH\x00R subOrchestrationInstanceCanceled\x12R\n" +
+	"\rpatch_applied\x18\x94\x87\x03 \x01(\v2).reprise.durabletask.v1.PatchAppliedEventH\x00R\fpatchApplied\x12[\n" +
+	"\x10update_requested\x18\x95\x87\x03 \x01(\v2,.reprise.durabletask.v1.UpdateRequestedEventH\x00R\x0fupdateRequested\x12[\n" +
+	"\x10update_completed\x18\x96\x87\x03 \x01(\v2,.reprise.durabletask.v1.UpdateCompletedEventH\x00R\x0fupdateCompleted\x12w\n" +
+	"\x1aexecution_cancel_requested\x18\x93\x87\x03 \x01(\v25.reprise.durabletask.v1.ExecutionCancelRequestedEventH\x00R\x18executionCancelRequested\x12S\n" +
 	"\x0elocal_task_run\x18\x98\x87\x03 \x01(\v2).reprise.durabletask.v1.LocalTaskRunEventH\x00R\flocalTaskRunB\f\n" +
 	"\n" +
 	"event_typeB0Z.github.com/reprise-run/reprise/api/durabletaskb\x06proto3"
@@ -2918,7 +3289,7 @@ func file_reprise_durabletask_v1_history_proto_rawDescGZIP() []byte {
 	return file_reprise_durabletask_v1_history_proto_rawDescData
 }
 
-var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*ExecutionStartedEvent)(nil),                  // 0: reprise.durabletask.v1.ExecutionStartedEvent
 	(*ExecutionCompletedEvent)(nil),                // 1: reprise.durabletask.v1.ExecutionCompletedEvent
@@ -2953,130 +3324,145 @@ var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*TaskCanceledEvent)(nil),                      // 30: reprise.durabletask.v1.TaskCanceledEvent
 	(*TimerCanceledEvent)(nil),                     // 31: reprise.durabletask.v1.TimerCanceledEvent
 	(*SubOrchestrationInstanceCanceledEvent)(nil),  // 32: reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	(*LocalTaskRunEvent)(nil),                      // 33: reprise.durabletask.v1.LocalTaskRunEvent
-	(*HistoryEvent)(nil),                           // 34: reprise.durabletask.v1.HistoryEvent
-	nil,                                            // 35: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	nil,                                            // 36: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	nil,                                            // 37: reprise.durabletask.v1.TaskOptions.NodesEntry
-	nil,                                            // 38: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	nil,                                            // 39: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	(*wrapperspb.StringValue)(nil),                 // 40: google.protobuf.StringValue
-	(*wrapperspb.BytesValue)(nil),                  // 41: google.protobuf.BytesValue
-	(*OrchestrationInstance)(nil),                  // 42: reprise.durabletask.v1.OrchestrationInstance
-	(*ParentInstanceInfo)(nil),                     // 43: reprise.durabletask.v1.ParentInstanceInfo
-	(*timestamppb.Timestamp)(nil),                  // 44: google.protobuf.Timestamp
-	(*TraceContext)(nil),                           // 45: reprise.durabletask.v1.TraceContext
-	(OrchestrationStatus)(0),                       // 46: reprise.durabletask.v1.OrchestrationStatus
-	(*TaskFailureDetails)(nil),                     // 47: reprise.durabletask.v1.TaskFailureDetails
-	(*durationpb.Duration)(nil),                    // 48: google.protobuf.Duration
-	(*OrchestrationState)(nil),                     // 49: reprise.durabletask.v1.OrchestrationState
+	(*ExecutionCancelRequestedEvent)(nil),          // 33: reprise.durabletask.v1.ExecutionCancelRequestedEvent
+	(*LocalTaskRunEvent)(nil),                      // 34: reprise.durabletask.v1.LocalTaskRunEvent
+	(*PatchAppliedEvent)(nil),                      // 35: reprise.durabletask.v1.PatchAppliedEvent
+	(*UpdateRequestedEvent)(nil),                   // 36: reprise.durabletask.v1.UpdateRequestedEvent
+	(*UpdateCompletedEvent)(nil),                   // 37: reprise.durabletask.v1.UpdateCompletedEvent
+	(*HistoryEvent)(nil),                           // 38: reprise.durabletask.v1.HistoryEvent
+	nil,                                            // 39: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	nil,                                            // 40: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	nil,                                            // 41: reprise.durabletask.v1.TaskOptions.NodesEntry
+	nil,                                            // 42: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	nil,                                            // 43: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	(*wrapperspb.StringValue)(nil),                 // 44: google.protobuf.StringValue
+	(*wrapperspb.BytesValue)(nil),                  // 45: google.protobuf.BytesValue
+	(*OrchestrationInstance)(nil),                  // 46: reprise.durabletask.v1.OrchestrationInstance
+	(*ParentInstanceInfo)(nil),                     // 47: reprise.durabletask.v1.ParentInstanceInfo
+	(*timestamppb.Timestamp)(nil),                  // 48: google.protobuf.Timestamp
+	(*TraceContext)(nil),                           // 49: reprise.durabletask.v1.TraceContext
+	(OrchestrationStatus)(0),                       // 50: reprise.durabletask.v1.OrchestrationStatus
+	(*TaskFailureDetails)(nil),                     // 51: reprise.durabletask.v1.TaskFailureDetails
+	(*durationpb.Duration)(nil),                    // 52: google.protobuf.Duration
+	(*OrchestrationState)(nil),                     // 53: reprise.durabletask.v1.OrchestrationState
 }
 var file_reprise_durabletask_v1_history_proto_depIdxs = []int32{
-	40,  // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
-	41,  // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
-	42,  // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
-	43,  // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	44,  // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
-	45,  // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	40,  // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
-	35,  // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	46,  // 8: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	41,  // 9: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	47,  // 10: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	41,  // 11: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
-	40,  // 12: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
-	41,  // 13: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
-	45,  // 14: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	36,  // 15: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	5,   // 16: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
-	48,  // 17: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
-	4,   // 18: reprise.durabletask.v1.TaskScheduledEvent.options:type_name -> reprise.durabletask.v1.TaskOptions
-	48,  // 19: reprise.durabletask.v1.TaskOptions.heartbeat_timeout:type_name -> google.protobuf.Duration
-	48,  // 20: reprise.durabletask.v1.TaskOptions.schedule_to_start:type_name -> google.protobuf.Duration
-	48,  // 21: reprise.durabletask.v1.TaskOptions.schedule_to_close:type_name -> google.protobuf.Duration
-	37,  // 22: reprise.durabletask.v1.TaskOptions.nodes:type_name -> reprise.durabletask.v1.TaskOptions.NodesEntry
-	48,  // 23: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
-	48,  // 24: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
-	48,  // 25: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
-	41,  // 26: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	47,  // 27: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	40,  // 28: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
-	41,  // 29: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
-	45,  // 30: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	38,  // 31: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	41,  // 32: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	47,  // 33: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	44,  // 34: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
-	44,  // 35: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
-	41,  // 36: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
-	41,  // 37: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
-	41,  // 38: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
-	49,  // 39: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
-	41,  // 40: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
-	41,  // 41: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
-	41,  // 42: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
-	44,  // 43: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	41,  // 44: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
-	40,  // 45: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	44,  // 46: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	41,  // 47: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
-	40,  // 48: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	40,  // 49: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	40,  // 50: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	40,  // 51: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	41,  // 52: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
-	47,  // 53: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	40,  // 54: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	40,  // 55: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	40,  // 56: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
-	40,  // 57: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	40,  // 58: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
-	45,  // 59: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	40,  // 60: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
-	40,  // 61: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
-	41,  // 62: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
-	43,  // 63: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	39,  // 64: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	41,  // 65: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
-	47,  // 66: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	44,  // 67: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
-	0,   // 68: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
-	1,   // 69: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
-	2,   // 70: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
-	3,   // 71: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
-	6,   // 72: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
-	7,   // 73: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
-	8,   // 74: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
-	9,   // 75: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
-	10,  // 76: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
-	11,  // 77: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
-	12,  // 78: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
-	13,  // 79: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
-	14,  // 80: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
-	15,  // 81: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
-	16,  // 82: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
-	17,  // 83: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
-	18,  // 84: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
-	19,  // 85: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
-	20,  // 86: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
-	21,  // 87: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
-	22,  // 88: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
-	23,  // 89: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
-	25,  // 90: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
-	26,  // 91: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
-	24,  // 92: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
-	28,  // 93: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
-	27,  // 94: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
-	29,  // 95: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
-	31,  // 96: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
-	30,  // 97: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
-	32,  // 98: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	33,  // 99: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
-	100, // [100:100] is the sub-list for method output_type
-	100, // [100:100] is the sub-list for method input_type
-	100, // [100:100] is the sub-list for extension type_name
-	100, // [100:100] is the sub-list for extension extendee
-	0,   // [0:100] is the sub-list for field type_name
+	44,  // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
+	45,  // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
+	46,  // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
+	47,  // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	48,  // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
+	49,  // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	44,  // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
+	39,  // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	48,  // 8: reprise.durabletask.v1.ExecutionStartedEvent.deadline:type_name -> google.protobuf.Timestamp
+	50,  // 9: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	45,  // 10: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	51,  // 11: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	45,  // 12: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
+	44,  // 13: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
+	45,  // 14: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
+	49,  // 15: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	40,  // 16: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	5,   // 17: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
+	52,  // 18: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
+	4,   // 19: reprise.durabletask.v1.TaskScheduledEvent.options:type_name -> reprise.durabletask.v1.TaskOptions
+	52,  // 20: reprise.durabletask.v1.TaskOptions.heartbeat_timeout:type_name -> google.protobuf.Duration
+	52,  // 21: reprise.durabletask.v1.TaskOptions.schedule_to_start:type_name -> google.protobuf.Duration
+	52,  // 22: reprise.durabletask.v1.TaskOptions.schedule_to_close:type_name -> google.protobuf.Duration
+	41,  // 23: reprise.durabletask.v1.TaskOptions.nodes:type_name -> reprise.durabletask.v1.TaskOptions.NodesEntry
+	52,  // 24: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
+	52,  // 25: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
+	52,  // 26: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
+	45,  // 27: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	51,  // 28: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	44,  // 29: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
+	45,  // 30: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
+	49,  // 31: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	42,  // 32: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	52,  // 33: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.timeout:type_name -> google.protobuf.Duration
+	45,  // 34: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	51,  // 35: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	48,  // 36: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
+	48,  // 37: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
+	45,  // 38: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 39: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 40: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
+	53,  // 41: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
+	45,  // 42: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 43: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 44: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
+	48,  // 45: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	45,  // 46: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
+	44,  // 47: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	48,  // 48: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	45,  // 49: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
+	44,  // 50: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	44,  // 51: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	44,  // 52: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	44,  // 53: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	45,  // 54: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
+	51,  // 55: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	44,  // 56: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	44,  // 57: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	44,  // 58: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
+	44,  // 59: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	44,  // 60: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
+	49,  // 61: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	44,  // 62: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
+	44,  // 63: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
+	45,  // 64: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
+	47,  // 65: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	43,  // 66: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	45,  // 67: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
+	51,  // 68: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	48,  // 69: reprise.durabletask.v1.UpdateRequestedEvent.sent:type_name -> google.protobuf.Timestamp
+	45,  // 70: reprise.durabletask.v1.UpdateRequestedEvent.input:type_name -> google.protobuf.BytesValue
+	48,  // 71: reprise.durabletask.v1.UpdateCompletedEvent.sent:type_name -> google.protobuf.Timestamp
+	45,  // 72: reprise.durabletask.v1.UpdateCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	51,  // 73: reprise.durabletask.v1.UpdateCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	48,  // 74: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
+	0,   // 75: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
+	1,   // 76: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
+	2,   // 77: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
+	3,   // 78: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
+	6,   // 79: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
+	7,   // 80: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
+	8,   // 81: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
+	9,   // 82: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
+	10,  // 83: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
+	11,  // 84: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
+	12,  // 85: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
+	13,  // 86: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
+	14,  // 87: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
+	15,  // 88: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
+	16,  // 89: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
+	17,  // 90: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
+	18,  // 91: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
+	19,  // 92: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
+	20,  // 93: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
+	21,  // 94: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
+	22,  // 95: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
+	23,  // 96: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
+	25,  // 97: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
+	26,  // 98: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
+	24,  // 99: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
+	28,  // 100: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
+	27,  // 101: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
+	29,  // 102: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
+	31,  // 103: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
+	30,  // 104: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
+	32,  // 105: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
+	35,  // 106: reprise.durabletask.v1.HistoryEvent.patch_applied:type_name -> reprise.durabletask.v1.PatchAppliedEvent
+	36,  // 107: reprise.durabletask.v1.HistoryEvent.update_requested:type_name -> reprise.durabletask.v1.UpdateRequestedEvent
+	37,  // 108: reprise.durabletask.v1.HistoryEvent.update_completed:type_name -> reprise.durabletask.v1.UpdateCompletedEvent
+	33,  // 109: reprise.durabletask.v1.HistoryEvent.execution_cancel_requested:type_name -> reprise.durabletask.v1.ExecutionCancelRequestedEvent
+	34,  // 110: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
+	111, // [111:111] is the sub-list for method output_type
+	111, // [111:111] is the sub-list for method input_type
+	111, // [111:111] is the sub-list for extension type_name
+	111, // [111:111] is the sub-list for extension extendee
+	0,   // [0:111] is the sub-list for field type_name
 }
 
 func init() { file_reprise_durabletask_v1_history_proto_init() }
@@ -3085,7 +3471,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		return
 	}
 	file_reprise_durabletask_v1_common_proto_init()
-	file_reprise_durabletask_v1_history_proto_msgTypes[34].OneofWrappers = []any{
+	file_reprise_durabletask_v1_history_proto_msgTypes[38].OneofWrappers = []any{
 		(*HistoryEvent_ExecutionStarted)(nil),
 		(*HistoryEvent_ExecutionCompleted)(nil),
 		(*HistoryEvent_ExecutionTerminated)(nil),
@@ -3117,6 +3503,10 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		(*HistoryEvent_TimerCanceled)(nil),
 		(*HistoryEvent_TaskCanceled)(nil),
 		(*HistoryEvent_SubOrchestrationInstanceCanceled)(nil),
+		(*HistoryEvent_PatchApplied)(nil),
+		(*HistoryEvent_UpdateRequested)(nil),
+		(*HistoryEvent_UpdateCompleted)(nil),
+		(*HistoryEvent_ExecutionCancelRequested)(nil),
 		(*HistoryEvent_LocalTaskRun)(nil),
 	}
 	type x struct{}
@@ -3125,7 +3515,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reprise_durabletask_v1_history_proto_rawDesc), len(file_reprise_durabletask_v1_history_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   40,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

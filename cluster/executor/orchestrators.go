@@ -20,6 +20,7 @@ const (
 	DefaultTurnLimit      = 10 * time.Second
 	DefaultKeptExecutions = 10_000
 	DefaultKeptBytes      = 64 << 20
+	DefaultQueryLimit     = 10 * time.Second
 )
 
 // Options bound what [Orchestrators] does, and name the node. Zero values take
@@ -35,6 +36,8 @@ type Options struct {
 	// KeptBytes limits the bytes of the histories of kept executions, each counted
 	// with an eighth of the limit at most.
 	KeptBytes int64
+	// QueryLimit is how long the code may take to answer a query.
+	QueryLimit time.Duration
 	// Logger gets reports of stuck episodes; slog.Default if nil.
 	Logger *slog.Logger
 }
@@ -48,6 +51,9 @@ func (o *Options) fill() {
 	}
 	if o.KeptBytes <= 0 {
 		o.KeptBytes = DefaultKeptBytes
+	}
+	if o.QueryLimit <= 0 {
+		o.QueryLimit = DefaultQueryLimit
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -98,6 +104,7 @@ type turn struct {
 	// Guarded by Orchestrators.mu.
 	reported  bool          // a person was told
 	abandoned bool          // nobody takes the outcome
+	asks      bool          // it is a query that lost its turn
 	done      chan struct{} // nil if nobody waits; closed when the code has given the word back
 }
 

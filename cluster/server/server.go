@@ -60,6 +60,8 @@ func New(b Backend, c Config) *Server {
 	durabletask.RegisterTaskHubSidecarServiceServer(s.grpc, &taskHubService{backend: b})
 	reprisev1.RegisterRepriseServiceServer(s.grpc, &repriseService{backend: b})
 	reprisev1.RegisterActivityServiceServer(s.grpc, &activityService{backend: b})
+	reprisev1.RegisterCancelServiceServer(s.grpc, &cancelService{backend: b})
+	reprisev1.RegisterOrchestrationServiceServer(s.grpc, &orchestrationService{backend: b})
 	return s
 }
 
@@ -94,6 +96,7 @@ func (s *Server) untilStop(ctx context.Context) (context.Context, func()) {
 var waits = map[string]bool{
 	durabletask.TaskHubSidecarService_WaitForInstanceStart_FullMethodName:      true,
 	durabletask.TaskHubSidecarService_WaitForInstanceCompletion_FullMethodName: true,
+	reprisev1.OrchestrationService_QueryInstance_FullMethodName:                true,
 }
 
 func (s *Server) unary(log *slog.Logger) grpc.UnaryServerInterceptor {

@@ -32,6 +32,8 @@ var statuses = []struct {
 	{leader.ErrNotFound, codes.NotFound, "not-found"},
 	{leader.ErrStale, codes.FailedPrecondition, "stale"},
 	{leader.ErrRequestExpired, codes.FailedPrecondition, "request-expired"},
+	{leader.ErrNoHandler, codes.FailedPrecondition, "no-handler"},
+	{leader.ErrUnbound, codes.FailedPrecondition, "unbound"},
 	{leader.ErrTooLarge, codes.InvalidArgument, "too-large"},
 	{leader.ErrInvalid, codes.InvalidArgument, "invalid"},
 	{context.Canceled, codes.Canceled, ""},

@@ -35,7 +35,10 @@ func try(t *testing.T, stdin string, args ...string) outcome {
 }
 
 // backend answers for the instances of the tests.
-type backend struct{ started chan leader.StartRequest }
+type backend struct {
+	asked
+	started chan leader.StartRequest
+}
 
 func (b *backend) instance(id history.InstanceID) (leader.Instance, error) {
 	in := leader.Instance{
@@ -68,6 +71,14 @@ func (b *backend) StartInstance(_ context.Context, r leader.StartRequest) (leade
 }
 
 func (b *backend) Terminate(_ context.Context, r leader.TerminateRequest) error {
+	_, err := b.instance(r.Instance.ID)
+	return err
+}
+
+func (b *backend) Cancel(_ context.Context, r leader.CancelRequest) error {
+	if err := history.ValidateReason(r.Reason); err != nil {
+		return fmt.Errorf("%w: %w", leader.ErrInvalid, err)
+	}
 	_, err := b.instance(r.Instance.ID)
 	return err
 }
@@ -147,6 +158,13 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "wait i", code: 0, stdout: "{\"a\": [1]}\n"},
 		{args: "terminate i --reason enough", code: 0},
 
+		{args: "start o --cancel-after -1s", code: 2, stderr: "must be above 0"},
+		{args: "cancel i", code: 0},
+		{args: "cancel i --reason changed-my-mind", code: 0},
+		{args: "cancel", code: 2, stderr: "instance ID"},
+		{args: "cancel a/b", code: 2, stderr: "none of / \\ # ? is allowed"},
+		{args: "cancel none", code: 3},
+		{args: "cancel i --reason " + strings.Repeat("x", 1025), code: 5, stderr: "at most 1024"},
 		{args: "raise i approved", code: 0},
 		{args: "raise i approved --data -", stdin: `{"ok":true}`, code: 0},
 		{args: "raise i", code: 2, stderr: "name of an event"},

@@ -31,6 +31,7 @@ type serverSettings struct {
 	node      cluster.Config
 	tls       tlsFiles
 	gossipKey string
+	http      httpSettings
 	samples   bool
 	pace      time.Duration
 	attached  bool
@@ -66,6 +67,7 @@ The command line overrides the environment, which overrides the file.`,
 	f.IntVar(&s.node.Activities, "activities", 0, "how many activities run here at a time; 0: 64 a processor")
 	f.StringToStringVar(&s.node.Labels, "label", nil, "`key=value` that activities may demand of the node; may be repeated, or comma-separated")
 	f.BoolVar(&s.samples, "samples", false, "run the sample orchestrations hello and wordcount")
+	s.http.flags(cmd)
 	s.tls.flags(cmd)
 	f.StringVar(&s.gossipKey, "gossip-key", "", "`file` with the key that encrypts gossip: 16, 24 or 32 bytes in base64")
 	f.BoolVar(&s.node.Insecure, "insecure", false, "allow listen addresses that are not loopback without TLS and gossip key")
@@ -98,6 +100,9 @@ func (p *program) serve(ctx context.Context, s serverSettings) (err error) {
 	}
 	registry := reprise.NewRegistry(reprise.WithLogger(config.Logger))
 	if err := config.Validate(); err != nil { // before anything listens
+		return err
+	}
+	if err := s.http.bind(registry); err != nil {
 		return err
 	}
 	if s.samples {

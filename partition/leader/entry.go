@@ -5,6 +5,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition"
 )
 
@@ -20,9 +21,11 @@ type entry struct {
 	replies  []reply
 	recorded []record
 	dispatch []*attempt
-	cancel   []AttemptID
+	cancel   []unwanted
 	notices  []notice
+	spans    []history.Span
 	rows     []*live // once for each row of history in the entry
+	after    []func()
 	// written and received say up to which number the entry writes letters to other
 	// partitions, and records those from them.
 	written  map[*outLane]uint64
@@ -108,6 +111,9 @@ func (c *core) advance() error {
 		for _, l := range e.rows {
 			if l.unapplied--; l.unapplied == 0 {
 				l.tail = nil
+				if len(l.queries) > 0 {
+					c.queue(l)
+				}
 			}
 			c.settle(l)
 		}
@@ -127,7 +133,7 @@ func (c *core) let(e *entry) error {
 		r.fn(r.err)
 	}
 	for _, a := range e.cancel {
-		c.cfg.Dispatcher.Cancel(a)
+		c.cfg.Dispatcher.Cancel(a.id, a.reason)
 	}
 	for _, a := range e.dispatch {
 		c.offer(a)
@@ -135,10 +141,17 @@ func (c *core) let(e *entry) error {
 	for _, n := range e.notices {
 		c.waiters.tell(n)
 	}
+	for _, s := range e.spans {
+		c.cfg.Spans(s)
+	}
+	for _, fn := range e.after {
+		fn()
+	}
+	e.after = nil
 	for lane, n := range e.received {
 		lane.settled(n, c.cut)
 	}
-	e.replies, e.recorded, e.cancel, e.dispatch, e.notices, e.received = nil, nil, nil, nil, nil, nil
+	e.replies, e.recorded, e.cancel, e.dispatch, e.notices, e.spans, e.received = nil, nil, nil, nil, nil, nil, nil
 	written := e.written
 	e.written = nil
 	for lane, n := range written {

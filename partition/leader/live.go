@@ -25,7 +25,11 @@ type live struct {
 	mail   []*mail
 	loaded bool
 	run    *run // the episode that runs; nil: none
-	queued bool // waits in the queue for a turn
+	queued bool // waits in the queue of the runnable
+	turn   bool // that, or something else, is to give it a turn
+	// queries wait to be asked. queriesFirst is set where they go before the next turn.
+	queries      []*query
+	queriesFirst bool
 	// waiting is set while mail waits that is neither stored nor recorded, the
 	// oldest since waits, by the loop's monotonic clock.
 	waiting bool
@@ -129,7 +133,7 @@ func (c *core) settle(l *live) {
 	if l.rec != nil && l.rec.Parked.Why != partition.NotParked && l.run == nil && !l.queued && !l.waiting {
 		l.mail, l.loaded = nil, l.rec.Stored == 0
 	}
-	if l.run != nil || l.queued || l.fresh || l.resting || l.unapplied > 0 || len(l.mail) > 0 || len(l.attempts) > 0 {
+	if l.run != nil || l.queued || len(l.queries) > 0 || l.fresh || l.resting || l.unapplied > 0 || len(l.mail) > 0 || len(l.attempts) > 0 {
 		return
 	}
 	if l.rec == nil {
@@ -154,6 +158,11 @@ func (c *core) post(l *live, m *mail) error {
 	l.mail = append(l.mail, m)
 	if l.rec.Parked.Why != partition.NotParked || l.resting {
 		return c.store(l)
+	}
+	if l.rec.StartArmed { // it is for later, like the start
+		err := c.store(l)
+		l.mail, l.loaded = nil, false
+		return err
 	}
 	c.enqueue(l)
 	c.letWait(l)
@@ -239,6 +248,7 @@ func (c *core) committed(l *live, all []*mail) error {
 			for _, recorded := range m.attempt.again {
 				e.recorded = append(e.recorded, record{recorded, nil})
 			}
+			c.activityEnded(m.attempt, m.Event)
 			c.detach(m.attempt)
 			m.attempt = nil
 		}

@@ -28,7 +28,8 @@ type call struct {
 	terminate *TerminateRequest // or
 	raise     *RaiseRequest     // or
 	complete  *CompleteRequest  // or
-	beat      *HeartbeatRequest // one of them
+	beat      *HeartbeatRequest // or
+	cancel    *CancelRequest    // one of them
 	done      chan outcome      // capacity 1
 }
 
@@ -122,6 +123,9 @@ func validateStart(req *StartRequest) error {
 	if req.Execution == "" {
 		return fmt.Errorf("%w: no execution ID", ErrInvalid)
 	}
+	if req.Timeout < 0 {
+		return fmt.Errorf("%w: timeout of %v", ErrInvalid, req.Timeout)
+	}
 	for _, text := range []string{req.Name, req.Version, string(req.Execution)} {
 		if err := validateText(text); err != nil {
 			return err
@@ -206,6 +210,8 @@ func (q *call) handle(c *core) error {
 		return q.doComplete(c, l)
 	case q.beat != nil:
 		return q.doBeat(c, l)
+	case q.cancel != nil:
+		return q.doCancel(c, l)
 	}
 	return q.doStart(c, l)
 }
@@ -260,6 +266,9 @@ func (q *call) doStart(c *core, l *live) error {
 		Name: req.Name, Version: req.Version, Input: req.Input, ExecutionID: req.Execution,
 		ScheduledStart: req.ScheduledStart, TraceParent: req.TraceParent, Tags: req.Tags,
 	}
+	if req.Timeout > 0 {
+		started.Deadline = later(c.now, req.ScheduledStart).Add(req.Timeout)
+	}
 	c.create(l, started)
 	m := &mail{call: q}
 	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: started}
@@ -285,6 +294,13 @@ func (q *call) doStart(c *core, l *live) error {
 		return c.store(l)
 	}
 	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // create gives an instance a new execution, in place of one that has ended. What

@@ -24,9 +24,10 @@ import (
 // leader and its surroundings, each followed by the trace of what came of it.
 // Commands:
 //
-//	start ID NAME [input=] [request=] [age=] [reuse=] [after=] [execution=]
+//	start ID NAME [input=] [request=] [age=] [reuse=] [after=] [execution=] [trace=]
 //	terminate ID [reason=] [recurse] [request=] [age=]
 //	raise ID NAME [data=] [request=] [age=]
+//	query ID NAME [for=]
 //	complete ID#TASK [result= | failure= [code=] [final]] [fence=]
 //	pending ID#TASK [ran=DURATION] [fence=], token ID#TASK [result= | failure= [final]] [request=] [fence=]
 //	heartbeat ID#TASK [data=] [fence=], beat ID#TASK [data=] [fence=] (by token)
@@ -102,7 +103,7 @@ func (s *story) note(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	text := fmt.Sprintf(format, args...)
-	if strings.HasPrefix(text, "episode ") {
+	if strings.HasPrefix(text, "episode ") || strings.HasPrefix(text, "query of ") {
 		s.ran = append(s.ran, text)
 		return
 	}
@@ -145,6 +146,7 @@ func (s *story) lead() {
 			return 7
 		},
 		Clock: func() time.Time { return time.Now().Add(time.Duration(s.skew.Load())) }, Limits: s.limits,
+		Spans: s.span,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop, s.ended = cancel, make(chan struct{})
@@ -154,6 +156,13 @@ func (s *story) lead() {
 			s.note("the leader ended: %v", err)
 		}
 	}()
+}
+
+// span notes a span; trace IDs are left out.
+func (s *story) span(p history.Span) {
+	id := func(trace string) string { return trace[36:52] }
+	s.note("span %s %s of %s %s: %s in %s, %s to %s, %s attempts=%d", p.Kind, p.Name, p.Instance, p.Execution,
+		id(p.TraceParent), id(p.Parent), p.Began.Sub(s.begin), p.Ended.Sub(s.begin), p.Status, p.Attempts)
 }
 
 func (s *story) crash() {
@@ -242,9 +251,27 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	case "terminate":
 		req := TerminateRequest{Instance: ref(arg(0)), Reason: history.Payload(opt("reason")), Recurse: d.HasArg("recurse"), Identity: s.identity(t, opt)}
 		go func() { s.heard("terminated %s: %v", req.Instance.ID, s.leader.Terminate(context.Background(), req)) }()
+	case "cancel":
+		req := CancelRequest{Instance: ref(arg(0)), Reason: opt("reason"), Identity: s.identity(t, opt)}
+		go func() { s.heard("cancel of %s: %v", req.Instance.ID, s.leader.Cancel(context.Background(), req)) }()
 	case "raise":
 		req := RaiseRequest{Instance: ref(arg(0)), Name: arg(1), Data: history.Payload(opt("data")), Identity: s.identity(t, opt)}
 		go func() { s.heard("raised for %s: %v", req.Instance.ID, s.leader.Raise(context.Background(), req)) }()
+	case "query":
+		req := QueryRequest{Instance: ref(arg(0)), Name: arg(1)}
+		ctx := context.Background()
+		if limit := opt("for"); limit != "" {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, duration(t, limit))
+			_ = cancel
+		}
+		go func() {
+			a, err := s.leader.Query(ctx, req)
+			if a.Failure != nil {
+				err = errors.New(a.Failure.Message)
+			}
+			s.heard("query %s of %s: %s %v", req.Name, req.Instance.ID, short(a.Result), err)
+		}()
 	case "complete":
 		r := ActivityResult{Attempt: s.newestAttempt(arg(0), opt("fence")), Node: "n1", Result: history.Payload(opt("result"))}
 		if f := opt("failure"); f != "" {
@@ -365,6 +392,8 @@ func (s *story) letter(t *testing.T, line string) *partition.Letter {
 		l.Event.Body = &history.EventRaised{Name: words[2], Input: history.Payload(words[3])}
 	case "terminate":
 		l.Event.Body = &history.ExecutionTerminated{Reason: history.Payload("far away"), Recurse: len(words) > 2}
+	case "cancel":
+		l.Event.Body = &history.ExecutionCancelRequested{Reason: words[2]}
 	default:
 		t.Fatalf("unknown letter %q", line)
 	}
@@ -397,11 +426,15 @@ func (s *story) start(t *testing.T, id, name string, opt func(string) string) {
 	if in := opt("input"); in != "" {
 		req.Input = history.Payload(in)
 	}
+	req.TraceParent = opt("trace")
 	if n := number0(opt("size")); n > 0 {
 		req.Input = make(history.Payload, n)
 	}
 	if after := opt("after"); after != "" {
 		req.ScheduledStart = time.Now().Add(time.Duration(s.skew.Load())).Add(duration(t, after))
+	}
+	if d := opt("timeout"); d != "" {
+		req.Timeout = duration(t, d)
 	}
 	switch opt("reuse") {
 	case "replace":

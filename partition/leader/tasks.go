@@ -58,6 +58,12 @@ func (c *core) attemptOf(l *live, taskID int32, row *partition.Activity) *attemp
 	}}
 }
 
+// unwanted is an attempt whose result is not wanted any more, and why.
+type unwanted struct {
+	id     AttemptID
+	reason string
+}
+
 func (c *core) attach(l *live, a *attempt) {
 	if l.attempts == nil {
 		l.attempts = make(map[int32]*attempt)
@@ -66,18 +72,19 @@ func (c *core) attach(l *live, a *attempt) {
 }
 
 // drop forgets an activity that is not wanted any more; once that is committed
-// its node is told.
-func (c *core) drop(l *live, taskID int32) {
+// its node is told, with the reason.
+func (c *core) drop(l *live, taskID int32, reason string) {
 	a := l.attempts[taskID]
 	if a == nil {
 		return
 	}
 	if a.state == running {
-		c.view.open.cancel = append(c.view.open.cancel, a.id)
+		c.view.open.cancel = append(c.view.open.cancel, unwanted{a.id, reason})
 	}
 	for _, recorded := range a.again {
 		c.refuse(recorded)
 	}
+	c.activitySpan(a, c.now, history.Canceled, nil)
 	c.detach(a)
 }
 
@@ -259,7 +266,7 @@ func (r *result) handle(c *core) error {
 	}
 	if r.Failure != nil {
 		c.saveProgress(a, r.Progress)
-		if c.again(a, r.Failure) {
+		if c.retry(a, r.Failure) {
 			c.view.open.recorded = append(c.view.open.recorded, record{r.recorded, nil})
 			return nil
 		}
@@ -267,8 +274,8 @@ func (r *result) handle(c *core) error {
 	return c.finish(a, r.mail(c))
 }
 
-// again schedules the next attempt of an activity, if there is to be one.
-func (c *core) again(a *attempt, f *history.Failure) bool {
+// retry schedules the next attempt of an activity, if there is to be one.
+func (c *core) retry(a *attempt, f *history.Failure) bool {
 	next, again := a.row.Failed(c.now, f)
 	if !again {
 		return false

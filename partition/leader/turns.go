@@ -15,7 +15,7 @@ import (
 // its place among the running ones to another.
 const slowAfter = time.Second
 
-// run is an episode on its way through the executor.
+// run is an episode, or queries, on the way through the executor.
 type run struct {
 	live  *live // whose run it is, unless the instance went on without it
 	mail  []*mail
@@ -26,6 +26,8 @@ type run struct {
 	// bindings is how often the bindings had changed when the executor was asked.
 	bindings uint64
 	request  EpisodeRequest
+	// queries are asked instead of an episode, if there are any.
+	queries []*query
 
 	// What came back. Written by the worker before it posts the run.
 	episode history.Episode
@@ -34,11 +36,11 @@ type run struct {
 
 // enqueue lets an instance wait for a turn.
 func (c *core) enqueue(l *live) {
-	if l.queued || l.run != nil || l.resting {
+	if l.resting || l.run != nil && l.run.queries == nil {
 		return
 	}
-	l.queued = true
-	c.runnable = append(c.runnable, l)
+	l.turn = true
+	c.queue(l)
 }
 
 // begin starts episodes as long as there is room.
@@ -48,7 +50,12 @@ func (c *core) begin() error {
 		c.runnable[0] = nil
 		c.runnable = c.runnable[1:]
 		l.queued = false
-		if c.lives[l.ref] != l || l.rec == nil || l.rec.Status.Ended() || l.run != nil {
+		if c.query(l) {
+			continue
+		}
+		turn := l.turn
+		l.turn = false
+		if !turn || c.lives[l.ref] != l || l.rec == nil || l.rec.Status.Ended() || l.run != nil {
 			c.touched = append(c.touched, l)
 			continue
 		}
@@ -56,7 +63,7 @@ func (c *core) begin() error {
 			return err
 		}
 		if len(l.mail) == 0 {
-			c.touched = append(c.touched, l)
+			c.again(l)
 			continue
 		}
 		c.ask(l)
@@ -67,11 +74,10 @@ func (c *core) begin() error {
 // ask asks the executor for an episode with all mail of an instance.
 func (c *core) ask(l *live) {
 	n := portion(l.mail)
-	r := &run{live: l, mail: l.mail[:n:n], began: c.now, since: c.mono, bindings: c.bindings}
+	r := &run{mail: l.mail[:n:n]}
 	l.mail = l.mail[n:]
-	l.run = r
 	arrived := make([]history.Event, 0, 1+len(r.mail))
-	arrived = append(arrived, history.Event{ID: history.NoID, Time: r.began, Body: history.OrchestratorStarted{}})
+	arrived = append(arrived, history.Event{ID: history.NoID, Time: c.now, Body: history.OrchestratorStarted{}})
 	for _, m := range r.mail {
 		arrived = append(arrived, m.Event)
 	}
@@ -80,6 +86,13 @@ func (c *core) ask(l *live) {
 		Key: c.key(l), Name: l.rec.Name, Version: l.rec.Version,
 		Episodes: l.rec.Episodes, History: c.past(l), Arrived: arrived, Fence: Fence{c.epoch, c.asked},
 	}
+	c.launch(l, r)
+}
+
+// launch gives an episode, or queries, to a worker.
+func (c *core) launch(l *live, r *run) {
+	r.live, r.began, r.since, r.bindings = l, c.now, c.mono, c.bindings
+	l.run = r
 	c.episodes++
 	c.runs = append(c.runs, r)
 	if c.episodes > c.workers {
@@ -93,7 +106,11 @@ func (c *core) ask(l *live) {
 // an orchestrator may never yield. It touches nothing of the loop's.
 func (c *core) worker() {
 	for r := range c.work {
-		r.episode, r.err = c.cfg.Executor.Episode(c.ctx, r.request)
+		if r.queries != nil {
+			r.answer(c)
+		} else {
+			r.episode, r.err = c.cfg.Executor.Episode(c.ctx, r.request)
+		}
 		_ = c.mailbox.push(r, internal) // or the reign has ended, and nobody wants it
 	}
 }
@@ -156,7 +173,14 @@ func (r *run) handle(c *core) error {
 		return nil
 	}
 	l.run = nil
+	if r.queries != nil {
+		c.again(l)
+		return nil
+	}
 	c.touched = append(c.touched, l)
+	if len(l.queries) > 0 {
+		defer c.queue(l)
+	}
 	if r.err == nil {
 		if err := partition.Validate(l.rec, r.episode); err != nil {
 			r.err = err
@@ -208,12 +232,19 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	}
 	pending, key := l.rec.Status == history.Pending, c.key(l)
 	t.Mail, t.Rest = rows(taken), rows(l.mail)
+	span, err := c.executionSpan(l, t)
+	if err != nil {
+		return err
+	}
 	fx, err := partition.Apply(&c.view, l.addr, l.rec, t)
 	if err != nil {
 		return err
 	}
 	c.stats.Turns++
 	e := c.view.open
+	if span != nil {
+		e.spans = append(e.spans, *span)
+	}
 	if fx.Continued == nil {
 		l.tail = append(l.tail, tailRow{l.rec.Episodes - 1, fx.Row})
 		l.unapplied++
@@ -237,8 +268,8 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 		return err
 	}
 
-	for _, id := range fx.Canceled {
-		c.drop(l, id)
+	for _, canceled := range fx.Canceled {
+		c.drop(l, canceled.TaskID, canceled.Reason)
 	}
 	for _, task := range fx.Tasks {
 		c.schedule(l, task)
@@ -248,7 +279,7 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	}
 	if fx.Ended || fx.Continued != nil {
 		for id := range l.attempts {
-			c.drop(l, id)
+			c.drop(l, id, "the orchestration has ended")
 		}
 		l.loaded = true
 	}
@@ -324,6 +355,8 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 		case *history.EventSent:
 			pending++
 			inline += len(body.Name) + len(body.Instance) + len(body.Input)
+		case *history.SubOrchestrationInstanceCanceled:
+			inline += len(body.Reason)
 		}
 	}
 	switch {
@@ -393,12 +426,16 @@ func (c *core) watch() error {
 			r.slow = true
 			c.slow = append(c.slow, r)
 			c.slowRuns.Store(InstanceRef{r.request.Key.Hub, r.request.Key.Instance}, r.began)
-			c.log.Warn("an episode does not yield", "instance", r.live.addr.String(), "name", r.request.Name)
+			what := "an episode does not yield"
+			if r.queries != nil {
+				what = "a query is not answered"
+			}
+			c.log.Warn(what, "instance", r.live.addr.String(), "name", r.request.Name)
 		}
 	}
 	for _, r := range c.slow {
 		l := r.live
-		if c.mono-r.since >= c.cfg.Limits.Stuck && l.run == r && l.rec.Parked.Why != partition.Stuck {
+		if r.queries == nil && c.mono-r.since >= c.cfg.Limits.Stuck && l.run == r && l.rec.Parked.Why != partition.Stuck {
 			if err := c.park(l, partition.Stuck, fmt.Sprintf("an episode did not yield within %s", c.cfg.Limits.Stuck)); err != nil {
 				return err
 			}
