@@ -28,7 +28,7 @@ type worker struct {
 	idle       broadcast                     // an attempt ended or was forgotten
 	beating    map[leader.AttemptID]*attempt // with a heartbeat that the leader has not heard
 	beats      chan struct{}                 // capacity 1: there is a new one
-	gauges     map[string]*gauge             // by activity; nil: it has no limits
+	allowances map[string]*allowance         // by activity; nil: it has no limits
 }
 
 // attempt is one that runs, or whose result waits to be recorded.
@@ -71,7 +71,7 @@ func newWorker(n *Node) *worker {
 		node: n, attempts: make(map[leader.AttemptID]*attempt),
 		partitions: make(map[uint32]*workPartition), refused: make(map[peer.NodeID]bool),
 		beating: make(map[leader.AttemptID]*attempt), beats: make(chan struct{}, 1),
-		gauges: make(map[string]*gauge),
+		allowances: make(map[string]*allowance),
 	}
 }
 
@@ -123,6 +123,13 @@ func (w *worker) staleWork() uint64 {
 	return w.stale
 }
 
+// held returns how many results wait to be recorded.
+func (w *worker) held() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return max(len(w.attempts)-w.running, 0)
+}
+
 // see notes an epoch of a partition and who leads in it. Call with mu held.
 func (w *worker) see(partition uint32, epoch uint64, from peer.NodeID) *workPartition {
 	p := w.partitions[partition]
@@ -139,7 +146,7 @@ func (w *worker) see(partition uint32, epoch uint64, from peer.NodeID) *workPart
 func (w *worker) ended(a *attempt, result leader.ActivityResult) {
 	w.mu.Lock()
 	w.running--
-	g := w.gauge(a.task.Name)
+	g := w.allowance(a.task.Name)
 	if g != nil {
 		g.running--
 	}

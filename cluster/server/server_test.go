@@ -66,8 +66,13 @@ func (f *fake) Describe(context.Context) (cluster.Description, error) { return f
 // dial serves the backend in memory and returns the server and a connection.
 func dial(t *testing.T, b Backend) (*Server, *grpc.ClientConn) {
 	t.Helper()
+	return dialWith(t, b, Config{Logger: slog.New(slog.DiscardHandler)})
+}
+
+func dialWith(t *testing.T, b Backend, c Config) (*Server, *grpc.ClientConn) {
+	t.Helper()
 	l := bufconn.Listen(1 << 20)
-	s := New(b, Config{Logger: slog.New(slog.DiscardHandler)})
+	s := New(b, c)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	conn, err := grpc.NewClient("passthrough:///memory", grpc.WithTransportCredentials(insecure.NewCredentials()),

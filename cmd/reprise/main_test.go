@@ -365,19 +365,21 @@ func TestServerRefusesBadSettings(t *testing.T) {
 		code   int
 		stderr string
 	}{
-		"no name":       {[]string{"--data-dir", dir, "--api-addr", free}, 2, "name"},
-		"no directory":  {[]string{"--name", "n1", "--api-addr", free}, 2, "--data-dir"},
-		"port in use":   {[]string{"--name", "n1", "--data-dir", dir, "--api-addr", taken.Addr().String()}, 2, "already in use"},
-		"not loopback":  {[]string{"--name", "n1", "--data-dir", dir, "--api-addr", free, "--peer-addr", "0.0.0.0:0"}, 2, "not loopback"},
-		"unknown key":   {[]string{"--config", config("nmae: n1\n")}, 2, `line 1: there is no setting "nmae"`},
-		"hidden key":    {[]string{"--config", config("attached: true\n")}, 2, "no setting"},
-		"bad value":     {[]string{"--config", config("partitions: many\n")}, 2, "partitions"},
-		"bad YAML":      {[]string{"--config", config("a: [")}, 2, "configuration"},
-		"no such file":  {[]string{"--config", "/does/not/exist"}, 2, "no such file"},
-		"log level":     {[]string{"--name", "n1", "--data-dir", dir, "--log-level", "loud"}, 2, "loud"},
-		"half of TLS":   {[]string{"--name", "n1", "--data-dir", dir, "--tls-cert", "x"}, 2, "--tls-ca"},
-		"an argument":   {[]string{"n1"}, 2, "n1"},
-		"no gossip key": {[]string{"--name", "n1", "--data-dir", dir, "--gossip-key", "/does/not/exist"}, 2, "gossip key"},
+		"no name":          {[]string{"--data-dir", dir, "--api-addr", free}, 2, "name"},
+		"no directory":     {[]string{"--name", "n1", "--api-addr", free}, 2, "--data-dir"},
+		"port in use":      {[]string{"--name", "n1", "--data-dir", dir, "--api-addr", taken.Addr().String()}, 2, "already in use"},
+		"not loopback":     {[]string{"--name", "n1", "--data-dir", dir, "--api-addr", free, "--peer-addr", "0.0.0.0:0"}, 2, "not loopback"},
+		"HTTP port in use": {[]string{"--name", "n1", "--data-dir", dir, "--api-addr", free, "--peer-addr", free, "--gossip-addr", free, "--http", taken.Addr().String()}, 2, "HTTP address " + taken.Addr().String()},
+		"pprof alone":      {[]string{"--name", "n1", "--data-dir", dir, "--api-addr", free, "--pprof"}, 2, "--http"},
+		"unknown key":      {[]string{"--config", config("nmae: n1\n")}, 2, `line 1: there is no setting "nmae"`},
+		"hidden key":       {[]string{"--config", config("attached: true\n")}, 2, "no setting"},
+		"bad value":        {[]string{"--config", config("partitions: many\n")}, 2, "partitions"},
+		"bad YAML":         {[]string{"--config", config("a: [")}, 2, "configuration"},
+		"no such file":     {[]string{"--config", "/does/not/exist"}, 2, "no such file"},
+		"log level":        {[]string{"--name", "n1", "--data-dir", dir, "--log-level", "loud"}, 2, "loud"},
+		"half of TLS":      {[]string{"--name", "n1", "--data-dir", dir, "--tls-cert", "x"}, 2, "--tls-ca"},
+		"an argument":      {[]string{"n1"}, 2, "n1"},
+		"no gossip key":    {[]string{"--name", "n1", "--data-dir", dir, "--gossip-key", "/does/not/exist"}, 2, "gossip key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := try(t, "", append([]string{"server"}, c.args...)...)

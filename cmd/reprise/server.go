@@ -61,6 +61,8 @@ The command line overrides the environment, which overrides the file.`,
 	f.StringVar(&s.node.APIAddr, "api-addr", client.DefaultAddress, "`address` for clients (host:port)")
 	f.StringVar(&s.node.PeerAddr, "peer-addr", "127.0.0.1:4002", "`address` for other nodes")
 	f.StringVar(&s.node.GossipAddr, "gossip-addr", "127.0.0.1:4003", "`address` for membership, TCP and UDP")
+	f.StringVar(&s.node.HTTPAddr, "http", "", "`address` for metrics and health, in clear text: /metrics, /healthz, /readyz; empty: none")
+	f.BoolVar(&s.node.Pprof, "pprof", false, "serve Go's profiles at the address of --http, too")
 	f.StringSliceVar(&s.node.Join, "join", nil, "gossip `addresses` of other nodes, comma-separated")
 	f.IntVar(&s.node.BootstrapExpect, "bootstrap-expect", 0, "found a new cluster when so many nodes are there")
 	f.IntVar(&s.node.Partitions, "partitions", 0, fmt.Sprintf("partitions of a new cluster; 0: %d", cluster.DefaultPartitions))
@@ -128,7 +130,7 @@ func (p *program) serve(ctx context.Context, s serverSettings) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	front := server.New(node, server.Config{TLS: tlsConfig, Logger: config.Logger})
+	front := server.New(node, server.Config{TLS: tlsConfig, Logger: config.Logger, Ready: node.Serving, Metrics: node.Metrics()})
 	served := make(chan error, 1)
 	go func() { served <- front.Serve(listener) }()
 	go func() {
@@ -154,6 +156,9 @@ func (p *program) serve(ctx context.Context, s serverSettings) (err error) {
 func (p *program) nodeConfig(s serverSettings) (config cluster.Config, _ *tls.Config, err error) {
 	if s.node.Name == "" || s.node.DataDir == "" {
 		return config, nil, usage("a node needs --name and --data-dir")
+	}
+	if s.node.Pprof && s.node.HTTPAddr == "" {
+		return config, nil, usage("--pprof serves profiles at the address of --http; give one")
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {

@@ -2,6 +2,7 @@ package leader
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -13,6 +14,8 @@ import (
 // effects that wait for it.
 type entry struct {
 	sequence uint64 // 0 until it is proposed
+	proposed int    // its size when it was, at since of the loop's monotonic clock
+	since    time.Duration
 	batch    pebble.Batch
 	keys     []string // that it writes, with repetitions
 	// needed is set where effects wait for the entry even if it writes nothing.
@@ -88,6 +91,7 @@ func (c *core) send(e *entry) error {
 	}
 	e.sequence = sequence
 	e.batch = pebble.Batch{} // the log has it now
+	e.proposed, e.since = len(repr), time.Since(c.began)
 	c.stats.Entries++
 	c.stats.EntryBytes += uint64(len(repr))
 	if c.cfg.Faults.ackBeforeCommit() {
@@ -108,6 +112,9 @@ func (c *core) advance() error {
 		c.inFlight[0] = nil
 		c.inFlight = c.inFlight[1:]
 		c.view.forget(e)
+		if m := c.cfg.Meter; m != nil {
+			m.Committed(max(c.mono-e.since, 0), e.proposed)
+		}
 		for _, l := range e.rows {
 			if l.unapplied--; l.unapplied == 0 {
 				l.tail = nil
