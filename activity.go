@@ -163,7 +163,7 @@ func (d TimeLimit) check() error {
 }
 
 func (d TimeLimit) activity(s *activityOptions) {
-	s.timeout, s.err = time.Duration(d), d.check()
+	s.timeout, s.err = time.Duration(d), errors.Join(s.err, d.check())
 }
 
 func (d TimeLimit) child(s *childOptions) {

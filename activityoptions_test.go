@@ -70,9 +70,9 @@ func TestActivityLimits(t *testing.T) {
 		"limits twice": {},
 	} {
 		r := reprise.NewRegistry()
-		reprise.Limit(r, act, l)
+		reprise.LimitActivity(r, act, l)
 		if text == "limits twice" {
-			reprise.Limit(r, act, l)
+			reprise.LimitActivity(r, act, l)
 		}
 		if err := r.Err(); (err == nil) != (text == "") || err != nil && !strings.Contains(err.Error(), text) {
 			t.Errorf("%q: %v", text, err)

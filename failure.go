@@ -22,10 +22,10 @@ var standardErrors = map[string]error{
 
 // systemErrors are the sentinels of failures that the system itself gives.
 var systemErrors = map[string]*Error{
-	history.FailureCanceled:       ErrCanceled,
 	history.FailureTimeout:        ErrTimeout,
 	history.FailureOutcomeUnknown: ErrOutcomeUnknown,
 	history.FailureTerminated:     ErrTerminated,
+	history.FailureCanceled:       ErrCanceled,
 	history.FailureExists:         ErrInstanceExists,
 	history.FailureTooDeep:        ErrTooDeep,
 	history.FailureFlooded:        ErrFlooded,

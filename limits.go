@@ -7,7 +7,7 @@ import (
 )
 
 // ActivityLimits bound how many attempts of an activity run and begin. They belong to
-// who runs it: set them by [Limit] where it is bound. A zero field is no limit.
+// who runs it: set them by [LimitActivity] where it is bound. A zero field is no limit.
 type ActivityLimits struct {
 	// AtOnce is how many run on this node at a time, Rate how many begin here.
 	AtOnce int
@@ -25,9 +25,9 @@ type Rate struct {
 	Per   time.Duration
 }
 
-// Limit sets the limits of an activity on this node and its share of those of the
+// LimitActivity sets the limits of an activity on this node and its share of those of the
 // cluster. All nodes that bind it should say the same.
-func Limit[In, Out any](r *Registry, a Activity[In, Out], l ActivityLimits) {
+func LimitActivity[In, Out any](r *Registry, a Activity[In, Out], l ActivityLimits) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	err := l.problem()

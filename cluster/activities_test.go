@@ -211,7 +211,7 @@ func TestSilence(t *testing.T) {
 		}
 		w.until("it heard", func() bool { return len(seen.read()) == 2 })
 		lines := seen.read()
-		if lines[0] != "attempt 2 after half, <nil>" || !strings.Contains(lines[1], "not wanted any more") {
+		if lines[0] != "attempt 2 after half, <nil>" || !strings.Contains(lines[1], "the orchestration has ended") {
 			t.Errorf("%q", lines)
 		}
 	})

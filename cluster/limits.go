@@ -7,9 +7,9 @@ import (
 	"github.com/reprise-run/reprise/internal/peer"
 )
 
-// limiter holds the limits of one activity on this node, and what they have let through.
+// allowance holds the limits of one activity on this node, and what they have let through.
 // The worker's mu guards it.
-type limiter struct {
+type allowance struct {
 	limits  reprise.ActivityLimits
 	running int
 	begun   bucket // by the rate of the node
@@ -52,14 +52,14 @@ func (b *bucket) wait(r reprise.Rate, now time.Time) time.Duration {
 	return max(time.Duration((1-b.tokens)*per), time.Millisecond)
 }
 
-// limiter returns the limits of an activity; nil: it has none. Call with mu held.
-func (w *worker) limiter(activity string) *limiter {
-	g, known := w.limiters[activity]
+// allowance returns the limits of an activity; nil: it has none. Call with mu held.
+func (w *worker) allowance(activity string) *allowance {
+	g, known := w.allowances[activity]
 	if !known {
 		if l := w.node.code.Limits(activity); l != (reprise.ActivityLimits{}) {
-			g = &limiter{limits: l, refused: make(map[peer.NodeID]bool)}
+			g = &allowance{limits: l, refused: make(map[peer.NodeID]bool)}
 		}
-		w.limiters[activity] = g
+		w.allowances[activity] = g
 	}
 	return g
 }
@@ -67,7 +67,7 @@ func (w *worker) limiter(activity string) *limiter {
 // admit reports whether another attempt of an activity may begin; if not, the node that
 // asked hears when one may. Call with mu held.
 func (w *worker) admit(activity string, from peer.NodeID) bool {
-	g := w.limiter(activity)
+	g := w.allowance(activity)
 	if g == nil {
 		return true
 	}
@@ -93,7 +93,7 @@ func (w *worker) admit(activity string, from peer.NodeID) bool {
 }
 
 // wake tells those who were refused after a while.
-func (w *worker) wake(activity string, g *limiter, after time.Duration) {
+func (w *worker) wake(activity string, g *allowance, after time.Duration) {
 	timer := time.NewTimer(after)
 	defer timer.Stop()
 	select {
@@ -108,7 +108,7 @@ func (w *worker) wake(activity string, g *limiter, after time.Duration) {
 }
 
 // tellLimited tells those who were refused that there may be room for an activity.
-func (w *worker) tellLimited(activity string, g *limiter) {
+func (w *worker) tellLimited(activity string, g *allowance) {
 	w.mu.Lock()
 	told := g.refused
 	if len(told) > 0 {

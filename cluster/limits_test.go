@@ -61,7 +61,7 @@ func bindLimited(m *meter, l reprise.ActivityLimits) func(*reprise.Registry, str
 	})
 	return func(r *reprise.Registry, node string) {
 		bind(r, node)
-		reprise.Limit(r, job, l)
+		reprise.LimitActivity(r, job, l)
 	}
 }
 

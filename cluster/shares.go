@@ -98,7 +98,7 @@ func (d *dispatcher) sharers(activity string) sharersView {
 }
 
 // entitled returns the share that a node has by a view. Call with the worker's mu held.
-func (g *limiter) entitled(view sharersView, node peer.NodeID) share {
+func (g *allowance) entitled(view sharersView, node peer.NodeID) share {
 	place := slices.Index(view.nodes, node)
 	if place < 0 {
 		return share{}
@@ -142,7 +142,7 @@ func (n *Node) tendShare(ctx context.Context, activity string) {
 		return
 	}
 	w.mu.Lock()
-	g := w.limiter(activity)
+	g := w.allowance(activity)
 	if g.views != views { // the others agreed to what is not so any more
 		w.mu.Unlock()
 		return
@@ -157,7 +157,7 @@ func (n *Node) tendShare(ctx context.Context, activity string) {
 func (w *worker) lowerShare(activity string, view sharersView) (want share, views uint64, enough bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	g := w.limiter(activity)
+	g := w.allowance(activity)
 	if g == nil {
 		return share{}, 0, true
 	}
@@ -215,6 +215,6 @@ func (n *Node) handleShares(_ context.Context, _ peer.NodeID, body []byte) ([]by
 func (w *worker) keepsToShare(activity string, view sharersView) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	g := w.limiter(activity)
+	g := w.allowance(activity)
 	return g == nil || g.limits.AtOncePerCluster == 0 || g.running <= g.entitled(view, w.node.self).atOnce
 }

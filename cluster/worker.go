@@ -28,7 +28,7 @@ type worker struct {
 	idle       broadcast                     // an attempt ended or was forgotten
 	beating    map[leader.AttemptID]*attempt // with a heartbeat that the leader has not heard
 	beats      chan struct{}                 // capacity 1: there is a new one
-	limiters     map[string]*limiter             // by activity; nil: it has no limits
+	allowances map[string]*allowance         // by activity; nil: it has no limits
 }
 
 // attempt is one that runs, or whose result waits to be recorded.
@@ -71,7 +71,7 @@ func newWorker(n *Node) *worker {
 		node: n, attempts: make(map[leader.AttemptID]*attempt),
 		partitions: make(map[uint32]*workPartition), refused: make(map[peer.NodeID]bool),
 		beating: make(map[leader.AttemptID]*attempt), beats: make(chan struct{}, 1),
-		limiters: make(map[string]*limiter),
+		allowances: make(map[string]*allowance),
 	}
 }
 
@@ -146,7 +146,7 @@ func (w *worker) see(partition uint32, epoch uint64, from peer.NodeID) *workPart
 func (w *worker) ended(a *attempt, result leader.ActivityResult) {
 	w.mu.Lock()
 	w.running--
-	g := w.limiter(a.task.Name)
+	g := w.allowance(a.task.Name)
 	if g != nil {
 		g.running--
 	}

@@ -24,7 +24,7 @@ func (l *Leader) Heartbeats(all []Heartbeat, done func(unwanted []AttemptID, err
 func (h *heartbeats) fail() { h.done(nil, ErrNotLeading) }
 
 func (h *heartbeats) handle(c *core) error {
-	var unwanted []AttemptID
+	var gone []AttemptID // that are not wanted any more
 	wrote := false
 	for _, beat := range h.all {
 		id := beat.Attempt
@@ -36,13 +36,13 @@ func (h *heartbeats) handle(c *core) error {
 		case id.Fence.Epoch > c.epoch, id.Fence.Epoch < c.epoch && !c.surveyed:
 			// Somebody newer knows, or it may be adopted yet: it is heard of again.
 		case a == nil || a.id != id || a.state != running:
-			unwanted = append(unwanted, id)
+			gone = append(gone, id)
 		case beat.Progress != nil && len(beat.Progress) <= history.MaxProgressBytes:
 			c.heard(a, beat.Progress)
 			wrote = true
 		}
 	}
-	if len(unwanted) == 0 && !wrote {
+	if len(gone) == 0 && !wrote {
 		h.done(nil, nil)
 		return nil
 	}
@@ -50,9 +50,9 @@ func (h *heartbeats) handle(c *core) error {
 	e.needed = true
 	e.recorded = append(e.recorded, record{func(err error) {
 		if err != nil {
-			unwanted = nil
+			gone = nil
 		}
-		h.done(unwanted, err)
+		h.done(gone, err)
 	}, nil})
 	return nil
 }

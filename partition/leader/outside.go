@@ -127,14 +127,14 @@ func (q *call) doComplete(c *core, l *live) error {
 		return q.refuseStale(c, l, q.complete.Token.TaskID)
 	}
 	if a.state == running {
-		c.view.open.cancel = append(c.view.open.cancel, unwanted{id: a.id}) // its node is told
+		c.view.open.cancel = append(c.view.open.cancel, unwanted{a.id, "somebody outside has completed it"}) // its node is told
 	} else {
 		c.attach(l, a)
 	}
 	m := &mail{call: q}
 	m.Event = history.Event{ID: history.NoID, Time: c.now}
 	if f := q.complete.Failure; f != nil {
-		if c.again(a, f) {
+		if c.retry(a, f) {
 			return c.conclude(q, l, StartAnswer{}, nil)
 		}
 		m.Event.Body = &history.TaskFailed{TaskID: a.id.TaskID, Failure: f}
@@ -197,7 +197,7 @@ func (c *core) fireLimit(l *live, t partition.Timer) error {
 		if !a.row.Closes.Equal(t.Due) {
 			f = timeout("attempt %d of activity %q was silent for longer than %v", a.row.Attempt, a.row.Name, a.row.Options.HeartbeatTimeout)
 		}
-		if c.again(a, f) {
+		if c.retry(a, f) {
 			return nil
 		}
 		return c.expire(a, f)
@@ -221,7 +221,7 @@ func (c *core) hold(a *attempt) {
 // expire ends an activity for good.
 func (c *core) expire(a *attempt, f *history.Failure) error {
 	if a.state == running {
-		c.view.open.cancel = append(c.view.open.cancel, unwanted{id: a.id})
+		c.view.open.cancel = append(c.view.open.cancel, unwanted{a.id, f.Message})
 	}
 	m := &mail{}
 	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: &history.TaskFailed{TaskID: a.id.TaskID, Failure: f}}

@@ -266,7 +266,7 @@ func (r *result) handle(c *core) error {
 	}
 	if r.Failure != nil {
 		c.saveProgress(a, r.Progress)
-		if c.again(a, r.Failure) {
+		if c.retry(a, r.Failure) {
 			c.view.open.recorded = append(c.view.open.recorded, record{r.recorded, nil})
 			return nil
 		}
@@ -274,8 +274,8 @@ func (r *result) handle(c *core) error {
 	return c.finish(a, r.mail(c))
 }
 
-// again schedules the next attempt of an activity, if there is to be one.
-func (c *core) again(a *attempt, f *history.Failure) bool {
+// retry schedules the next attempt of an activity, if there is to be one.
+func (c *core) retry(a *attempt, f *history.Failure) bool {
 	next, again := a.row.Failed(c.now, f)
 	if !again {
 		return false
