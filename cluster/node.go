@@ -200,6 +200,7 @@ func (n *Node) handlers() {
 	serve(n, waitRequest)
 	serve(n, historyRequest)
 	serve(n, queryRequest)
+	serve(n, updateRequest)
 }
 
 // Ready returns when the node knows the layout and every partition has a leader.

@@ -160,6 +160,7 @@ func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
 		return nil, list.ContinueAsNew(o, c)
 	})
 	bindAsked(r)
+	bindAccount(r)
 	if slices.Contains(extra, "rare") {
 		reprise.Bind(r, rare, func(o *reprise.Orchestration, n int) (int, error) {
 			answerSum(o, &n)

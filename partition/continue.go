@@ -16,10 +16,15 @@ func continueAsNew(s Store, a Address, r *Record, t Turn, end *history.Execution
 	for _, carried := range t.Episode.Carried {
 		fx.Continued = append(fx.Continued, &Mail{Event: arrival(t.Began, carried)})
 	}
+	for _, carried := range t.Episode.CarriedUpdates {
+		fx.Continued = append(fx.Continued, &Mail{Event: arrival(t.Began, carried)})
+	}
 	all := fx.Continued[:len(fx.Continued):len(fx.Continued)]
 	fx.Dropped = fx.Dropped[:0]
 	for i, m := range t.Rest {
-		_, kept := m.Event.Body.(*history.EventRaised)
+		_, event := m.Event.Body.(*history.EventRaised)
+		_, update := m.Event.Body.(*history.UpdateRequested)
+		kept := event || update
 		switch {
 		case m.Number != 0: // it is stored anew, behind what is older
 			if err := consume(s, a, r, m); err != nil {

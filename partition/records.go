@@ -107,9 +107,11 @@ type Record struct {
 	// First is the execution with which the instance was started, where it has
 	// continued as new since. The parent knows it by that.
 	First history.ExecutionID
+	// Updates are the names of the updates that the code takes.
+	Updates []string
 }
 
-const recordFields = 26
+const recordFields = 27
 
 // Encode returns the stored form.
 func (r *Record) Encode() []byte {
@@ -151,6 +153,10 @@ func (r *Record) Encode() []byte {
 	}
 	p.Int(r.Buffered)
 	p.String(string(r.First))
+	p.Array(len(r.Updates))
+	for _, name := range r.Updates {
+		p.String(name)
+	}
 	return p.Bytes()
 }
 
@@ -220,6 +226,10 @@ func DecodeRecord(value []byte) (*Record, error) {
 			r.Buffered = u.Int()
 		case 25:
 			r.First = history.ExecutionID(u.String())
+		case 26:
+			for n := u.Array(); n > 0 && u.Err() == nil; n-- {
+				r.Updates = append(r.Updates, u.String())
+			}
 		default:
 			u.Skip() // of a newer writer
 		}

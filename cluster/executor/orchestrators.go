@@ -188,6 +188,9 @@ func run(kept *keptExecution, req leader.EpisodeRequest) (history.Episode, error
 	if err != nil {
 		return history.Episode{}, err
 	}
+	if episode.Empty(req.Arrived) {
+		return episode, nil // nothing of it is recorded
+	}
 	kept.episodes = req.Episodes + 1
 	kept.bytes += sizeOf(req.Arrived) + sizeOf(episode.Decided)
 	return episode, nil

@@ -5,6 +5,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition"
 )
 
@@ -24,6 +25,8 @@ type entry struct {
 	notices  []notice
 	rows     []*live // once for each row of history in the entry
 	after    []func()
+	answers  []updateAnswer
+	told     []toldReply
 	// written and received say up to which number the entry writes letters to other
 	// partitions, and records those from them.
 	written  map[*outLane]uint64
@@ -47,6 +50,8 @@ type record struct {
 type notice struct {
 	ref      InstanceRef
 	instance Instance
+	// started is the execution with which the instance was started.
+	started history.ExecutionID
 }
 
 func (e *entry) size() int { return len(e.batch.Repr()) }
@@ -125,7 +130,13 @@ func (c *core) advance() error {
 // let lets the effects of an entry out.
 func (c *core) let(e *entry) error {
 	for _, r := range e.replies {
-		r.to.done <- outcome{r.answer, r.err}
+		r.to.done <- outcome{answer: r.answer, err: r.err}
+	}
+	for _, a := range e.answers {
+		a.to.done <- outcome{reply: a.reply}
+	}
+	for _, t := range e.told {
+		c.replies.tell(t)
 	}
 	for _, r := range e.recorded {
 		r.fn(r.err)
@@ -138,11 +149,14 @@ func (c *core) let(e *entry) error {
 	}
 	for _, n := range e.notices {
 		c.waiters.tell(n)
+		if n.instance.Status.Ended() {
+			c.replies.end(n.ref, n.started)
+		}
 	}
 	for _, fn := range e.after {
 		fn()
 	}
-	e.after = nil
+	e.after, e.answers, e.told = nil, nil, nil
 	for lane, n := range e.received {
 		lane.settled(n, c.cut)
 	}

@@ -175,6 +175,13 @@ func (c *core) waitsFor(s partition.Reader, addr partition.Address, rec *partiti
 		}
 		add("event %q", name)
 	}
+	for i, name := range rec.Updates {
+		if i == waitingItems {
+			add("%d more updates", len(rec.Updates)-i)
+			break
+		}
+		add("update %q", name)
+	}
 	if rec.StartArmed {
 		add("its scheduled start at %s", rec.ScheduledStart.Format(time.RFC3339))
 	}
