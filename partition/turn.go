@@ -114,7 +114,7 @@ func Validate(r *Record, ep history.Episode) error {
 		last = e.ID
 		switch body := e.Body.(type) {
 		case *history.TaskScheduled, *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled,
-			*history.UpdateCompleted, *history.SubOrchestrationInstanceCanceled, *history.LocalTaskRun:
+			*history.UpdateCompleted, *history.PatchApplied, *history.SubOrchestrationInstanceCanceled, *history.LocalTaskRun:
 		case *history.EventSent:
 			if err := history.ValidateOrchestrationID(body.Instance); err != nil {
 				return fmt.Errorf("%w: %w", ErrUnsupported, err)
