@@ -1,6 +1,7 @@
 package reprise
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/reprise-run/reprise/engine"
@@ -24,7 +25,7 @@ func (d Orchestrator[In, Out]) Start(o *Orchestration, in In, opts ...ChildOptio
 	}
 	a := &attempts{o: o, future: f, next: options.retries.inCode(o)}
 	a.begin = func(settled func(*engine.Promise)) *engine.Promise {
-		return o.h.StartChild(&history.SubOrchestrationInstanceCreated{Instance: options.id, Name: d.name, Input: input, Tags: options.tags}, settled)
+		return o.h.StartChild(&history.SubOrchestrationInstanceCreated{Instance: options.id, Name: d.name, Version: cmp.Or(options.version, d.version), Input: input, Tags: options.tags}, settled)
 	}
 	a.start()
 	return Future[Out]{f}
@@ -49,7 +50,7 @@ func (d Orchestrator[In, Out]) StartDetached(o *Orchestration, in In, opts ...Ch
 	if options.retries.policy != nil || options.retries.handler != nil {
 		return "", fmt.Errorf("start %s: nobody is told how a detached orchestration ends, so it cannot be retried", what)
 	}
-	child := &history.SubOrchestrationInstanceCreated{Instance: options.id, Name: d.name, Input: input, Tags: options.tags}
+	child := &history.SubOrchestrationInstanceCreated{Instance: options.id, Name: d.name, Version: cmp.Or(options.version, d.version), Input: input, Tags: options.tags}
 	o.h.StartDetached(child)
 	return child.Instance, nil
 }
@@ -72,12 +73,13 @@ func (d Orchestrator[In, Out]) input(o *Orchestration, what string, in In, optio
 // It must not be changed.
 func (o *Orchestration) Parent() *history.ParentInstance { return o.h.Started().Parent }
 
-// ChildOption sets how a sub-orchestration is started: [ChildID], [ChildTags],
+// ChildOption sets how a sub-orchestration is started: [ChildID], [ChildTags], [ChildVersion],
 // [Retry], [RetryWith].
 type ChildOption interface{ child(*childOptions) }
 
 type childOptions struct {
 	id      history.InstanceID
+	version string
 	tags    map[string]string
 	retries Retries
 	err     error

@@ -16,6 +16,9 @@ type code interface {
 	// Orchestrations and Activities return the names that are bound, sorted.
 	Orchestrations() []string
 	Activities() []string
+	// Versions returns the versions of orchestrations that are bound, as "name@version",
+	// sorted.
+	Versions() []string
 	// Run runs an activity. It returns when the function has returned, or sooner
 	// if ctx is done.
 	Run(ctx context.Context, task leader.ActivityTask) leader.ActivityResult
@@ -24,7 +27,7 @@ type code interface {
 // functionsHash returns a hash of the names that a process binds.
 func functionsHash(c code) uint64 {
 	h := xxhash.New()
-	for _, names := range [][]string{c.Orchestrations(), c.Activities()} {
+	for _, names := range [][]string{c.Orchestrations(), c.Activities(), c.Versions()} {
 		names = slices.Sorted(slices.Values(names))
 		var count [8]byte
 		binary.BigEndian.PutUint64(count[:], uint64(len(names)))

@@ -161,6 +161,7 @@ func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
 	})
 	bindAsked(r)
 	bindAccount(r)
+	bindSteppers(r, extra)
 	if slices.Contains(extra, "rare") {
 		reprise.Bind(r, rare, func(o *reprise.Orchestration, n int) (int, error) {
 			answerSum(o, &n)

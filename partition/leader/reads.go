@@ -160,7 +160,11 @@ func (c *core) waitsFor(s partition.Reader, addr partition.Address, rec *partiti
 	add := func(format string, args ...any) { in.Waiting = append(in.Waiting, fmt.Sprintf(format, args...)) }
 	switch rec.Parked.Why {
 	case partition.Unbound:
-		add("a node that binds orchestrator %q", rec.Name)
+		if rec.Version != "" {
+			add("a node that binds orchestrator %q in version %q", rec.Name, rec.Version)
+		} else {
+			add("a node that binds orchestrator %q", rec.Name)
+		}
 	case partition.NotParked:
 	default:
 		add("fitting code: %s", rec.Parked.Reason)
