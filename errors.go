@@ -52,13 +52,20 @@ var (
 	// ErrTimeout: an attempt of an activity took longer than its [Timeout], or a
 	// [WithTimeout] ran out.
 	ErrTimeout = NewError("reprise.timeout", "timed out")
-	// ErrCanceled: the result is not wanted any more.
+	// ErrCanceled: the result is not wanted any more, the scope was cancelled, or the
+	// sub-orchestration ended because it was; see [CanceledError].
 	ErrCanceled = NewError("reprise.canceled", "canceled")
 	// ErrTerminated: the sub-orchestration was terminated.
 	ErrTerminated = NewError("reprise.terminated", "orchestration was terminated")
 	// ErrInstanceExists: the sub-orchestration was not started, because a live
 	// instance has its ID.
 	ErrInstanceExists = NewError("reprise.instance_exists", "a live instance has the ID")
+	// ErrTooDeep: the sub-orchestration was not started, because more than
+	// [history.MaxDepth] orchestrations would have waited above it.
+	ErrTooDeep = NewError("reprise.too_deep", "sub-orchestrations are nested too deep")
+	// ErrFlooded: the orchestration was ended, because others sent it more events than
+	// it took, beyond all bounds.
+	ErrFlooded = NewError("reprise.flooded", "too many events that were not taken")
 )
 
 // PanicError is a panic of an activity or an orchestrator.

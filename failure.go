@@ -24,7 +24,10 @@ var standardErrors = map[string]error{
 var systemErrors = map[string]*Error{
 	history.FailureTimeout:    ErrTimeout,
 	history.FailureTerminated: ErrTerminated,
+	history.FailureCanceled:   ErrCanceled,
 	history.FailureExists:     ErrInstanceExists,
+	history.FailureTooDeep:    ErrTooDeep,
+	history.FailureFlooded:    ErrFlooded,
 }
 
 // RemoteError is an error that came back from a history: an activity's, or an

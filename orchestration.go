@@ -37,22 +37,36 @@ func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Ou
 		return err
 	}
 	inputName, outputName := fmt.Sprintf("input of orchestration %q", d.name), fmt.Sprintf("output of orchestration %q", d.name)
-	program := func(h *engine.Handle) (history.Payload, *history.Failure) {
-		in, err := DecodePayload[In](r.codec, inputName, h.Started().Input)
+	run := intercepted(r.aroundOrchestrators, func(c *OrchestrationCall, input history.Payload) (history.Payload, error) {
+		in, err := DecodePayload[In](r.codec, inputName, input)
 		if err != nil {
-			return nil, FailureOf(r.codec, err)
+			return nil, err
 		}
-		out, err := fn(newOrchestration(h, r), in)
+		out, err := fn(c.Orchestration, in)
+		if err != nil {
+			return nil, err
+		}
+		return EncodePayload(r.codec, outputName, out)
+	})
+	program := func(h *engine.Handle) (history.Payload, *history.Failure) {
+		o := newOrchestration(h, r)
+		output, err := run(&OrchestrationCall{o}, h.Started().Input)
 		var next *continuation
-		if errors.As(err, &next) {
+		if errors.As(err, &next) && o.scope.err != nil && !next.shielded {
+			err, next = o.scope.err, nil // it was cancelled after it had decided that
+		}
+		if next != nil {
 			h.ContinueAsNew(next.input)
 			return nil, nil
 		}
 		if err != nil {
+			var notUndone *CompensationError
+			if o.scope.err != nil && errors.Is(err, ErrCanceled) && !errors.As(err, &notUndone) {
+				h.EndCanceled()
+			}
 			return nil, FailureOf(r.codec, err)
 		}
-		output, err := EncodePayload(r.codec, outputName, out)
-		return output, FailureOf(r.codec, err)
+		return output, nil
 	}
 	if d.version != "" {
 		r.bindVersion(d.name, d.version, program)
@@ -63,21 +77,37 @@ func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Ou
 }
 
 // Orchestration is what an orchestrator runs with: its own goroutine uses it, and
-// only until the function returns. It is not a context.Context.
+// only until the function returns. It is not a context.Context. It stands for a scope
+// of the orchestration, which can be cancelled: see [Orchestration.Scope].
 type Orchestration struct {
+	*running
+	scope *scope
+}
+
+// running is what all scopes of an orchestration share.
+type running struct {
 	h     *engine.Handle
 	codec Codec
 	log   *slog.Logger
 	seed  [sha256.Size]byte
 	ids   uint64
 	rand  *rand.Rand
+	// root is the scope of the whole orchestration.
+	root *scope
 	// settled counts the futures that settled, to know their order.
 	settled int
 }
 
 func newOrchestration(h *engine.Handle, r *Registry) *Orchestration {
 	started := h.Started()
-	o := &Orchestration{h: h, codec: r.codec, seed: sha256.Sum256([]byte(started.ExecutionID))}
+	root := newScope(nil)
+	o := &Orchestration{&running{h: h, codec: r.codec, seed: sha256.Sum256([]byte(started.ExecutionID)), root: root}, root}
+	if !started.Deadline.IsZero() {
+		h.CreateTimer(started.Deadline, func(*engine.Promise) {
+			root.cancel(&CanceledError{Reason: "the orchestration's time is over", cause: ErrTimeout})
+		})
+	}
+	h.OnCancel(func(reason string) { root.cancel(&CanceledError{Reason: reason}) })
 	logger := r.logger
 	if logger == nil {
 		logger = slog.Default()
@@ -150,16 +180,20 @@ func (o *Orchestration) SetCustomStatus(v any) error {
 
 // Timer returns a future that settles after d.
 func (o *Orchestration) Timer(d time.Duration) Future[None] {
-	f := &future{o: o, what: "timer"}
+	f := o.promise("timer")
+	if f.done {
+		return Future[None]{f}
+	}
 	p := o.h.CreateTimer(o.Now().Add(max(d, 0)), func(*engine.Promise) { f.settle(nil, nil) })
-	f.cancel = func() { o.h.Cancel(p) }
+	f.cancel = func(reason string) { o.h.Cancel(p, reason) }
 	return Future[None]{f}
 }
 
-// Sleep waits for d. The wait is durable: it goes on when nodes come and go.
-func (o *Orchestration) Sleep(d time.Duration) {
-	f := o.Timer(d).f
-	o.wait(func() bool { return f.done })
+// Sleep waits for d. The wait is durable: it goes on when nodes come and go. The error
+// is nil, or the *[CanceledError] that ended the wait early.
+func (o *Orchestration) Sleep(d time.Duration) error {
+	_, err := o.Timer(d).Await(o)
+	return err
 }
 
 func (o *Orchestration) wait(ready func() bool) { o.h.Wait(ready) }

@@ -22,6 +22,9 @@ type Registry struct {
 	logger *slog.Logger
 	// matching says which instances a bound version runs.
 	matching Matching
+	// Middleware, the outermost first.
+	aroundOrchestrators []OrchestratorInterceptor
+	aroundActivities    []ActivityInterceptor
 
 	mu            sync.Mutex // guards the fields below
 	orchestrators map[string]engine.Program

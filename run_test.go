@@ -3,6 +3,7 @@ package reprise_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 )
 
 var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// ask lets the player ask the orchestration to end; nothing else comes of it.
+var ask = reprise.NewActivity[string, reprise.None]("ask")
 
 // failer is what the player needs of a test.
 type failer interface {
@@ -103,6 +107,10 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 				if !r.hold[b.Name] && !b.Detached {
 					ready = append(ready, e)
 				}
+			case *history.SubOrchestrationInstanceCanceled:
+				if b.Request {
+					ready = append(ready, e)
+				}
 			case *history.EventSent:
 				if b.Instance == instance {
 					ready = append(ready, e)
@@ -139,6 +147,12 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 func (r *run) outcome(t failer, parent history.ExecutionID, e history.Event) history.Body {
 	if b, ok := e.Body.(*history.EventSent); ok {
 		return &history.EventRaised{Name: b.Name, Input: b.Input}
+	}
+	if b, ok := e.Body.(*history.SubOrchestrationInstanceCanceled); ok { // the child does as it is asked
+		return &history.SubOrchestrationInstanceFailed{TaskID: b.TaskID, Failure: &history.Failure{Type: history.FailureCanceled, Message: "the child was canceled: " + b.Reason}}
+	}
+	if b, ok := e.Body.(*history.TaskScheduled); ok && b.Name == ask.Name() {
+		return &history.ExecutionCancelRequested{Reason: strings.Trim(string(b.Input), `"`)}
 	}
 	b, ok := e.Body.(*history.SubOrchestrationInstanceCreated)
 	if !ok {

@@ -54,12 +54,15 @@ func (u Update[In, Out]) Handle(o *Orchestration, fn func(In) (Out, error)) {
 // are kept; they are given out in order. The orchestrator replies when it wants to, with
 // [Asked.Reply]; what it has not replied to when it ends fails.
 func (u Update[In, Out]) Receive(o *Orchestration) Future[Asked[In, Out]] {
-	f := &future{o: o, what: u.what()}
+	f := o.promise(u.what())
+	if f.done { // the orchestration, or the scope, is cancelled
+		return Future[Asked[In, Out]]{f}
+	}
 	p := o.h.ReceiveUpdate(u.name, func(p *engine.Promise) {
 		f.value = p.Update
 		f.settle(p.Update.Input, nil)
 	})
-	f.cancel = func() { o.h.Cancel(p) }
+	f.cancel = func(reason string) { o.h.Cancel(p, reason) }
 	return Future[Asked[In, Out]]{f}
 }
 

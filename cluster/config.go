@@ -12,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/internal/peer"
 	"github.com/reprise-run/reprise/partition/leader"
 	"github.com/reprise-run/reprise/raftlog"
@@ -40,6 +41,11 @@ type Config struct {
 	PeerAddr string
 	// GossipAddr is where membership is exchanged (TCP and UDP).
 	GossipAddr string
+	// HTTPAddr is where the node answers to HTTP, in clear text: /metrics, /healthz and
+	// /readyz. Empty: nowhere; [Node.HTTPHandler] is there in any case.
+	HTTPAddr string
+	// Pprof serves Go's profiles there, too, under /debug/pprof.
+	Pprof bool
 	// Join holds gossip addresses of nodes, any of them. Not needed after the
 	// first start, which stores the addresses of all.
 	Join []string
@@ -65,6 +71,11 @@ type Config struct {
 	Activities int
 	// Limits bound each leader on this node.
 	Limits leader.Limits
+	// Spans hears of every traced execution and activity that has ended, once that is
+	// committed, from the node that led then: once, or never if that node dies at that
+	// moment or spans come faster than they are taken. One call at a time. Nil: nobody
+	// wants them. Package otelreprise makes spans of OpenTelemetry of them.
+	Spans func(history.Span)
 	// Logger gets what people should know; nil: slog.Default.
 	Logger *slog.Logger
 	// OnFatal is called when the node cannot go on (a failed disk, a damaged
@@ -147,6 +158,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"peer address", c.PeerAddr, c.Network == nil},
 		{"gossip address", c.GossipAddr, c.Members == nil},
 		{"API address", c.APIAddr, false},
+		{"HTTP address", c.HTTPAddr, false},
 	} {
 		if a.addr == "" {
 			if a.needed {

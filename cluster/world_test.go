@@ -45,6 +45,8 @@ type collection struct {
 
 // testWorld is a cluster in one process and one bubble.
 type testWorld struct {
+	options []reprise.RegistryOption
+	spans   func(history.Span)
 	t       *testing.T
 	network *peer.Memory
 	members *testMembers
@@ -57,6 +59,8 @@ type testWorld struct {
 	runs   map[string]int
 	clocks map[string]time.Duration // how wrong a node's clock is
 	logs   strings.Builder          // what people should know, of all nodes
+	causes map[string][]error       // why lingering activities of a node were told to end
+	undone map[string]bool          // instances that cleaned up
 }
 
 // Write takes in what nodes log.
@@ -95,7 +99,7 @@ func bubble(t *testing.T, f func(t *testing.T, w *testWorld)) {
 
 // registry binds the functions that all nodes have; extra ones are bound by name.
 func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
-	r := reprise.NewRegistry(reprise.WithLogger(slog.New(slog.DiscardHandler)))
+	r := reprise.NewRegistry(append([]reprise.RegistryOption{reprise.WithLogger(slog.New(slog.DiscardHandler))}, w.options...)...)
 	reprise.Bind(r, work, func(ctx context.Context, n int) (string, error) {
 		w.mu.Lock()
 		w.runs[node]++
@@ -159,6 +163,7 @@ func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
 		}
 		return nil, list.ContinueAsNew(o, c)
 	})
+	w.bindCareful(r, node)
 	bindAsked(r)
 	bindAccount(r)
 	bindSteppers(r, extra)
@@ -199,7 +204,7 @@ func (w *testWorld) tryStart(name string, expect int, extra ...string) (*Node, e
 	n, err := Start(w.t.Context(), Config{
 		Name: name, DataDir: "/data", APIAddr: name + ":1", BootstrapExpect: expect, Partitions: 4,
 		FS: w.disks[name], Network: w.network.Node(peer.NodeID(name)), Members: w.members.node(), Logger: logger,
-		OnFatal: func(err error) { w.fatal[name] = err },
+		OnFatal: func(err error) { w.fatal[name] = err }, Spans: w.spans,
 		Clock: func() time.Time {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -35,7 +35,11 @@ func (x *Execution) coroutine(yield func(struct{}) bool) {
 		return
 	}
 	if failure != nil {
-		x.finish(failed(failure))
+		end := failed(failure)
+		if x.endsCanceled {
+			end.Status = history.Canceled
+		}
+		x.finish(end)
 		return
 	}
 	x.finish(&history.ExecutionCompleted{Status: history.Completed, Result: result})

@@ -57,9 +57,17 @@ type Execution struct {
 	events events
 	// locals runs local activities.
 	locals Locals
+	// request is the first request to end; canceled is how the code hears of it.
+	request  *history.ExecutionCancelRequested
+	canceled *Promise
+	// endsCanceled is set once a failure of the code is the cancellation itself.
+	endsCanceled bool
 	// continues is set once the code wants to go on as a new execution with nextInput.
 	continues bool
 	nextInput history.Payload
+	// onDecision are shown every decision before it is made; showing is set meanwhile.
+	onDecision []func(history.Body)
+	showing    bool
 	// decided are the decisions of the episode that runs.
 	decided []history.Event
 	// status is the custom status; nil where none was set.
@@ -163,7 +171,8 @@ func (x *Execution) Run(arrived []history.Event) (history.Episode, error) {
 		x.length += len(arrived) + len(x.decided) - len(episode.Unrecorded)
 	}
 	if end := episode.Completion(); end != nil && end.Status == history.ContinuedAsNew {
-		episode.Carried, episode.CarriedUpdates = x.untaken(arrived), x.carriedUpdates()
+		episode.Carried, episode.Cancel = x.untaken(arrived), x.unseenRequest(arrived)
+		episode.CarriedUpdates = x.carriedUpdates()
 	}
 	return episode, nil
 }

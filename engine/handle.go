@@ -39,6 +39,7 @@ const (
 	aTimer
 	aChild
 	anEvent
+	aRequest
 	anUpdate
 )
 
@@ -119,9 +120,9 @@ func (h *Handle) Receive(name string, settled func(*Promise)) *Promise {
 	return p
 }
 
-// Cancel decides that the outcome is not wanted any more: the callback will not
-// run. It does nothing if the callback has run already.
-func (h *Handle) Cancel(p *Promise) {
+// Cancel decides that the outcome is not wanted any more, for the given reason: the
+// callback will not run. It does nothing if the callback has run already.
+func (h *Handle) Cancel(p *Promise, reason string) {
 	h.enter("cancel")
 	switch p.of {
 	case anEvent:
@@ -138,9 +139,9 @@ func (h *Handle) Cancel(p *Promise) {
 	case aTimer:
 		h.decide(&history.TimerCanceled{TimerID: p.id})
 	case aChild:
-		h.decide(&history.SubOrchestrationInstanceCanceled{TaskID: p.id})
+		h.decide(&history.SubOrchestrationInstanceCanceled{TaskID: p.id, Reason: history.BriefReason(reason)})
 	default:
-		h.decide(&history.TaskCanceled{TaskID: p.id})
+		h.decide(&history.TaskCanceled{TaskID: p.id, Reason: history.BriefReason(reason)})
 	}
 	delete(h.x.pending, p.id)
 }
@@ -192,6 +193,7 @@ func (h *Handle) promise(body history.Body, p *Promise) *Promise {
 // decide records a decision and returns its ID. It does not return where the
 // code differs from the history.
 func (h *Handle) decide(body history.Body) int32 {
+	h.x.outgoing(body)
 	id, ok := h.x.decide(body)
 	if !ok {
 		h.x.halt()

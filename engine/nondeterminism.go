@@ -22,7 +22,7 @@ func sameDecision(recorded, decided history.Event) bool {
 		return ok && r.Name == d.Name && r.Instance == d.Instance && r.Detached == d.Detached
 	case *history.SubOrchestrationInstanceCanceled:
 		r, ok := recorded.Body.(*history.SubOrchestrationInstanceCanceled)
-		return ok && r.TaskID == d.TaskID
+		return ok && r.TaskID == d.TaskID && r.Request == d.Request
 	case *history.TimerCreated:
 		r, ok := recorded.Body.(*history.TimerCreated)
 		return ok && r.FireAt.Equal(d.FireAt)

@@ -24,7 +24,8 @@ var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 //	                     "completed ID RESULT", "failed ID MESSAGE" (a ! before
 //	                     the message: non-retriable), "fired ID", "terminated",
 //	                     "child ID RESULT", "child-failed ID MESSAGE",
-//	                     "event NAME DATA", "update NAME REQUEST DATA"
+//	                     "event NAME DATA", "canceled REASON",
+//	                     "update NAME REQUEST DATA"
 //	replay [P]           what was recorded, against program P (the same if left out)
 //	upgrade P            go on with the code of program P
 //	query NAME           ask the execution, and a rebuilt one, with the input
@@ -195,6 +196,9 @@ func (s *story) episode(t *testing.T, now time.Time, bodies ...history.Body) {
 	if episode.Buffered > 0 {
 		s.print("buffered: %d", episode.Buffered)
 	}
+	if episode.Cancel != nil {
+		s.print("carried: canceled %s", episode.Cancel.Reason)
+	}
 	if len(episode.Updates) > 0 {
 		s.print("takes updates: %s", strings.Join(episode.Updates, ", "))
 	}
@@ -270,6 +274,8 @@ func (s *story) bodies(t *testing.T, input string) []history.Body {
 			out = append(out, &history.UpdateRequested{Name: words[0], Request: words[1], Input: history.Payload(words[2])})
 		case "fired":
 			out = append(out, &history.TimerFired{TimerID: id})
+		case "canceled":
+			out = append(out, &history.ExecutionCancelRequested{Reason: rest})
 		case "terminated":
 			out = append(out, &history.ExecutionTerminated{Reason: history.Payload(rest)})
 		case "scheduled":

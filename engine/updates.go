@@ -121,8 +121,8 @@ func (x *Execution) giveUpdate(p *Promise, u *Update) {
 	x.settled = append(x.settled, p)
 }
 
-// request takes in an update that arrived, or refuses it. What is recorded was accepted.
-func (x *Execution) request(b *history.UpdateRequested) {
+// updateRequested takes in an update that arrived, or refuses it. What is recorded was accepted.
+func (x *Execution) updateRequested(b *history.UpdateRequested) {
 	c := x.updates.named[b.Name]
 	if !x.replaying {
 		if c == nil {

@@ -14,6 +14,7 @@ func TestEpisodesTravelWhole(t *testing.T) {
 		Awaits:         []string{"approved", "rejected"},
 		Buffered:       3,
 		Carried:        []*EventRaised{{Name: "approved", Input: Payload(`1`)}, {Name: "Rejected"}},
+		Cancel:         &ExecutionCancelRequested{Reason: "enough"},
 		CarriedUpdates: []*UpdateRequested{{Request: "r", Name: "raise"}},
 		Updates:        []string{"raise"},
 		Unrecorded:     []Unrecorded{{Index: 2, Failure: &Failure{Message: "no"}}, {Index: 4}},

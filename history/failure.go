@@ -26,6 +26,14 @@ const (
 	FailureTimeout = "timeout"
 	// FailureTerminated: the child was terminated.
 	FailureTerminated = "terminated"
+	// FailureCanceled: the child was cancelled; or an attempt's context was.
+	FailureCanceled = "canceled"
 	// FailureExists: the child was not started, because a live instance has its ID.
 	FailureExists = "instance-exists"
+	// FailureTooDeep: the child was not started, because it would be below
+	// [MaxDepth].
+	FailureTooDeep = "too-deep"
+	// FailureFlooded: the instance was ended by the server, because it got too many
+	// events of other orchestrations that it did not take.
+	FailureFlooded = "flooded"
 )

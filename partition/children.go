@@ -82,12 +82,38 @@ func begin(s Store, a Address, r *Record, taskID int32, b *history.SubOrchestrat
 		Name: b.Name, Version: b.Version, Input: b.Input, ExecutionID: child.Execution,
 		TraceParent: b.TraceParent, Tags: b.Tags,
 	}
+	if b.Timeout > 0 {
+		started.Deadline = r.Updated.Add(b.Timeout)
+	}
 	if !b.Detached {
-		started.Parent = &history.ParentInstance{Name: r.Name, Instance: a.ID, Execution: r.Execution, TaskID: taskID}
+		started.Parent = &history.ParentInstance{Name: r.Name, Instance: a.ID, Execution: r.Execution, TaskID: taskID, Depth: r.depth() + 1}
 		s.Set(a.childKey(taskID), child.Encode())
 		r.Children++
+		if started.Parent.Depth > history.MaxDepth {
+			fx.Sent = append(fx.Sent, tooDeep(a, r, child, taskID))
+			return
+		}
 	}
 	fx.Sent = append(fx.Sent, a.letter(r, child.Instance, child.Execution, started))
+}
+
+// depth returns how many orchestrations wait above the instance.
+func (r *Record) depth() int32 {
+	if r.Parent == nil {
+		return 0
+	}
+	return r.Parent.Depth
+}
+
+// tooDeep is the answer that an instance gives itself in place of a child that would
+// be below the deepest.
+func tooDeep(a Address, r *Record, child Child, taskID int32) Letter {
+	l := a.letter(r, a.ID, r.Execution, &history.SubOrchestrationInstanceFailed{TaskID: taskID, Failure: &history.Failure{
+		Type: history.FailureTooDeep, NonRetriable: true,
+		Message: fmt.Sprintf("sub-orchestration %q was not started: %d orchestrations wait above it, at most %d may", child.Name, r.depth()+1, history.MaxDepth),
+	}})
+	l.FromExecution = child.Execution
+	return l
 }
 
 // removeChild deletes an awaited child's row, if it is there.
@@ -109,6 +135,16 @@ func cancelChild(s Store, a Address, r *Record, taskID int32, fx *Effects) error
 	}
 	fx.Sent = append(fx.Sent, a.letter(r, child.Instance, child.Execution, &history.ExecutionTerminated{Recurse: true}))
 	return removeChild(s, a, r, taskID)
+}
+
+// askChild asks an awaited child to end. Its end is awaited as before.
+func askChild(s Store, a Address, r *Record, b *history.SubOrchestrationInstanceCanceled, fx *Effects) error {
+	child, err := ReadChild(s, a, b.TaskID)
+	if err != nil || child == nil {
+		return err
+	}
+	fx.Sent = append(fx.Sent, a.letter(r, child.Instance, child.Execution, &history.ExecutionCancelRequested{Reason: b.Reason}))
+	return nil
 }
 
 // leaveChildren deletes the rows of all awaited children; terminate ends them.
@@ -142,6 +178,8 @@ func tellParent(a Address, r *Record, end *history.ExecutionCompleted, fx *Effec
 		body = &history.SubOrchestrationInstanceCompleted{TaskID: p.TaskID, Result: end.Result}
 	case history.Failed:
 		body = &history.SubOrchestrationInstanceFailed{TaskID: p.TaskID, Failure: end.Failure}
+	case history.Canceled:
+		body = &history.SubOrchestrationInstanceFailed{TaskID: p.TaskID, Failure: canceledChild(a, end.Failure)}
 	default:
 		body = &history.SubOrchestrationInstanceFailed{TaskID: p.TaskID, Failure: &history.Failure{
 			Type: history.FailureTerminated, Message: terminatedText(a, end.Result),
@@ -150,6 +188,16 @@ func tellParent(a Address, r *Record, end *history.ExecutionCompleted, fx *Effec
 	l := a.letter(r, p.Instance, p.Execution, body)
 	l.FromExecution = r.first()
 	fx.Sent = append(fx.Sent, l)
+}
+
+// canceledChild is what a parent is told of a child that ended by its cancellation.
+func canceledChild(a Address, why *history.Failure) *history.Failure {
+	f := &history.Failure{Type: history.FailureCanceled, Message: fmt.Sprintf("orchestration %q was canceled", a.ID)}
+	if why != nil {
+		f.Message = fmt.Sprintf("orchestration %q: %s", a.ID, why.Message)
+		f.Inner = []*history.Failure{why}
+	}
+	return f
 }
 
 func terminatedText(a Address, reason history.Payload) string {

@@ -107,11 +107,14 @@ type Record struct {
 	// First is the execution with which the instance was started, where it has
 	// continued as new since. The parent knows it by that.
 	First history.ExecutionID
+	// Deadline is when the orchestration is cancelled if it has not ended; zero: never.
+	// It stays when the instance continues as new.
+	Deadline time.Time
 	// Updates are the names of the updates that the code takes.
 	Updates []string
 }
 
-const recordFields = 27
+const recordFields = 28
 
 // Encode returns the stored form.
 func (r *Record) Encode() []byte {
@@ -146,13 +149,14 @@ func (r *Record) Encode() []byte {
 	putStrings(p, r.Tags)
 	p.String(r.TraceParent)
 	p.Int(r.Children)
-	putParent(p, r.Parent)
+	history.WriteParent(p, r.Parent)
 	p.Array(len(r.Awaits))
 	for _, name := range r.Awaits {
 		p.String(name)
 	}
 	p.Int(r.Buffered)
 	p.String(string(r.First))
+	p.Time(r.Deadline)
 	p.Array(len(r.Updates))
 	for _, name := range r.Updates {
 		p.String(name)
@@ -217,7 +221,7 @@ func DecodeRecord(value []byte) (*Record, error) {
 		case 21:
 			r.Children = u.Int()
 		case 22:
-			r.Parent = getParent(u)
+			r.Parent = history.ReadParent(u)
 		case 23:
 			for n := u.Array(); n > 0 && u.Err() == nil; n-- {
 				r.Awaits = append(r.Awaits, u.String())
@@ -227,6 +231,8 @@ func DecodeRecord(value []byte) (*Record, error) {
 		case 25:
 			r.First = history.ExecutionID(u.String())
 		case 26:
+			r.Deadline = u.Time()
+		case 27:
 			for n := u.Array(); n > 0 && u.Err() == nil; n-- {
 				r.Updates = append(r.Updates, u.String())
 			}
@@ -365,31 +371,6 @@ func getRetryPolicy(u *pack.Reader) *history.RetryPolicy {
 		r.NonRetryable = append(r.NonRetryable, u.String())
 	}
 	return r
-}
-
-func putParent(p *pack.Writer, parent *history.ParentInstance) {
-	if parent == nil {
-		p.Nil()
-		return
-	}
-	p.Array(4)
-	p.String(parent.Name)
-	p.String(string(parent.Instance))
-	p.String(string(parent.Execution))
-	p.Int(int64(parent.TaskID))
-}
-
-func getParent(u *pack.Reader) *history.ParentInstance {
-	if u.IsNil() {
-		return nil
-	}
-	if u.Array() != 4 {
-		u.Fail("odd shape")
-	}
-	return &history.ParentInstance{
-		Name: u.String(), Instance: history.InstanceID(u.String()),
-		Execution: history.ExecutionID(u.String()), TaskID: int32(u.Int()),
-	}
 }
 
 // strings writes a map as an array of keys and values, by key; nil where empty.

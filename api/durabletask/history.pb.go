@@ -38,8 +38,10 @@ type ExecutionStartedEvent struct {
 	ParentTraceContext      *TraceContext           `protobuf:"bytes,7,opt,name=parent_trace_context,json=parentTraceContext,proto3" json:"parent_trace_context,omitempty"`
 	OrchestrationSpanId     *wrapperspb.StringValue `protobuf:"bytes,8,opt,name=orchestration_span_id,json=orchestrationSpanId,proto3" json:"orchestration_span_id,omitempty"`
 	Tags                    map[string]string       `protobuf:"bytes,9,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields           protoimpl.UnknownFields
-	sizeCache               protoimpl.SizeCache
+	// Ours: when the orchestration is cancelled if it has not ended.
+	Deadline      *timestamppb.Timestamp `protobuf:"bytes,50001,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecutionStartedEvent) Reset() {
@@ -131,6 +133,13 @@ func (x *ExecutionStartedEvent) GetOrchestrationSpanId() *wrapperspb.StringValue
 func (x *ExecutionStartedEvent) GetTags() map[string]string {
 	if x != nil {
 		return x.Tags
+	}
+	return nil
+}
+
+func (x *ExecutionStartedEvent) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
 	}
 	return nil
 }
@@ -546,7 +555,9 @@ type SubOrchestrationInstanceCreatedEvent struct {
 	ParentTraceContext *TraceContext           `protobuf:"bytes,5,opt,name=parent_trace_context,json=parentTraceContext,proto3" json:"parent_trace_context,omitempty"`
 	Tags               map[string]string       `protobuf:"bytes,6,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Ours: the child has no parent.
-	Detached      bool `protobuf:"varint,50001,opt,name=detached,proto3" json:"detached,omitempty"`
+	Detached bool `protobuf:"varint,50001,opt,name=detached,proto3" json:"detached,omitempty"`
+	// Ours: how long after this decision the child is cancelled if it has not ended.
+	Timeout       *durationpb.Duration `protobuf:"bytes,50002,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -628,6 +639,13 @@ func (x *SubOrchestrationInstanceCreatedEvent) GetDetached() bool {
 		return x.Detached
 	}
 	return false
+}
+
+func (x *SubOrchestrationInstanceCreatedEvent) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
 }
 
 // SubOrchestrationInstanceCompletedEvent arrives when a child completed.
@@ -1812,6 +1830,7 @@ func (x *ExecutionRewoundEvent) GetTags() map[string]string {
 type TaskCanceledEvent struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	TaskScheduledId int32                  `protobuf:"varint,1,opt,name=task_scheduled_id,json=taskScheduledId,proto3" json:"task_scheduled_id,omitempty"`
+	Reason          string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1851,6 +1870,13 @@ func (x *TaskCanceledEvent) GetTaskScheduledId() int32 {
 		return x.TaskScheduledId
 	}
 	return 0
+}
+
+func (x *TaskCanceledEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // TimerCanceledEvent is ours: a timer is not wanted any more.
@@ -1903,8 +1929,11 @@ func (x *TimerCanceledEvent) GetTimerId() int32 {
 type SubOrchestrationInstanceCanceledEvent struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	TaskScheduledId int32                  `protobuf:"varint,1,opt,name=task_scheduled_id,json=taskScheduledId,proto3" json:"task_scheduled_id,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The child is only asked to end, and its end is still awaited.
+	Request       bool   `protobuf:"varint,2,opt,name=request,proto3" json:"request,omitempty"`
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubOrchestrationInstanceCanceledEvent) Reset() {
@@ -1944,6 +1973,66 @@ func (x *SubOrchestrationInstanceCanceledEvent) GetTaskScheduledId() int32 {
 	return 0
 }
 
+func (x *SubOrchestrationInstanceCanceledEvent) GetRequest() bool {
+	if x != nil {
+		return x.Request
+	}
+	return false
+}
+
+func (x *SubOrchestrationInstanceCanceledEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ExecutionCancelRequestedEvent arrives when somebody asks the orchestrator to end.
+// Ours.
+type ExecutionCancelRequestedEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecutionCancelRequestedEvent) Reset() {
+	*x = ExecutionCancelRequestedEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecutionCancelRequestedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecutionCancelRequestedEvent) ProtoMessage() {}
+
+func (x *ExecutionCancelRequestedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecutionCancelRequestedEvent.ProtoReflect.Descriptor instead.
+func (*ExecutionCancelRequestedEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ExecutionCancelRequestedEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // LocalTaskRunEvent is ours: what an attempt of a local activity came to, which has
 // run inside the episode. It failed exactly if failure_details is set.
 type LocalTaskRunEvent struct {
@@ -1958,7 +2047,7 @@ type LocalTaskRunEvent struct {
 
 func (x *LocalTaskRunEvent) Reset() {
 	*x = LocalTaskRunEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2059,7 @@ func (x *LocalTaskRunEvent) String() string {
 func (*LocalTaskRunEvent) ProtoMessage() {}
 
 func (x *LocalTaskRunEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2072,7 @@ func (x *LocalTaskRunEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalTaskRunEvent.ProtoReflect.Descriptor instead.
 func (*LocalTaskRunEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{32}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *LocalTaskRunEvent) GetName() string {
@@ -2024,7 +2113,7 @@ type PatchAppliedEvent struct {
 
 func (x *PatchAppliedEvent) Reset() {
 	*x = PatchAppliedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2036,7 +2125,7 @@ func (x *PatchAppliedEvent) String() string {
 func (*PatchAppliedEvent) ProtoMessage() {}
 
 func (x *PatchAppliedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2049,7 +2138,7 @@ func (x *PatchAppliedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PatchAppliedEvent.ProtoReflect.Descriptor instead.
 func (*PatchAppliedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{33}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PatchAppliedEvent) GetPatch() string {
@@ -2072,7 +2161,7 @@ type UpdateRequestedEvent struct {
 
 func (x *UpdateRequestedEvent) Reset() {
 	*x = UpdateRequestedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2084,7 +2173,7 @@ func (x *UpdateRequestedEvent) String() string {
 func (*UpdateRequestedEvent) ProtoMessage() {}
 
 func (x *UpdateRequestedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2097,7 +2186,7 @@ func (x *UpdateRequestedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRequestedEvent.ProtoReflect.Descriptor instead.
 func (*UpdateRequestedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{34}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *UpdateRequestedEvent) GetRequestId() string {
@@ -2143,7 +2232,7 @@ type UpdateCompletedEvent struct {
 
 func (x *UpdateCompletedEvent) Reset() {
 	*x = UpdateCompletedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2155,7 +2244,7 @@ func (x *UpdateCompletedEvent) String() string {
 func (*UpdateCompletedEvent) ProtoMessage() {}
 
 func (x *UpdateCompletedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2168,7 +2257,7 @@ func (x *UpdateCompletedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateCompletedEvent.ProtoReflect.Descriptor instead.
 func (*UpdateCompletedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{35}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *UpdateCompletedEvent) GetRequestId() string {
@@ -2248,6 +2337,7 @@ type HistoryEvent struct {
 	//	*HistoryEvent_PatchApplied
 	//	*HistoryEvent_UpdateRequested
 	//	*HistoryEvent_UpdateCompleted
+	//	*HistoryEvent_ExecutionCancelRequested
 	//	*HistoryEvent_LocalTaskRun
 	EventType     isHistoryEvent_EventType `protobuf_oneof:"event_type"`
 	unknownFields protoimpl.UnknownFields
@@ -2256,7 +2346,7 @@ type HistoryEvent struct {
 
 func (x *HistoryEvent) Reset() {
 	*x = HistoryEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2268,7 +2358,7 @@ func (x *HistoryEvent) String() string {
 func (*HistoryEvent) ProtoMessage() {}
 
 func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2281,7 +2371,7 @@ func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEvent.ProtoReflect.Descriptor instead.
 func (*HistoryEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{36}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *HistoryEvent) GetEventId() int32 {
@@ -2611,6 +2701,15 @@ func (x *HistoryEvent) GetUpdateCompleted() *UpdateCompletedEvent {
 	return nil
 }
 
+func (x *HistoryEvent) GetExecutionCancelRequested() *ExecutionCancelRequestedEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_ExecutionCancelRequested); ok {
+			return x.ExecutionCancelRequested
+		}
+	}
+	return nil
+}
+
 func (x *HistoryEvent) GetLocalTaskRun() *LocalTaskRunEvent {
 	if x != nil {
 		if x, ok := x.EventType.(*HistoryEvent_LocalTaskRun); ok {
@@ -2762,6 +2861,10 @@ type HistoryEvent_UpdateCompleted struct {
 	UpdateCompleted *UpdateCompletedEvent `protobuf:"bytes,50070,opt,name=update_completed,json=updateCompleted,proto3,oneof"`
 }
 
+type HistoryEvent_ExecutionCancelRequested struct {
+	ExecutionCancelRequested *ExecutionCancelRequestedEvent `protobuf:"bytes,50067,opt,name=execution_cancel_requested,json=executionCancelRequested,proto3,oneof"`
+}
+
 type HistoryEvent_LocalTaskRun struct {
 	LocalTaskRun *LocalTaskRunEvent `protobuf:"bytes,50072,opt,name=local_task_run,json=localTaskRun,proto3,oneof"`
 }
@@ -2834,13 +2937,15 @@ func (*HistoryEvent_UpdateRequested) isHistoryEvent_EventType() {}
 
 func (*HistoryEvent_UpdateCompleted) isHistoryEvent_EventType() {}
 
+func (*HistoryEvent_ExecutionCancelRequested) isHistoryEvent_EventType() {}
+
 func (*HistoryEvent_LocalTaskRun) isHistoryEvent_EventType() {}
 
 var File_reprise_durabletask_v1_history_proto protoreflect.FileDescriptor
 
 const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\n" +
-	"$reprise/durabletask/v1/history.proto\x12\x16reprise.durabletask.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\x1a#reprise/durabletask/v1/common.proto\"\xd9\x05\n" +
+	"$reprise/durabletask/v1/history.proto\x12\x16reprise.durabletask.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\x1a#reprise/durabletask/v1/common.proto\"\x93\x06\n" +
 	"\x15ExecutionStartedEvent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
 	"\aversion\x18\x02 \x01(\v2\x1c.google.protobuf.StringValueR\aversion\x121\n" +
@@ -2850,7 +2955,8 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x19scheduled_start_timestamp\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x17scheduledStartTimestamp\x12V\n" +
 	"\x14parent_trace_context\x18\a \x01(\v2$.reprise.durabletask.v1.TraceContextR\x12parentTraceContext\x12P\n" +
 	"\x15orchestration_span_id\x18\b \x01(\v2\x1c.google.protobuf.StringValueR\x13orchestrationSpanId\x12K\n" +
-	"\x04tags\x18\t \x03(\v27.reprise.durabletask.v1.ExecutionStartedEvent.TagsEntryR\x04tags\x1a7\n" +
+	"\x04tags\x18\t \x03(\v27.reprise.durabletask.v1.ExecutionStartedEvent.TagsEntryR\x04tags\x128\n" +
+	"\bdeadline\x18ц\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x83\x02\n" +
@@ -2884,7 +2990,7 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x06result\x18\x02 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\"\x92\x01\n" +
 	"\x0fTaskFailedEvent\x12*\n" +
 	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\x12S\n" +
-	"\x0ffailure_details\x18\x02 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xd1\x03\n" +
+	"\x0ffailure_details\x18\x02 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\x88\x04\n" +
 	"$SubOrchestrationInstanceCreatedEvent\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12\x12\n" +
@@ -2893,7 +2999,8 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x05input\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\x12V\n" +
 	"\x14parent_trace_context\x18\x05 \x01(\v2$.reprise.durabletask.v1.TraceContextR\x12parentTraceContext\x12Z\n" +
 	"\x04tags\x18\x06 \x03(\v2F.reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntryR\x04tags\x12\x1c\n" +
-	"\bdetached\x18ц\x03 \x01(\bR\bdetached\x1a7\n" +
+	"\bdetached\x18ц\x03 \x01(\bR\bdetached\x125\n" +
+	"\atimeout\x18҆\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x89\x01\n" +
@@ -2976,13 +3083,18 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x04tags\x18\t \x03(\v27.reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntryR\x04tags\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"?\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"W\n" +
 	"\x11TaskCanceledEvent\x12*\n" +
-	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\"/\n" +
+	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"/\n" +
 	"\x12TimerCanceledEvent\x12\x19\n" +
-	"\btimer_id\x18\x01 \x01(\x05R\atimerId\"S\n" +
+	"\btimer_id\x18\x01 \x01(\x05R\atimerId\"\x85\x01\n" +
 	"%SubOrchestrationInstanceCanceledEvent\x12*\n" +
-	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\"\xcb\x01\n" +
+	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\x12\x18\n" +
+	"\arequest\x18\x02 \x01(\bR\arequest\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"7\n" +
+	"\x1dExecutionCancelRequestedEvent\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xcb\x01\n" +
 	"\x11LocalTaskRunEvent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\x05R\aattempt\x123\n" +
@@ -3002,7 +3114,7 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x04sent\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04sent\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x123\n" +
 	"\x06result\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\x12S\n" +
-	"\x0ffailure_details\x18\x05 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xed\x1b\n" +
+	"\x0ffailure_details\x18\x05 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xe6\x1c\n" +
 	"\fHistoryEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\x05R\aeventId\x128\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x12\\\n" +
@@ -3043,7 +3155,8 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"#sub_orchestration_instance_canceled\x18\x92\x87\x03 \x01(\v2=.reprise.durabletask.v1.SubOrchestrationInstanceCanceledEventH\x00R subOrchestrationInstanceCanceled\x12R\n" +
 	"\rpatch_applied\x18\x94\x87\x03 \x01(\v2).reprise.durabletask.v1.PatchAppliedEventH\x00R\fpatchApplied\x12[\n" +
 	"\x10update_requested\x18\x95\x87\x03 \x01(\v2,.reprise.durabletask.v1.UpdateRequestedEventH\x00R\x0fupdateRequested\x12[\n" +
-	"\x10update_completed\x18\x96\x87\x03 \x01(\v2,.reprise.durabletask.v1.UpdateCompletedEventH\x00R\x0fupdateCompleted\x12S\n" +
+	"\x10update_completed\x18\x96\x87\x03 \x01(\v2,.reprise.durabletask.v1.UpdateCompletedEventH\x00R\x0fupdateCompleted\x12w\n" +
+	"\x1aexecution_cancel_requested\x18\x93\x87\x03 \x01(\v25.reprise.durabletask.v1.ExecutionCancelRequestedEventH\x00R\x18executionCancelRequested\x12S\n" +
 	"\x0elocal_task_run\x18\x98\x87\x03 \x01(\v2).reprise.durabletask.v1.LocalTaskRunEventH\x00R\flocalTaskRunB\f\n" +
 	"\n" +
 	"event_typeB0Z.github.com/reprise-run/reprise/api/durabletaskb\x06proto3"
@@ -3060,7 +3173,7 @@ func file_reprise_durabletask_v1_history_proto_rawDescGZIP() []byte {
 	return file_reprise_durabletask_v1_history_proto_rawDescData
 }
 
-var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*ExecutionStartedEvent)(nil),                  // 0: reprise.durabletask.v1.ExecutionStartedEvent
 	(*ExecutionCompletedEvent)(nil),                // 1: reprise.durabletask.v1.ExecutionCompletedEvent
@@ -3094,135 +3207,139 @@ var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*TaskCanceledEvent)(nil),                      // 29: reprise.durabletask.v1.TaskCanceledEvent
 	(*TimerCanceledEvent)(nil),                     // 30: reprise.durabletask.v1.TimerCanceledEvent
 	(*SubOrchestrationInstanceCanceledEvent)(nil),  // 31: reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	(*LocalTaskRunEvent)(nil),                      // 32: reprise.durabletask.v1.LocalTaskRunEvent
-	(*PatchAppliedEvent)(nil),                      // 33: reprise.durabletask.v1.PatchAppliedEvent
-	(*UpdateRequestedEvent)(nil),                   // 34: reprise.durabletask.v1.UpdateRequestedEvent
-	(*UpdateCompletedEvent)(nil),                   // 35: reprise.durabletask.v1.UpdateCompletedEvent
-	(*HistoryEvent)(nil),                           // 36: reprise.durabletask.v1.HistoryEvent
-	nil,                                            // 37: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	nil,                                            // 38: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	nil,                                            // 39: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	nil,                                            // 40: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	(*wrapperspb.StringValue)(nil),                 // 41: google.protobuf.StringValue
-	(*wrapperspb.BytesValue)(nil),                  // 42: google.protobuf.BytesValue
-	(*OrchestrationInstance)(nil),                  // 43: reprise.durabletask.v1.OrchestrationInstance
-	(*ParentInstanceInfo)(nil),                     // 44: reprise.durabletask.v1.ParentInstanceInfo
-	(*timestamppb.Timestamp)(nil),                  // 45: google.protobuf.Timestamp
-	(*TraceContext)(nil),                           // 46: reprise.durabletask.v1.TraceContext
-	(OrchestrationStatus)(0),                       // 47: reprise.durabletask.v1.OrchestrationStatus
-	(*TaskFailureDetails)(nil),                     // 48: reprise.durabletask.v1.TaskFailureDetails
-	(*durationpb.Duration)(nil),                    // 49: google.protobuf.Duration
-	(*OrchestrationState)(nil),                     // 50: reprise.durabletask.v1.OrchestrationState
+	(*ExecutionCancelRequestedEvent)(nil),          // 32: reprise.durabletask.v1.ExecutionCancelRequestedEvent
+	(*LocalTaskRunEvent)(nil),                      // 33: reprise.durabletask.v1.LocalTaskRunEvent
+	(*PatchAppliedEvent)(nil),                      // 34: reprise.durabletask.v1.PatchAppliedEvent
+	(*UpdateRequestedEvent)(nil),                   // 35: reprise.durabletask.v1.UpdateRequestedEvent
+	(*UpdateCompletedEvent)(nil),                   // 36: reprise.durabletask.v1.UpdateCompletedEvent
+	(*HistoryEvent)(nil),                           // 37: reprise.durabletask.v1.HistoryEvent
+	nil,                                            // 38: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	nil,                                            // 39: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	nil,                                            // 40: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	nil,                                            // 41: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	(*wrapperspb.StringValue)(nil),                 // 42: google.protobuf.StringValue
+	(*wrapperspb.BytesValue)(nil),                  // 43: google.protobuf.BytesValue
+	(*OrchestrationInstance)(nil),                  // 44: reprise.durabletask.v1.OrchestrationInstance
+	(*ParentInstanceInfo)(nil),                     // 45: reprise.durabletask.v1.ParentInstanceInfo
+	(*timestamppb.Timestamp)(nil),                  // 46: google.protobuf.Timestamp
+	(*TraceContext)(nil),                           // 47: reprise.durabletask.v1.TraceContext
+	(OrchestrationStatus)(0),                       // 48: reprise.durabletask.v1.OrchestrationStatus
+	(*TaskFailureDetails)(nil),                     // 49: reprise.durabletask.v1.TaskFailureDetails
+	(*durationpb.Duration)(nil),                    // 50: google.protobuf.Duration
+	(*OrchestrationState)(nil),                     // 51: reprise.durabletask.v1.OrchestrationState
 }
 var file_reprise_durabletask_v1_history_proto_depIdxs = []int32{
-	41,  // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
-	42,  // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
-	43,  // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
-	44,  // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	45,  // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
-	46,  // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	41,  // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
-	37,  // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	47,  // 8: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	42,  // 9: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	48,  // 10: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	42,  // 11: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
-	41,  // 12: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
-	42,  // 13: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
-	46,  // 14: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	38,  // 15: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	4,   // 16: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
-	49,  // 17: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
-	49,  // 18: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
-	49,  // 19: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
-	49,  // 20: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
-	42,  // 21: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	48,  // 22: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	41,  // 23: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
-	42,  // 24: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
-	46,  // 25: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	39,  // 26: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	42,  // 27: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	48,  // 28: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	45,  // 29: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
-	45,  // 30: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
-	42,  // 31: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
-	42,  // 32: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
-	42,  // 33: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
-	50,  // 34: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
-	42,  // 35: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
-	42,  // 36: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
-	42,  // 37: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
-	45,  // 38: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	42,  // 39: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
-	41,  // 40: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	45,  // 41: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	42,  // 42: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
-	41,  // 43: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	41,  // 44: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	41,  // 45: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	41,  // 46: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	42,  // 47: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
-	48,  // 48: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	41,  // 49: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	41,  // 50: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	41,  // 51: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
-	41,  // 52: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	41,  // 53: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
-	46,  // 54: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	41,  // 55: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
-	41,  // 56: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
-	42,  // 57: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
-	44,  // 58: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	40,  // 59: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	42,  // 60: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
-	48,  // 61: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	45,  // 62: reprise.durabletask.v1.UpdateRequestedEvent.sent:type_name -> google.protobuf.Timestamp
-	42,  // 63: reprise.durabletask.v1.UpdateRequestedEvent.input:type_name -> google.protobuf.BytesValue
-	45,  // 64: reprise.durabletask.v1.UpdateCompletedEvent.sent:type_name -> google.protobuf.Timestamp
-	42,  // 65: reprise.durabletask.v1.UpdateCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	48,  // 66: reprise.durabletask.v1.UpdateCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	45,  // 67: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
-	0,   // 68: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
-	1,   // 69: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
-	2,   // 70: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
-	3,   // 71: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
-	5,   // 72: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
-	6,   // 73: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
-	7,   // 74: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
-	8,   // 75: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
-	9,   // 76: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
-	10,  // 77: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
-	11,  // 78: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
-	12,  // 79: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
-	13,  // 80: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
-	14,  // 81: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
-	15,  // 82: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
-	16,  // 83: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
-	17,  // 84: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
-	18,  // 85: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
-	19,  // 86: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
-	20,  // 87: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
-	21,  // 88: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
-	22,  // 89: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
-	24,  // 90: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
-	25,  // 91: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
-	23,  // 92: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
-	27,  // 93: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
-	26,  // 94: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
-	28,  // 95: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
-	30,  // 96: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
-	29,  // 97: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
-	31,  // 98: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	33,  // 99: reprise.durabletask.v1.HistoryEvent.patch_applied:type_name -> reprise.durabletask.v1.PatchAppliedEvent
-	34,  // 100: reprise.durabletask.v1.HistoryEvent.update_requested:type_name -> reprise.durabletask.v1.UpdateRequestedEvent
-	35,  // 101: reprise.durabletask.v1.HistoryEvent.update_completed:type_name -> reprise.durabletask.v1.UpdateCompletedEvent
-	32,  // 102: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
-	103, // [103:103] is the sub-list for method output_type
-	103, // [103:103] is the sub-list for method input_type
-	103, // [103:103] is the sub-list for extension type_name
-	103, // [103:103] is the sub-list for extension extendee
-	0,   // [0:103] is the sub-list for field type_name
+	42,  // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
+	43,  // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
+	44,  // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
+	45,  // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	46,  // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
+	47,  // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	42,  // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
+	38,  // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	46,  // 8: reprise.durabletask.v1.ExecutionStartedEvent.deadline:type_name -> google.protobuf.Timestamp
+	48,  // 9: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	43,  // 10: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	49,  // 11: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	43,  // 12: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
+	42,  // 13: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
+	43,  // 14: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
+	47,  // 15: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	39,  // 16: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	4,   // 17: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
+	50,  // 18: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
+	50,  // 19: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
+	50,  // 20: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
+	50,  // 21: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
+	43,  // 22: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	49,  // 23: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	42,  // 24: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
+	43,  // 25: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
+	47,  // 26: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	40,  // 27: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	50,  // 28: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.timeout:type_name -> google.protobuf.Duration
+	43,  // 29: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	49,  // 30: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	46,  // 31: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
+	46,  // 32: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
+	43,  // 33: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
+	43,  // 34: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
+	43,  // 35: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
+	51,  // 36: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
+	43,  // 37: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
+	43,  // 38: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
+	43,  // 39: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
+	46,  // 40: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	43,  // 41: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
+	42,  // 42: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	46,  // 43: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	43,  // 44: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
+	42,  // 45: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	42,  // 46: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	42,  // 47: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	42,  // 48: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	43,  // 49: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
+	49,  // 50: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	42,  // 51: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	42,  // 52: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	42,  // 53: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
+	42,  // 54: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	42,  // 55: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
+	47,  // 56: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	42,  // 57: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
+	42,  // 58: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
+	43,  // 59: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 60: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	41,  // 61: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	43,  // 62: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
+	49,  // 63: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	46,  // 64: reprise.durabletask.v1.UpdateRequestedEvent.sent:type_name -> google.protobuf.Timestamp
+	43,  // 65: reprise.durabletask.v1.UpdateRequestedEvent.input:type_name -> google.protobuf.BytesValue
+	46,  // 66: reprise.durabletask.v1.UpdateCompletedEvent.sent:type_name -> google.protobuf.Timestamp
+	43,  // 67: reprise.durabletask.v1.UpdateCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	49,  // 68: reprise.durabletask.v1.UpdateCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	46,  // 69: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
+	0,   // 70: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
+	1,   // 71: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
+	2,   // 72: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
+	3,   // 73: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
+	5,   // 74: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
+	6,   // 75: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
+	7,   // 76: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
+	8,   // 77: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
+	9,   // 78: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
+	10,  // 79: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
+	11,  // 80: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
+	12,  // 81: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
+	13,  // 82: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
+	14,  // 83: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
+	15,  // 84: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
+	16,  // 85: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
+	17,  // 86: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
+	18,  // 87: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
+	19,  // 88: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
+	20,  // 89: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
+	21,  // 90: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
+	22,  // 91: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
+	24,  // 92: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
+	25,  // 93: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
+	23,  // 94: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
+	27,  // 95: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
+	26,  // 96: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
+	28,  // 97: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
+	30,  // 98: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
+	29,  // 99: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
+	31,  // 100: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
+	34,  // 101: reprise.durabletask.v1.HistoryEvent.patch_applied:type_name -> reprise.durabletask.v1.PatchAppliedEvent
+	35,  // 102: reprise.durabletask.v1.HistoryEvent.update_requested:type_name -> reprise.durabletask.v1.UpdateRequestedEvent
+	36,  // 103: reprise.durabletask.v1.HistoryEvent.update_completed:type_name -> reprise.durabletask.v1.UpdateCompletedEvent
+	32,  // 104: reprise.durabletask.v1.HistoryEvent.execution_cancel_requested:type_name -> reprise.durabletask.v1.ExecutionCancelRequestedEvent
+	33,  // 105: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
+	106, // [106:106] is the sub-list for method output_type
+	106, // [106:106] is the sub-list for method input_type
+	106, // [106:106] is the sub-list for extension type_name
+	106, // [106:106] is the sub-list for extension extendee
+	0,   // [0:106] is the sub-list for field type_name
 }
 
 func init() { file_reprise_durabletask_v1_history_proto_init() }
@@ -3231,7 +3348,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		return
 	}
 	file_reprise_durabletask_v1_common_proto_init()
-	file_reprise_durabletask_v1_history_proto_msgTypes[36].OneofWrappers = []any{
+	file_reprise_durabletask_v1_history_proto_msgTypes[37].OneofWrappers = []any{
 		(*HistoryEvent_ExecutionStarted)(nil),
 		(*HistoryEvent_ExecutionCompleted)(nil),
 		(*HistoryEvent_ExecutionTerminated)(nil),
@@ -3266,6 +3383,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		(*HistoryEvent_PatchApplied)(nil),
 		(*HistoryEvent_UpdateRequested)(nil),
 		(*HistoryEvent_UpdateCompleted)(nil),
+		(*HistoryEvent_ExecutionCancelRequested)(nil),
 		(*HistoryEvent_LocalTaskRun)(nil),
 	}
 	type x struct{}
@@ -3274,7 +3392,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reprise_durabletask_v1_history_proto_rawDesc), len(file_reprise_durabletask_v1_history_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   41,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -24,6 +24,8 @@ func FromEvent(e history.Event, instance history.InstanceID) (*durabletask.Histo
 			OrchestrationStatus: durabletask.OrchestrationStatus(b.Status), Result: FromPayload(b.Result), FailureDetails: FromFailure(b.Failure)}}
 	case *history.ExecutionTerminated:
 		m.EventType = &durabletask.HistoryEvent_ExecutionTerminated{ExecutionTerminated: &durabletask.ExecutionTerminatedEvent{Input: FromPayload(b.Reason), Recurse: b.Recurse}}
+	case *history.ExecutionCancelRequested:
+		m.EventType = &durabletask.HistoryEvent_ExecutionCancelRequested{ExecutionCancelRequested: &durabletask.ExecutionCancelRequestedEvent{Reason: b.Reason}}
 	case *history.TaskScheduled:
 		m.EventType = &durabletask.HistoryEvent_TaskScheduled{TaskScheduled: fromScheduled(b)}
 	case *history.TaskCompleted:
@@ -42,11 +44,11 @@ func FromEvent(e history.Event, instance history.InstanceID) (*durabletask.Histo
 		m.EventType = &durabletask.HistoryEvent_LocalTaskRun{LocalTaskRun: &durabletask.LocalTaskRunEvent{
 			Name: b.Name, Attempt: b.Attempt, Result: FromPayload(b.Result), FailureDetails: FromFailure(b.Failure)}}
 	case *history.TaskCanceled:
-		m.EventType = &durabletask.HistoryEvent_TaskCanceled{TaskCanceled: &durabletask.TaskCanceledEvent{TaskScheduledId: b.TaskID}}
+		m.EventType = &durabletask.HistoryEvent_TaskCanceled{TaskCanceled: &durabletask.TaskCanceledEvent{TaskScheduledId: b.TaskID, Reason: b.Reason}}
 	case *history.SubOrchestrationInstanceCreated:
 		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceCreated{SubOrchestrationInstanceCreated: &durabletask.SubOrchestrationInstanceCreatedEvent{
 			InstanceId: string(b.Instance), Name: b.Name, Version: FromText(b.Version), Input: FromPayload(b.Input),
-			ParentTraceContext: fromTrace(b.TraceParent), Tags: b.Tags, Detached: b.Detached}}
+			ParentTraceContext: fromTrace(b.TraceParent), Tags: b.Tags, Detached: b.Detached, Timeout: fromDuration(b.Timeout)}}
 	case *history.SubOrchestrationInstanceCompleted:
 		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceCompleted{SubOrchestrationInstanceCompleted: &durabletask.SubOrchestrationInstanceCompletedEvent{
 			TaskScheduledId: b.TaskID, Result: FromPayload(b.Result)}}
@@ -54,7 +56,8 @@ func FromEvent(e history.Event, instance history.InstanceID) (*durabletask.Histo
 		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceFailed{SubOrchestrationInstanceFailed: &durabletask.SubOrchestrationInstanceFailedEvent{
 			TaskScheduledId: b.TaskID, FailureDetails: FromFailure(b.Failure)}}
 	case *history.SubOrchestrationInstanceCanceled:
-		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceCanceled{SubOrchestrationInstanceCanceled: &durabletask.SubOrchestrationInstanceCanceledEvent{TaskScheduledId: b.TaskID}}
+		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceCanceled{SubOrchestrationInstanceCanceled: &durabletask.SubOrchestrationInstanceCanceledEvent{
+			TaskScheduledId: b.TaskID, Request: b.Request, Reason: b.Reason}}
 	case *history.TimerCreated:
 		m.EventType = &durabletask.HistoryEvent_TimerCreated{TimerCreated: &durabletask.TimerCreatedEvent{FireAt: timestamppb.New(b.FireAt)}}
 	case *history.TimerFired:
@@ -86,6 +89,8 @@ func Event(m *durabletask.HistoryEvent) (history.Event, error) {
 		e.Body = &history.ExecutionCompleted{Status: history.Status(b.GetOrchestrationStatus()), Result: Payload(b.GetResult()), Failure: Failure(b.GetFailureDetails())}
 	case *durabletask.HistoryEvent_ExecutionTerminated:
 		e.Body = &history.ExecutionTerminated{Reason: Payload(t.ExecutionTerminated.GetInput()), Recurse: t.ExecutionTerminated.GetRecurse()}
+	case *durabletask.HistoryEvent_ExecutionCancelRequested:
+		e.Body = &history.ExecutionCancelRequested{Reason: t.ExecutionCancelRequested.GetReason()}
 	case *durabletask.HistoryEvent_TaskScheduled:
 		e.Body = scheduled(t.TaskScheduled)
 	case *durabletask.HistoryEvent_TaskCompleted:
@@ -104,12 +109,12 @@ func Event(m *durabletask.HistoryEvent) (history.Event, error) {
 		b := t.LocalTaskRun
 		e.Body = &history.LocalTaskRun{Name: b.GetName(), Attempt: b.GetAttempt(), Result: Payload(b.GetResult()), Failure: Failure(b.GetFailureDetails())}
 	case *durabletask.HistoryEvent_TaskCanceled:
-		e.Body = &history.TaskCanceled{TaskID: t.TaskCanceled.GetTaskScheduledId()}
+		e.Body = &history.TaskCanceled{TaskID: t.TaskCanceled.GetTaskScheduledId(), Reason: t.TaskCanceled.GetReason()}
 	case *durabletask.HistoryEvent_SubOrchestrationInstanceCreated:
 		b := t.SubOrchestrationInstanceCreated
 		e.Body = &history.SubOrchestrationInstanceCreated{
 			Instance: history.InstanceID(b.GetInstanceId()), Name: b.GetName(), Version: b.GetVersion().GetValue(), Input: Payload(b.GetInput()),
-			TraceParent: b.GetParentTraceContext().GetTraceParent(), Tags: b.GetTags(), Detached: b.GetDetached()}
+			TraceParent: b.GetParentTraceContext().GetTraceParent(), Tags: b.GetTags(), Detached: b.GetDetached(), Timeout: duration(b.GetTimeout())}
 	case *durabletask.HistoryEvent_SubOrchestrationInstanceCompleted:
 		b := t.SubOrchestrationInstanceCompleted
 		e.Body = &history.SubOrchestrationInstanceCompleted{TaskID: b.GetTaskScheduledId(), Result: Payload(b.GetResult())}
@@ -117,7 +122,8 @@ func Event(m *durabletask.HistoryEvent) (history.Event, error) {
 		b := t.SubOrchestrationInstanceFailed
 		e.Body = &history.SubOrchestrationInstanceFailed{TaskID: b.GetTaskScheduledId(), Failure: Failure(b.GetFailureDetails())}
 	case *durabletask.HistoryEvent_SubOrchestrationInstanceCanceled:
-		e.Body = &history.SubOrchestrationInstanceCanceled{TaskID: t.SubOrchestrationInstanceCanceled.GetTaskScheduledId()}
+		b := t.SubOrchestrationInstanceCanceled
+		e.Body = &history.SubOrchestrationInstanceCanceled{TaskID: b.GetTaskScheduledId(), Request: b.GetRequest(), Reason: b.GetReason()}
 	case *durabletask.HistoryEvent_TimerCreated:
 		e.Body = &history.TimerCreated{FireAt: Time(t.TimerCreated.GetFireAt())}
 	case *durabletask.HistoryEvent_TimerFired:
@@ -144,10 +150,12 @@ func fromStarted(b *history.ExecutionStarted, instance history.InstanceID) *dura
 		ScheduledStartTimestamp: FromTime(b.ScheduledStart),
 		ParentTraceContext:      fromTrace(b.TraceParent),
 		Tags:                    b.Tags,
+		Deadline:                FromTime(b.Deadline),
 	}
 	if p := b.Parent; p != nil {
 		m.ParentInstance = &durabletask.ParentInstanceInfo{
 			TaskScheduledId: p.TaskID,
+			Depth:           p.Depth,
 			Name:            wrapperspb.String(p.Name),
 			OrchestrationInstance: &durabletask.OrchestrationInstance{
 				InstanceId: string(p.Instance), ExecutionId: FromText(string(p.Execution))},
@@ -165,6 +173,7 @@ func started(m *durabletask.ExecutionStartedEvent) *history.ExecutionStarted {
 		ScheduledStart: Time(m.GetScheduledStartTimestamp()),
 		TraceParent:    m.GetParentTraceContext().GetTraceParent(),
 		Tags:           m.GetTags(),
+		Deadline:       Time(m.GetDeadline()),
 	}
 	if p := m.GetParentInstance(); p != nil {
 		b.Parent = &history.ParentInstance{
@@ -172,6 +181,7 @@ func started(m *durabletask.ExecutionStartedEvent) *history.ExecutionStarted {
 			Instance:  history.InstanceID(p.GetOrchestrationInstance().GetInstanceId()),
 			Execution: history.ExecutionID(p.GetOrchestrationInstance().GetExecutionId().GetValue()),
 			TaskID:    p.GetTaskScheduledId(),
+			Depth:     p.GetDepth(),
 		}
 	}
 	return b

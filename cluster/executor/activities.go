@@ -16,7 +16,7 @@ import (
 // Types of failures that the runner gives besides those of package history.
 const (
 	// FailureCanceled: the attempt's context ended before the function returned.
-	FailureCanceled = "canceled"
+	FailureCanceled = history.FailureCanceled
 	// FailureUnbound: no function has the name here.
 	FailureUnbound = "unbound"
 )
@@ -57,6 +57,7 @@ func (a *Activities) Run(ctx context.Context, task leader.ActivityTask) leader.A
 		Key:    task.Key,
 		Fence:  reprise.Fence{Epoch: task.Attempt.Fence.Epoch, N: task.Attempt.Fence.N},
 		Number: task.Number, TaskHub: task.Attempt.Hub, Instance: task.Attempt.Instance, Execution: task.Attempt.Execution,
+		Name: task.Name, Node: a.options.Node, TraceParent: task.TraceParent, Tags: task.Tags,
 	})
 	ctx, cancel := limited(ctx, task.Timeout)
 	defer cancel()

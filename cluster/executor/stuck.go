@@ -30,19 +30,7 @@ type Stuck struct {
 // Stuck lists code that does not yield, the longest first. It is for people: it
 // looks at every goroutine of the process.
 func (e *Orchestrators) Stuck() []Stuck {
-	e.mu.Lock()
-	var turns []*turn
-	for _, t := range e.busy {
-		if time.Since(t.since) >= e.options.TurnLimit {
-			turns = append(turns, t)
-		}
-	}
-	for t := range e.unloading {
-		if time.Since(t.since) >= e.options.TurnLimit {
-			turns = append(turns, t)
-		}
-	}
-	e.mu.Unlock()
+	turns := e.stuckTurns()
 	if len(turns) == 0 {
 		return nil
 	}
@@ -55,6 +43,25 @@ func (e *Orchestrators) Stuck() []Stuck {
 		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Instance, b.Instance))
 	})
 	return stuck
+}
+
+// CountStuck returns how much code does not yield. It is cheap.
+func (e *Orchestrators) CountStuck() int { return len(e.stuckTurns()) }
+
+func (e *Orchestrators) stuckTurns() (turns []*turn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, t := range e.busy {
+		if time.Since(t.since) >= e.options.TurnLimit {
+			turns = append(turns, t)
+		}
+	}
+	for t := range e.unloading {
+		if time.Since(t.since) >= e.options.TurnLimit {
+			turns = append(turns, t)
+		}
+	}
+	return turns
 }
 
 // watchLocked makes sure that code which does not yield is noticed. Call with mu

@@ -33,7 +33,7 @@ func (n *instantNodes) Dispatch(task ActivityTask) bool {
 	n.leader.Complete(ActivityResult{Attempt: task.Attempt, Result: history.Payload(`{"some":"result of about a hundred bytes, as the workloads have it"}`)}, func(error) {})
 	return true
 }
-func (n *instantNodes) Cancel(AttemptID) {}
+func (n *instantNodes) Cancel(AttemptID, string) {}
 func (n *instantNodes) Survey(context.Context, uint32, uint64) []AttemptID {
 	return nil
 }

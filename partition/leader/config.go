@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/partition"
 )
 
 // Config is what a leader is made of.
@@ -23,11 +24,27 @@ type Config struct {
 	// Clock reads the wall clock. The partition's clock follows it but never runs
 	// backward. Nil: time.Now.
 	Clock func() time.Time
+	// Spans hears of every traced execution and activity that has ended, once that is
+	// committed. The loop calls it, so it must not block. Nil: nobody wants them.
+	Spans func(history.Span)
+	// Meter is told what cannot be read from [Stats]. Nil: nobody wants to know.
+	Meter Meter
 	// Logger gets what people should know. Nil: nothing is logged.
 	Logger *slog.Logger
 	Limits Limits
 	// Faults plants bugs, for tests of the tests. Nil in production.
 	Faults *Faults
+}
+
+// Meter takes figures of single events. The loop calls it, so it must be quick.
+type Meter interface {
+	// Committed is told of each entry that was applied: how long after it was
+	// proposed, and of how many bytes.
+	Committed(took time.Duration, bytes int)
+	// Fired is told how late a timer fired by the partition's clock.
+	Fired(late time.Duration)
+	// Parked is told why an instance was parked.
+	Parked(why partition.Why)
 }
 
 // Limits bound what a leader holds and does at a time. A zero field takes the
@@ -52,6 +69,10 @@ type Limits struct {
 	// Events is how many external events an instance may have that it has not taken;
 	// one more is refused with [ErrFull]. Default 10,000.
 	Events int
+	// Flood is how many external events an instance may have that it has not taken,
+	// those of other orchestrations included, which are not refused: one more ends
+	// it. Default 10 times Events.
+	Flood int
 	// Waiters is how many [Leader.Wait] calls may wait. Default 65536.
 	Waiters int
 	// Tasks is how many attempts of one activity name wait in memory for room; the
@@ -112,6 +133,7 @@ func (l Limits) withDefaults() Limits {
 	number(&l.Instances, 16384)
 	number(&l.Runnable, 8192)
 	number(&l.Events, 10_000)
+	number(&l.Flood, 10*l.Events)
 	number(&l.Waiters, 65536)
 	number(&l.Tasks, 4096)
 	number(&l.Timers, 4096)

@@ -2,6 +2,7 @@ package leader
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -13,6 +14,8 @@ import (
 // effects that wait for it.
 type entry struct {
 	sequence uint64 // 0 until it is proposed
+	proposed int    // its size when it was, at since of the loop's monotonic clock
+	since    time.Duration
 	batch    pebble.Batch
 	keys     []string // that it writes, with repetitions
 	// needed is set where effects wait for the entry even if it writes nothing.
@@ -21,8 +24,9 @@ type entry struct {
 	replies  []reply
 	recorded []record
 	dispatch []*attempt
-	cancel   []AttemptID
+	cancel   []unwanted
 	notices  []notice
+	spans    []history.Span
 	rows     []*live // once for each row of history in the entry
 	after    []func()
 	answers  []updateAnswer
@@ -91,6 +95,7 @@ func (c *core) send(e *entry) error {
 	}
 	e.sequence = sequence
 	e.batch = pebble.Batch{} // the log has it now
+	e.proposed, e.since = len(repr), time.Since(c.began)
 	c.stats.Entries++
 	c.stats.EntryBytes += uint64(len(repr))
 	if c.cfg.Faults.ackBeforeCommit() {
@@ -111,6 +116,9 @@ func (c *core) advance() error {
 		c.inFlight[0] = nil
 		c.inFlight = c.inFlight[1:]
 		c.view.forget(e)
+		if m := c.cfg.Meter; m != nil {
+			m.Committed(max(c.mono-e.since, 0), e.proposed)
+		}
 		for _, l := range e.rows {
 			if l.unapplied--; l.unapplied == 0 {
 				l.tail = nil
@@ -142,7 +150,7 @@ func (c *core) let(e *entry) error {
 		r.fn(r.err)
 	}
 	for _, a := range e.cancel {
-		c.cfg.Dispatcher.Cancel(a)
+		c.cfg.Dispatcher.Cancel(a.id, a.reason)
 	}
 	for _, a := range e.dispatch {
 		c.offer(a)
@@ -153,6 +161,9 @@ func (c *core) let(e *entry) error {
 			c.replies.end(n.ref, n.started)
 		}
 	}
+	for _, s := range e.spans {
+		c.cfg.Spans(s)
+	}
 	for _, fn := range e.after {
 		fn()
 	}
@@ -160,7 +171,7 @@ func (c *core) let(e *entry) error {
 	for lane, n := range e.received {
 		lane.settled(n, c.cut)
 	}
-	e.replies, e.recorded, e.cancel, e.dispatch, e.notices, e.received = nil, nil, nil, nil, nil, nil
+	e.replies, e.recorded, e.cancel, e.dispatch, e.notices, e.spans, e.received = nil, nil, nil, nil, nil, nil, nil
 	written := e.written
 	e.written = nil
 	for lane, n := range written {

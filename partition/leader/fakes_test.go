@@ -295,11 +295,14 @@ func (d *fakeDispatcher) Dispatch(task ActivityTask) bool {
 	return true
 }
 
-func (d *fakeDispatcher) Cancel(id AttemptID) {
+func (d *fakeDispatcher) Cancel(id AttemptID, reason string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.canceled = append(d.canceled, id)
-	d.note("cancel %s", describeAttempt(id))
+	if reason != "" {
+		reason = ": " + reason
+	}
+	d.note("cancel %s%s", describeAttempt(id), reason)
 }
 
 func (d *fakeDispatcher) Survey(ctx context.Context, _ uint32, _ uint64) []AttemptID {

@@ -109,8 +109,14 @@ func (c *core) deliver(letter *partition.Letter, m *mail) error {
 			return nil
 		}
 		return c.terminate(l, m)
+	case *history.ExecutionCancelRequested:
+		if l.rec == nil || !l.rec.Is(letter.ToExecution) || l.rec.Status.Ended() {
+			c.discard(m)
+			return nil
+		}
+		return c.postCancel(l, m)
 	case *history.EventRaised:
-		return c.post(l, m) // or it finds nobody
+		return c.deliverEvent(l, m)
 	case *history.SubOrchestrationInstanceCompleted:
 		return c.deliverEnd(l, letter, body.TaskID, m)
 	case *history.SubOrchestrationInstanceFailed:

@@ -159,6 +159,11 @@ func (c *core) post(l *live, m *mail) error {
 	if l.rec.Parked.Why != partition.NotParked || l.resting {
 		return c.store(l)
 	}
+	if l.rec.StartArmed { // it is for later, like the start
+		err := c.store(l)
+		l.mail, l.loaded = nil, false
+		return err
+	}
 	c.enqueue(l)
 	c.letWait(l)
 	// What is stored together is one entry.
@@ -247,6 +252,7 @@ func (c *core) committed(l *live, all []*mail) error {
 			for _, recorded := range m.attempt.again {
 				e.recorded = append(e.recorded, record{recorded, nil})
 			}
+			c.activityEnded(m.attempt, m.Event)
 			c.detach(m.attempt)
 			m.attempt = nil
 		}

@@ -27,7 +27,8 @@ type call struct {
 	start     *StartRequest     // or
 	terminate *TerminateRequest // or
 	raise     *RaiseRequest     // or
-	update    *UpdateRequest    // one of them
+	update    *UpdateRequest    // or
+	cancel    *CancelRequest    // one of them
 	waiter    *replyWaiter      // of an update
 	done      chan outcome      // capacity 1
 }
@@ -124,6 +125,9 @@ func validateStart(req *StartRequest) error {
 	if req.Execution == "" {
 		return fmt.Errorf("%w: no execution ID", ErrInvalid)
 	}
+	if req.Timeout < 0 {
+		return fmt.Errorf("%w: timeout of %v", ErrInvalid, req.Timeout)
+	}
 	for _, text := range []string{req.Name, req.Version, string(req.Execution)} {
 		if err := validateText(text); err != nil {
 			return err
@@ -207,6 +211,8 @@ func (q *call) handle(c *core) error {
 		return q.doRaise(c, l)
 	case q.update != nil:
 		return q.doUpdate(c, l)
+	case q.cancel != nil:
+		return q.doCancel(c, l)
 	}
 	return q.doStart(c, l)
 }
@@ -274,6 +280,9 @@ func (q *call) doStart(c *core, l *live) error {
 		Name: req.Name, Version: req.Version, Input: req.Input, ExecutionID: req.Execution,
 		ScheduledStart: req.ScheduledStart, TraceParent: req.TraceParent, Tags: req.Tags,
 	}
+	if req.Timeout > 0 {
+		started.Deadline = later(c.now, req.ScheduledStart).Add(req.Timeout)
+	}
 	c.create(l, started)
 	m := &mail{call: q}
 	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: started}
@@ -299,6 +308,13 @@ func (q *call) doStart(c *core, l *live) error {
 		return c.store(l)
 	}
 	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // create gives an instance a new execution, in place of one that has ended. What
@@ -337,9 +353,15 @@ func (c *core) termination(reason history.Payload, recurse bool) *mail {
 	return m
 }
 
-// terminate ends an execution without its executor, in the entry under
-// construction; end asks for it. A late answer of the executor finds nobody.
-func (c *core) terminate(l *live, end *mail) error {
+// terminate ends an execution because somebody asks for it by mail.
+func (c *core) terminate(l *live, why *mail) error {
+	reason := why.Event.Body.(*history.ExecutionTerminated).Reason
+	return c.end(l, &history.ExecutionCompleted{Status: history.Terminated, Result: reason}, why)
+}
+
+// end ends an execution without its executor, in the entry under construction,
+// because of mail, if there is any. A late answer of the executor finds nobody.
+func (c *core) end(l *live, how *history.ExecutionCompleted, why *mail) error {
 	if l.run != nil {
 		l.mail = append(l.run.mail, l.mail...)
 		l.run = nil
@@ -357,11 +379,12 @@ func (c *core) terminate(l *live, end *mail) error {
 		c.retrials = append(c.retrials, retrial{from, to, true})
 		l.probe = false
 	}
-	taken = append(taken, end)
-	reason := end.Event.Body.(*history.ExecutionTerminated).Reason
+	if why != nil {
+		taken = append(taken, why)
+	}
 	c.cfg.Executor.Forget(c.key(l))
 	l.waiting = false
 	return c.record(l, partition.Turn{Began: c.now, ByServer: true, Episode: history.Episode{
-		Decided: []history.Event{{ID: l.rec.LastID + 1, Body: &history.ExecutionCompleted{Status: history.Terminated, Result: reason}}},
+		Decided: []history.Event{{ID: l.rec.LastID + 1, Body: how}},
 	}}, taken)
 }

@@ -24,7 +24,7 @@ import (
 // leader and its surroundings, each followed by the trace of what came of it.
 // Commands:
 //
-//	start ID NAME [input=] [request=] [age=] [reuse=] [after=] [execution=]
+//	start ID NAME [input=] [request=] [age=] [reuse=] [after=] [execution=] [trace=]
 //	terminate ID [reason=] [recurse] [request=] [age=]
 //	raise ID NAME [data=] [request=] [age=]
 //	query ID NAME [for=]
@@ -38,8 +38,8 @@ import (
 //	crash [losing what is not applied], lead [survey=given] [slow-survey], surveyed [given]
 //	far ID: the instance is of partition 8
 //	deliver first=N [from=P]: letters of the input, one a line:
-//	    "start ID NAME [PARENT TASK]", "completed ID TASK CHILD RESULT",
-//	    "failed ID TASK CHILD MESSAGE", "terminate ID [recurse]"
+//	    "start ID NAME [PARENT TASK [DEPTH]]", "completed ID TASK CHILD RESULT",
+//	    "failed ID TASK CHILD MESSAGE", "terminate ID [recurse]", "event ID NAME DATA"
 //	carried received=N | failed: what became of the first run given to the courier
 //	state [TABLE], check, stats
 func TestStories(t *testing.T) {
@@ -145,6 +145,7 @@ func (s *story) lead() {
 			return 7
 		},
 		Clock: func() time.Time { return time.Now().Add(time.Duration(s.skew.Load())) }, Limits: s.limits,
+		Spans: s.span,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop, s.ended = cancel, make(chan struct{})
@@ -154,6 +155,13 @@ func (s *story) lead() {
 			s.note("the leader ended: %v", err)
 		}
 	}()
+}
+
+// span notes a span; trace IDs are left out.
+func (s *story) span(p history.Span) {
+	id := func(trace string) string { return trace[36:52] }
+	s.note("span %s %s of %s %s: %s in %s, %s to %s, %s attempts=%d", p.Kind, p.Name, p.Instance, p.Execution,
+		id(p.TraceParent), id(p.Parent), p.Began.Sub(s.begin), p.Ended.Sub(s.begin), p.Status, p.Attempts)
 }
 
 func (s *story) crash() {
@@ -212,7 +220,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "limits":
-		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), InFlight: storyInFlight}
+		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), Flood: number0(opt("flood")), InFlight: storyInFlight}
 	case "brief":
 		s.short = true
 	case "lead":
@@ -242,6 +250,9 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	case "terminate":
 		req := TerminateRequest{Instance: ref(arg(0)), Reason: history.Payload(opt("reason")), Recurse: d.HasArg("recurse"), Identity: s.identity(t, opt)}
 		go func() { s.heard("terminated %s: %v", req.Instance.ID, s.leader.Terminate(context.Background(), req)) }()
+	case "cancel":
+		req := CancelRequest{Instance: ref(arg(0)), Reason: opt("reason"), Identity: s.identity(t, opt)}
+		go func() { s.heard("cancel of %s: %v", req.Instance.ID, s.leader.Cancel(context.Background(), req)) }()
 	case "raise":
 		req := RaiseRequest{Instance: ref(arg(0)), Name: arg(1), Data: history.Payload(opt("data")), Identity: s.identity(t, opt)}
 		go func() { s.heard("raised for %s: %v", req.Instance.ID, s.leader.Raise(context.Background(), req)) }()
@@ -378,6 +389,9 @@ func (s *story) letter(t *testing.T, line string) *partition.Letter {
 		if len(words) > 3 {
 			l.From, l.FromExecution = history.InstanceID(words[3]), history.ExecutionID("x-"+words[3])
 			started.Parent = &history.ParentInstance{Name: "far", Instance: l.From, Execution: l.FromExecution, TaskID: int32(number(words[4]))}
+			if len(words) > 5 {
+				started.Parent.Depth = int32(number(words[5]))
+			}
 		}
 		l.Event.Body = started
 	case "completed", "failed":
@@ -387,8 +401,13 @@ func (s *story) letter(t *testing.T, line string) *partition.Letter {
 		if words[0] == "failed" {
 			l.Event.Body = &history.SubOrchestrationInstanceFailed{TaskID: id, Failure: &history.Failure{Message: words[4]}}
 		}
+	case "event":
+		l.ToExecution = ""
+		l.Event.Body = &history.EventRaised{Name: words[2], Input: history.Payload(words[3])}
 	case "terminate":
 		l.Event.Body = &history.ExecutionTerminated{Reason: history.Payload("far away"), Recurse: len(words) > 2}
+	case "cancel":
+		l.Event.Body = &history.ExecutionCancelRequested{Reason: words[2]}
 	default:
 		t.Fatalf("unknown letter %q", line)
 	}
@@ -421,11 +440,15 @@ func (s *story) start(t *testing.T, id, name string, opt func(string) string) {
 	if in := opt("input"); in != "" {
 		req.Input = history.Payload(in)
 	}
+	req.TraceParent = opt("trace")
 	if n := number0(opt("size")); n > 0 {
 		req.Input = make(history.Payload, n)
 	}
 	if after := opt("after"); after != "" {
 		req.ScheduledStart = time.Now().Add(time.Duration(s.skew.Load())).Add(duration(t, after))
+	}
+	if d := opt("timeout"); d != "" {
+		req.Timeout = duration(t, d)
 	}
 	switch opt("reuse") {
 	case "replace":

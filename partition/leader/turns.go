@@ -247,12 +247,19 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	}
 	pending, key := l.rec.Status == history.Pending, c.key(l)
 	t.Mail, t.Rest = rows(taken), rows(l.mail)
+	span, err := c.executionSpan(l, t)
+	if err != nil {
+		return err
+	}
 	fx, err := partition.Apply(&c.view, l.addr, l.rec, t)
 	if err != nil {
 		return err
 	}
 	c.stats.Turns++
 	e := c.view.open
+	if span != nil {
+		e.spans = append(e.spans, *span)
+	}
 	if fx.Continued == nil {
 		l.tail = append(l.tail, tailRow{l.rec.Episodes - 1, fx.Row})
 		l.unapplied++
@@ -279,8 +286,8 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	for _, u := range fx.Replied {
 		c.tellReply(l, u, false)
 	}
-	for _, id := range fx.Canceled {
-		c.drop(l, id)
+	for _, canceled := range fx.Canceled {
+		c.drop(l, canceled.TaskID, canceled.Reason)
 	}
 	for _, task := range fx.Tasks {
 		c.schedule(l, task)
@@ -290,7 +297,7 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	}
 	if fx.Ended || fx.Continued != nil {
 		for id := range l.attempts {
-			c.drop(l, id)
+			c.drop(l, id, "the orchestration has ended")
 		}
 		l.loaded = true
 	}
@@ -369,6 +376,8 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 		case *history.EventSent:
 			pending++
 			inline += len(body.Name) + len(body.Instance) + len(body.Input)
+		case *history.SubOrchestrationInstanceCanceled:
+			inline += len(body.Reason)
 		}
 	}
 	switch {

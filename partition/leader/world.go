@@ -187,9 +187,9 @@ type Dispatcher interface {
 	// activity now; then [Leader.CapacityFreed] is called later. A name that
 	// nobody binds is no room. It does not block.
 	Dispatch(task ActivityTask) bool
-	// Cancel tells the node that runs the attempt that its result is not wanted.
-	// It does not block.
-	Cancel(attempt AttemptID)
+	// Cancel tells the node that runs the attempt that its result is not wanted, and
+	// why; the reason may be empty. It does not block.
+	Cancel(attempt AttemptID, reason string)
 	// Survey asks every node which attempts of the partition it runs, or holds
 	// the result of, and returns when every node has answered or was declared
 	// dead, after 5 s at most. From then on these nodes refuse work of lower
