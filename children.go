@@ -1,6 +1,7 @@
 package reprise
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"time"
@@ -20,6 +21,7 @@ import (
 func (d Orchestrator[In, Out]) Start(o *Orchestration, in In, opts ...ChildOption) Future[Out] {
 	f := o.promise(fmt.Sprintf("sub-orchestration %q", d.name))
 	options := applyChild(opts)
+	options.version = cmp.Or(options.version, d.version)
 	input, err := d.input(o, f.what, in, options)
 	if err != nil {
 		f.settle(nil, err)
@@ -48,6 +50,7 @@ func (d Orchestrator[In, Out]) Call(o *Orchestration, in In, opts ...ChildOption
 func (d Orchestrator[In, Out]) StartDetached(o *Orchestration, in In, opts ...ChildOption) (history.InstanceID, error) {
 	what := fmt.Sprintf("orchestration %q", d.name)
 	options := applyChild(opts)
+	options.version = cmp.Or(options.version, d.version)
 	input, err := d.input(o, what, in, options)
 	if err != nil {
 		return "", err
@@ -82,11 +85,12 @@ func (d Orchestrator[In, Out]) input(o *Orchestration, what string, in In, optio
 func (o *Orchestration) Parent() *history.ParentInstance { return o.h.Started().Parent }
 
 // ChildOption sets how a sub-orchestration is started: [ChildID], [ChildTags],
-// [Retry], [RetryWith], [Timeout].
+// [ChildVersion], [Retry], [RetryWith], [Timeout].
 type ChildOption interface{ child(*childOptions) }
 
 type childOptions struct {
 	id      history.InstanceID
+	version string
 	tags    map[string]string
 	retries Retries
 	timeout time.Duration
@@ -103,7 +107,7 @@ func applyChild(opts []ChildOption) childOptions {
 
 // created is the decision to start a sub-orchestration.
 func (s childOptions) created(name string, input history.Payload) *history.SubOrchestrationInstanceCreated {
-	return &history.SubOrchestrationInstanceCreated{Instance: s.id, Name: name, Input: input, Tags: maps.Clone(s.tags), Timeout: s.timeout}
+	return &history.SubOrchestrationInstanceCreated{Instance: s.id, Name: name, Version: s.version, Input: input, Tags: maps.Clone(s.tags), Timeout: s.timeout}
 }
 
 type childOption func(*childOptions)

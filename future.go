@@ -1,6 +1,7 @@
 package reprise
 
 import (
+	"github.com/reprise-run/reprise/engine"
 	"github.com/reprise-run/reprise/history"
 )
 
@@ -45,6 +46,10 @@ func (f Future[T]) outcome() (T, error) {
 	if f.f.err != nil {
 		return *new(T), f.f.err
 	}
+	if r, ok := any(*new(T)).(received); ok {
+		v, err := r.fromUpdate(f.f)
+		return v.(T), err
+	}
 	return DecodePayload[T](f.f.o.codec, "output of "+f.f.what, f.f.result)
 }
 
@@ -61,6 +66,7 @@ type future struct {
 	order  int // the how-manieth to be done
 	result history.Payload
 	err    error
+	value  *engine.Update // of the future of an update
 	// waiters run once, when the future is done.
 	waiters []func()
 	// cancel decides that the outcome is not wanted; nil where there is nothing to

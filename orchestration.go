@@ -17,11 +17,11 @@ import (
 
 // Orchestrator is the contract of an orchestration: its durable name and its
 // types.
-type Orchestrator[In, Out any] struct{ name string }
+type Orchestrator[In, Out any] struct{ name, version string }
 
 // NewOrchestration returns a descriptor.
 func NewOrchestration[In, Out any](name string) Orchestrator[In, Out] {
-	return Orchestrator[In, Out]{name}
+	return Orchestrator[In, Out]{name: name}
 }
 
 // Name returns the durable name.
@@ -30,6 +30,9 @@ func (d Orchestrator[In, Out]) Name() string { return d.name }
 // bind implements Descriptor.
 func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Out, error)) error {
 	_, taken := r.orchestrators[d.name]
+	if d.version != "" {
+		taken = r.versionTaken(d.name, d.version)
+	}
 	if err := checkBinding[In, Out](r, "orchestration", d.name, fn == nil, taken); err != nil {
 		return err
 	}
@@ -45,7 +48,7 @@ func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Ou
 		}
 		return EncodePayload(r.codec, outputName, out)
 	})
-	r.orchestrators[d.name] = func(h *engine.Handle) (history.Payload, *history.Failure) {
+	program := func(h *engine.Handle) (history.Payload, *history.Failure) {
 		o := newOrchestration(h, r)
 		output, err := run(&OrchestrationCall{o}, h.Started().Input)
 		var next *continuation
@@ -64,6 +67,11 @@ func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Ou
 			return nil, FailureOf(r.codec, err)
 		}
 		return output, nil
+	}
+	if d.version != "" {
+		r.bindVersion(d.name, d.version, program)
+	} else {
+		r.orchestrators[d.name] = program
 	}
 	return nil
 }

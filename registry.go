@@ -20,12 +20,15 @@ import (
 type Registry struct {
 	codec  Codec
 	logger *slog.Logger
+	// matching says which instances a bound version runs.
+	matching Matching
 	// Middleware, the outermost first.
 	aroundOrchestrators []OrchestratorInterceptor
 	aroundActivities    []ActivityInterceptor
 
 	mu            sync.Mutex // guards the fields below
 	orchestrators map[string]engine.Program
+	versions      map[string][]bound // of orchestrators, by name; the oldest first
 	activities    map[string]ActivityFunc
 	limits        map[string]ActivityLimits
 	errs          []error
@@ -47,7 +50,7 @@ func WithLogger(l *slog.Logger) RegistryOption { return func(r *Registry) { r.lo
 
 // NewRegistry returns an empty registry.
 func NewRegistry(opts ...RegistryOption) *Registry {
-	r := &Registry{codec: JSON, orchestrators: map[string]engine.Program{}, activities: map[string]ActivityFunc{}, limits: map[string]ActivityLimits{}}
+	r := &Registry{codec: JSON, orchestrators: map[string]engine.Program{}, versions: map[string][]bound{}, activities: map[string]ActivityFunc{}, limits: map[string]ActivityLimits{}}
 	for _, opt := range opts {
 		opt(r)
 	}
@@ -82,7 +85,7 @@ func (r *Registry) Err() error {
 // Codec returns the codec of the registry.
 func (r *Registry) Codec() Codec { return r.codec }
 
-// Orchestrator returns the program bound to the name.
+// Orchestrator returns the program bound to the name without a version.
 func (r *Registry) Orchestrator(name string) (engine.Program, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,11 +101,13 @@ func (r *Registry) Activity(name string) (ActivityFunc, bool) {
 	return fn, ok
 }
 
-// Orchestrators returns the names of bound orchestrators, sorted.
+// Orchestrators returns the names of bound orchestrators, in whatever version, sorted.
 func (r *Registry) Orchestrators() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Sorted(maps.Keys(r.orchestrators))
+	names := slices.AppendSeq(slices.Collect(maps.Keys(r.orchestrators)), maps.Keys(r.versions))
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Activities returns the names of bound activities, sorted.

@@ -33,6 +33,9 @@ var (
 	// ErrNoHandler: the orchestration does not handle the query or the update. The text
 	// lists what it handles.
 	ErrNoHandler = fmt.Errorf("%w: nothing handles it", ErrRefused)
+	// ErrEnded: the orchestration ended before it replied to the update, which may have
+	// had an effect.
+	ErrEnded = fmt.Errorf("%w: the orchestration has ended", ErrRefused)
 	// ErrUnbound: no node binds the orchestration that was asked.
 	ErrUnbound = fmt.Errorf("%w: no code for it", ErrRefused)
 	// ErrStale: the token is of an attempt that is not wanted any more: its activity has

@@ -19,7 +19,12 @@ import (
 // fakeAsked is the part of a [fakeNode] that orchestrations answer.
 type fakeAsked struct {
 	reprisev1.UnimplementedOrchestrationServiceServer
-	query func(context.Context, *reprisev1.QueryInstanceRequest) (*reprisev1.QueryInstanceResponse, error)
+	query  func(context.Context, *reprisev1.QueryInstanceRequest) (*reprisev1.QueryInstanceResponse, error)
+	update func(context.Context, *reprisev1.UpdateInstanceRequest) (*reprisev1.UpdateInstanceResponse, error)
+}
+
+func (n *fakeAsked) UpdateInstance(ctx context.Context, m *reprisev1.UpdateInstanceRequest) (*reprisev1.UpdateInstanceResponse, error) {
+	return n.update(ctx, m)
 }
 
 func (n *fakeAsked) QueryInstance(ctx context.Context, m *reprisev1.QueryInstanceRequest) (*reprisev1.QueryInstanceResponse, error) {
@@ -66,4 +71,38 @@ func TestQuery(t *testing.T) {
 func refused(ctx context.Context, reason string) error {
 	_ = grpc.SetTrailer(ctx, metadata.Pairs("reprise-error", reason)) // only fails once the call has ended
 	return status.Error(codes.FailedPrecondition, "refused")
+}
+
+// A repetition at another node carries the identity of the first try.
+func TestUpdate(t *testing.T) {
+	u := reprise.NewUpdate[int, string]("price")
+	for _, n := range []struct {
+		reply   *reprisev1.UpdateInstanceResponse
+		want    string
+		is, not error
+	}{
+		{&reprisev1.UpdateInstanceResponse{Result: wire.FromPayload(history.Payload(`"one"`))}, "one", nil, ErrRefused},
+		{&reprisev1.UpdateInstanceResponse{Failure: wire.FromFailure(reprise.FailureOf(reprise.JSON, errNotIt))}, "", errNotIt, ErrRefused},
+		{&reprisev1.UpdateInstanceResponse{Refused: true, Failure: wire.FromFailure(reprise.FailureOf(reprise.JSON, errNotIt))}, "", errNotIt, ErrEnded},
+		{&reprisev1.UpdateInstanceResponse{Refused: true, Failure: wire.FromFailure(reprise.FailureOf(reprise.JSON, errNotIt))}, "", ErrRefused, ErrEnded},
+		{&reprisev1.UpdateInstanceResponse{Failure: wire.FromFailure(&history.Failure{Type: history.FailureEnded})}, "", ErrEnded, errNotIt},
+		{&reprisev1.UpdateInstanceResponse{Failure: wire.FromFailure(&history.Failure{Type: history.FailureNoHandler})}, "", ErrNoHandler, errNotIt},
+	} {
+		var asked []string
+		update := func(ctx context.Context, m *reprisev1.UpdateInstanceRequest) (*reprisev1.UpdateInstanceResponse, error) {
+			md, _ := metadata.FromIncomingContext(ctx)
+			asked = append(asked, md.Get("reprise-request-id")[0]+md.Get("reprise-request-time")[0])
+			if len(asked) == 1 {
+				return nil, status.Error(codes.Unavailable, "not now")
+			}
+			return n.reply, nil
+		}
+		c := connect(t, []*fakeNode{{fakeAsked: fakeAsked{update: update}}, {fakeAsked: fakeAsked{update: update}}})
+		if got, err := Update(t.Context(), c, "i", u, 7); got != n.want || !errors.Is(err, n.is) || errors.Is(err, n.not) {
+			t.Errorf("%v: %q, %v", n.reply, got, err)
+		}
+		if len(asked) != 2 || asked[0] != asked[1] {
+			t.Errorf("asked as %q", asked)
+		}
+	}
 }

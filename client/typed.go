@@ -16,6 +16,9 @@ func Run[In, Out any](ctx context.Context, c *Client, d reprise.Orchestrator[In,
 	if err != nil {
 		return Handle[Out]{}, fmt.Errorf("start: %w: %w", ErrInvalid, err)
 	}
+	if v := d.VersionName(); v != "" {
+		opts = append([]StartOption{WithVersion(v)}, opts...)
+	}
 	id, err := c.Start(ctx, d.Name(), payload, opts...)
 	if err != nil {
 		return Handle[Out]{}, err

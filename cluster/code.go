@@ -20,6 +20,9 @@ type code interface {
 	Activities() []string
 	// Limits returns the limits of an activity.
 	Limits(activity string) reprise.ActivityLimits
+	// Versions returns the versions of orchestrations that are bound, as "name@version",
+	// sorted.
+	Versions() []string
 	// Run runs an activity. It returns when the function has returned, or sooner
 	// if ctx is done. beat is called with each heartbeat, from any goroutine.
 	Run(ctx context.Context, task leader.ActivityTask, beat func(progress history.Payload)) leader.ActivityResult
@@ -28,7 +31,7 @@ type code interface {
 // functionsHash returns a hash of the names that a process binds.
 func functionsHash(c code) uint64 {
 	h := xxhash.New()
-	for _, names := range [][]string{c.Orchestrations(), c.Activities()} {
+	for _, names := range [][]string{c.Orchestrations(), c.Activities(), c.Versions()} {
 		names = slices.Sorted(slices.Values(names))
 		var count [8]byte
 		binary.BigEndian.PutUint64(count[:], uint64(len(names)))

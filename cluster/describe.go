@@ -37,12 +37,13 @@ const (
 
 // NodeDescription describes a node.
 type NodeDescription struct {
-	Name           string
-	State          NodeState
-	APIAddr        string
-	PeerAddr       string
-	GossipAddr     string
-	Labels         map[string]string
+	Name       string
+	State      NodeState
+	APIAddr    string
+	PeerAddr   string
+	GossipAddr string
+	Labels     map[string]string
+	// Orchestrations are names, and versions of them as "name@version".
 	Orchestrations []string
 	Activities     []string
 	// Running is how many activities run on the node now.
@@ -134,7 +135,7 @@ func (n *Node) describeNode(node layoutNode, members []Member, info *nodeInfo) N
 		}
 	}
 	if info != nil {
-		d.Labels, d.Orchestrations, d.Activities, d.Running = info.Labels, info.Orchestrations, info.Activities, info.Running
+		d.Labels, d.Orchestrations, d.Activities, d.Running = info.Labels, slices.Concat(info.Orchestrations, info.Versions), info.Activities, info.Running
 		d.ClockAhead, d.ClockWrong = info.Clock.Ahead, info.Clock.Wrong
 	}
 	return d

@@ -29,6 +29,8 @@ func newRegistered(registry *reprise.Registry, cfg Config) *registered {
 
 func (r *registered) Orchestrations() []string { return r.registry.Orchestrators() }
 
+func (r *registered) Versions() []string { return r.registry.Versions() }
+
 func (r *registered) Activities() []string { return r.activities.Names() }
 
 // ownCode is what a node's own code tells of itself.

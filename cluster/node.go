@@ -220,6 +220,7 @@ func (n *Node) handlers() {
 	serve(n, queryRequest)
 	serve(n, completeRequest)
 	serve(n, heartbeatRequest)
+	serve(n, updateRequest)
 }
 
 // Ready returns when the node knows the layout and every partition has a leader.

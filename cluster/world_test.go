@@ -171,6 +171,8 @@ func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
 	if w.bind != nil {
 		w.bind(r, node)
 	}
+	bindAccount(r)
+	bindSteppers(r, extra)
 	if slices.Contains(extra, "rare") {
 		reprise.Bind(r, rare, func(o *reprise.Orchestration, n int) (int, error) {
 			answerSum(o, &n)

@@ -82,6 +82,8 @@ type Execution struct {
 	// updates are what callers ask to be done; inHandler is set while a handler runs.
 	updates   updates
 	inHandler bool
+	// patches is what the code was told of each patch that it asked for.
+	patches map[string]bool
 
 	// replaying is true while recorded holds the decisions of the episode that
 	// runs. The first cursor of them were met. recordedAt is the index of

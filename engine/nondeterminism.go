@@ -35,6 +35,9 @@ func sameDecision(recorded, decided history.Event) bool {
 	case *history.LocalTaskRun:
 		r, ok := recorded.Body.(*history.LocalTaskRun)
 		return ok && r.Name == d.Name && r.Attempt == d.Attempt
+	case *history.PatchApplied:
+		r, ok := recorded.Body.(*history.PatchApplied)
+		return ok && r.Patch == d.Patch
 	case *history.UpdateCompleted:
 		r, ok := recorded.Body.(*history.UpdateCompleted)
 		return ok && r.Request == d.Request

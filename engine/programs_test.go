@@ -284,6 +284,29 @@ var programs = map[string]func(c code) (string, *history.Failure){
 		c.SendEvent(&history.EventSent{Instance: "another", Name: "hi", Input: history.Payload("x")})
 		return c.call("a"), nil
 	},
+	"patch-before": func(c code) (string, *history.Failure) {
+		return c.call("a") + c.call("b") + c.call("c"), nil
+	},
+	"patch-new": func(c code) (string, *history.Failure) { // b became two steps
+		result := c.call("a")
+		if c.Patched("two-steps") {
+			result += c.call("b1") + c.call("b2")
+		} else {
+			result += c.call("b")
+		}
+		if result += c.call("c"); c.Patched("two-steps") {
+			result += " patched"
+		}
+		return fmt.Sprint(result, " ", c.HistoryLength()), nil
+	},
+	"patch-deprecated": func(c code) (string, *history.Failure) {
+		result := c.call("a")
+		c.DeprecatePatch("two-steps")
+		return result + c.call("b1") + c.call("b2") + c.call("c"), nil
+	},
+	"patch-after": func(c code) (string, *history.Failure) {
+		return c.call("a") + c.call("b1") + c.call("b2") + c.call("c"), nil
+	},
 	"price": func(c code) (string, *history.Failure) { // updates set a price until it is final
 		price, final := "0", false
 		c.CheckUpdates("set", func(in history.Payload) (history.Payload, *history.Failure) {

@@ -27,6 +27,7 @@ var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 //	                     "event NAME DATA", "canceled REASON",
 //	                     "update NAME REQUEST DATA"
 //	replay [P]           what was recorded, against program P (the same if left out)
+//	upgrade P            go on with the code of program P
 //	query NAME           ask the execution, and a rebuilt one, with the input
 //	close                unload the execution
 //	history              what was recorded
@@ -66,6 +67,14 @@ func TestStories(t *testing.T) {
 					s.print("as recorded")
 				}
 				unload(x)
+			case "upgrade":
+				s.close()
+				s.out.Reset()
+				s.program = d.CmdArgs[0].Key
+				s.execution = s.load(s.program, s.print)
+				if err := s.execution.Replay(s.recorded); err != nil {
+					s.print("%v", err)
+				}
 			case "query":
 				second := s.load(s.program, func(string, ...any) {})
 				if err := second.Replay(s.recorded); err != nil {

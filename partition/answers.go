@@ -66,9 +66,14 @@ func decodeAnswer(value []byte) (*Answer, error) {
 	return answer, u.Err()
 }
 
-// ForgetAnswers deletes the answers to requests first sent before a time. The
+// ForgetAnswers deletes the answers, and the replies to updates, of requests first sent before a time. The
 // entry must also write a partition clock from which those requests are refused.
 func ForgetAnswers(s Store, partition uint32, before time.Time) error {
-	from, _ := TableRange(partition, TableAnswers)
-	return deleteAll(s, from, appendTime(tableKey(partition, TableAnswers, 8), before))
+	for _, t := range []Table{TableAnswers, TableUpdates} {
+		from, _ := TableRange(partition, t)
+		if err := deleteAll(s, from, appendTime(tableKey(partition, t, 8), before)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

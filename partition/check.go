@@ -25,8 +25,8 @@ func (v Violation) String() string {
 // Check verifies the whole state of a partition between two entries:
 //
 //   - an instance that has not ended is runnable (it stands in the ready list),
-//     waits for a pending activity, an armed timer, a child, an external event or its
-//     scheduled start, or is parked with a reason;
+//     waits for a pending activity, an armed timer, a child, an external event, an
+//     update or its scheduled start, or is parked with a reason;
 //   - a pending activity has the timers that its row says, and progress exactly if its
 //     row says so;
 //   - every pending activity, timer, awaited child, row of the inbox, of the ready
@@ -349,7 +349,7 @@ func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
 		}
 		return
 	}
-	if !in.ready && len(in.activities) == 0 && len(in.timers) == 0 && len(in.children) == 0 && len(in.parked) == 0 && len(rec.Awaits) == 0 {
+	if !in.ready && len(in.activities) == 0 && len(in.timers) == 0 && len(in.children) == 0 && len(in.parked) == 0 && len(rec.Awaits) == 0 && len(rec.Updates) == 0 {
 		bad("has not ended and waits for nothing")
 	}
 	if rec.Status == history.Pending && (len(inbox) == 0 || rec.Episodes != 0) {
@@ -361,6 +361,7 @@ func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
 func checkHistory(in *checked, events []history.Event, inbox []*Mail, bad func(string, ...any)) {
 	rec := in.record
 	open := make(map[int32]history.Event) // decisions that await something
+	updates := make(map[string]bool)      // by request: whether there is a reply
 	ended := false
 	last := history.NoID
 	arrive := func(e history.Event, stored bool) {
@@ -422,6 +423,16 @@ func checkHistory(in *checked, events []history.Event, inbox []*Mail, bad func(s
 			delete(open, body.TaskID)
 		case *history.TimerCanceled:
 			delete(open, body.TimerID)
+		case *history.UpdateRequested:
+			if _, ok := updates[body.Request]; ok {
+				bad("update %q arrives twice", body.Request)
+			}
+			updates[body.Request] = false
+		case *history.UpdateCompleted:
+			if replied, ok := updates[body.Request]; replied || !ok {
+				bad("reply to update %q, which has one already (%t) or has not arrived", body.Request, replied)
+			}
+			updates[body.Request] = true
 		case *history.ExecutionCompleted:
 			ended = true
 			if body.Status != rec.Status {

@@ -19,6 +19,9 @@ func continueAsNew(s Store, a Address, r *Record, t Turn, end *history.Execution
 	for _, carried := range t.Episode.Carried {
 		fx.Continued = append(fx.Continued, &Mail{Event: arrival(t.Began, carried)})
 	}
+	for _, carried := range t.Episode.CarriedUpdates {
+		fx.Continued = append(fx.Continued, &Mail{Event: arrival(t.Began, carried)})
+	}
 	all := fx.Continued[:len(fx.Continued):len(fx.Continued)]
 	fx.Dropped = fx.Dropped[:0]
 	for i, m := range t.Rest {
@@ -57,7 +60,7 @@ func continueAsNew(s Store, a Address, r *Record, t Turn, end *history.Execution
 // outlives reports whether mail is for the instance, whichever its execution.
 func outlives(b history.Body) bool {
 	switch b.(type) {
-	case *history.EventRaised, *history.ExecutionCancelRequested:
+	case *history.EventRaised, *history.UpdateRequested, *history.ExecutionCancelRequested:
 		return true
 	}
 	return false

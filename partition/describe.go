@@ -32,7 +32,7 @@ func describe(key, value []byte) (string, error) {
 	case TableParked:
 		a, p, err := ParseParkedKey(key)
 		return fmt.Sprintf("parked %s %s %s", p.Why, p.Name, a), err
-	case TableAnswers:
+	case TableAnswers, TableUpdates:
 		return describeAnswer(key, value)
 	case TableOutbox:
 		return describeLetter(key, value)
@@ -94,6 +94,9 @@ func describeAnswer(key, value []byte) (string, error) {
 	a, rest, err := parseAddress(binary.BigEndian.Uint32(key), key[tableHeader+8:])
 	if err != nil {
 		return "", err
+	}
+	if Table(key[tableHeader-1]) == TableUpdates {
+		return describeUpdate(a, rest, key, value)
 	}
 	text := fmt.Sprintf("answers %s %s %s", clock(timeOfKey(key[tableHeader:tableHeader+8])), a, rest)
 	if value == nil {
@@ -214,6 +217,9 @@ func (r *Record) String() string {
 	if len(r.Awaits) > 0 {
 		text += fmt.Sprintf(" awaits=%q", r.Awaits)
 	}
+	if len(r.Updates) > 0 {
+		text += fmt.Sprintf(" updates=%q", r.Updates)
+	}
 	if r.Ready {
 		text += " ready"
 	}
@@ -230,8 +236,8 @@ var tableNames = map[Table]string{
 	TableMeta: "meta", TableInstances: "instances", TableHistory: "history", TableInbox: "inbox",
 	TableActivities: "activities", TableTimersOf: "timers-of", TableCustomStatus: "custom",
 	TableReady: "ready", TableTimers: "timers", TableParked: "parked", TableAnswers: "answers",
-	TableUnfinished: "unfinished", TableChildren: "children", TableOutbox: "outbox", TableLanes: "lanes",
-	TableProgress: "progress",
+	TableProgress:   "progress",
+	TableUnfinished: "unfinished", TableChildren: "children", TableUpdates: "updates", TableOutbox: "outbox", TableLanes: "lanes",
 }
 
 // String returns the table's name.

@@ -31,6 +31,9 @@ func Keep(s Store, a Address, r *Record, mail []*Mail) error {
 		if err := consume(s, a, r, m); err != nil {
 			return err
 		}
+		if u, ok := m.Event.Body.(*history.UpdateRequested); ok {
+			accept(s, a, r, u)
+		}
 		m.Number = r.NextMail
 		r.NextMail++
 		r.Stored++

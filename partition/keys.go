@@ -24,6 +24,7 @@ const (
 	TableTimersOf     Table = 6
 	TableCustomStatus Table = 7
 	TableChildren     Table = 10
+	TableUpdates      Table = 15
 	TableReady        Table = 16
 	TableTimers       Table = 17
 	TableParked       Table = 18

@@ -110,9 +110,11 @@ type Record struct {
 	// Deadline is when the orchestration is cancelled if it has not ended; zero: never.
 	// It stays when the instance continues as new.
 	Deadline time.Time
+	// Updates are the names of the updates that the code takes.
+	Updates []string
 }
 
-const recordFields = 27
+const recordFields = 28
 
 // Encode returns the stored form.
 func (r *Record) Encode() []byte {
@@ -155,6 +157,10 @@ func (r *Record) Encode() []byte {
 	p.Int(r.Buffered)
 	p.String(string(r.First))
 	p.Time(r.Deadline)
+	p.Array(len(r.Updates))
+	for _, name := range r.Updates {
+		p.String(name)
+	}
 	return p.Bytes()
 }
 
@@ -226,6 +232,10 @@ func DecodeRecord(value []byte) (*Record, error) {
 			r.First = history.ExecutionID(u.String())
 		case 26:
 			r.Deadline = u.Time()
+		case 27:
+			for n := u.Array(); n > 0 && u.Err() == nil; n-- {
+				r.Updates = append(r.Updates, u.String())
+			}
 		default:
 			u.Skip() // of a newer writer
 		}

@@ -42,6 +42,8 @@ type Effects struct {
 	// Sent are letters to other instances, in the order in which they were decided.
 	// The caller writes them to the outbox in the same entry, see [Send].
 	Sent []Letter
+	// Replied are the replies to updates.
+	Replied []*history.UpdateCompleted
 	// Ended is set where the execution ended.
 	Ended bool
 	// Continued is the stored mail that starts the next execution, where this one
@@ -117,7 +119,7 @@ func Validate(r *Record, ep history.Episode) error {
 				return fmt.Errorf("%w: activity %q: %w", ErrUnsupported, body.Name, err)
 			}
 		case *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled, *history.SubOrchestrationInstanceCanceled,
-			*history.LocalTaskRun:
+			*history.LocalTaskRun, *history.UpdateCompleted, *history.PatchApplied:
 		case *history.EventSent:
 			if err := history.ValidateOrchestrationID(body.Instance); err != nil {
 				return fmt.Errorf("%w: %w", ErrUnsupported, err)
@@ -164,10 +166,8 @@ func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
 	fx.Row = history.EncodeEvents(events)
 	setRow(s, a.historyKey(r.Execution, r.Episodes), fx.Row)
 
-	for _, m := range t.Mail {
-		if err := consume(s, a, r, m); err != nil {
-			return fx, err
-		}
+	if err := take(s, a, r, t.Mail); err != nil {
+		return fx, err
 	}
 	unpark(s, a, r)
 	disarmStart(s, a, r)
@@ -186,9 +186,10 @@ func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
 	if !t.ByServer {
 		setCustomStatus(s, a, r, t.Episode.CustomStatus)
 		r.Awaits, r.Buffered = t.Episode.Awaits, int64(t.Episode.Buffered)
+		r.Updates = t.Episode.Updates
 	}
 	if fx.Ended {
-		r.Awaits = nil
+		r.Awaits, r.Updates = nil, nil
 		if err := leaveChildren(s, a, r, recursion(t.Mail), &fx); err != nil {
 			return fx, err
 		}
@@ -203,25 +204,30 @@ func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
 			}
 		}
 	}
-	if r.Ready && r.Stored == 0 {
-		r.Ready = false
-		s.Delete(a.readyKey())
-	} else if !r.Ready && r.Stored > 0 {
-		r.Ready = true
-		s.Set(a.readyKey(), readyValue)
-	}
+	setReady(s, a, r)
 	s.Set(a.RecordKey(), r.Encode())
 	return fx, nil
+}
+
+// take takes the mail of a turn.
+func take(s Store, a Address, r *Record, mail []*Mail) error {
+	for _, m := range mail {
+		if err := consume(s, a, r, m); err != nil {
+			return err
+		}
+		if u, ok := m.Event.Body.(*history.UpdateRequested); ok {
+			accept(s, a, r, u)
+		}
+	}
+	return nil
 }
 
 // applyContinued records a turn after which the instance goes on with a new
 // execution. What else was decided that concerns others is carried out (events are
 // sent, orchestrations started and cancelled), but there is no history of it.
 func applyContinued(s Store, a Address, r *Record, t Turn, end *history.ExecutionCompleted) (fx Effects, err error) {
-	for _, m := range t.Mail {
-		if err := consume(s, a, r, m); err != nil {
-			return fx, err
-		}
+	if err := take(s, a, r, t.Mail); err != nil {
+		return fx, err
 	}
 	unpark(s, a, r)
 	disarmStart(s, a, r)
@@ -324,6 +330,9 @@ func decide(s Store, a Address, r *Record, e history.Event, t Turn, fx *Effects)
 		})
 	case *history.EventSent:
 		fx.Sent = append(fx.Sent, a.letter(r, body.Instance, "", &history.EventRaised{Name: body.Name, Input: body.Input}))
+	case *history.UpdateCompleted:
+		Reply(s, a, r.first(), body, false)
+		fx.Replied = append(fx.Replied, body)
 	case *history.ExecutionCompleted:
 		r.Status = body.Status
 		r.Completed = t.Began

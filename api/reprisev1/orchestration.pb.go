@@ -139,6 +139,129 @@ func (x *QueryInstanceResponse) GetFailure() *durabletask.TaskFailureDetails {
 	return nil
 }
 
+// UpdateInstanceRequest names an instance and one of the updates that its code takes.
+type UpdateInstanceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	InstanceId    string                 `protobuf:"bytes,1,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Input         *wrapperspb.BytesValue `protobuf:"bytes,3,opt,name=input,proto3" json:"input,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateInstanceRequest) Reset() {
+	*x = UpdateInstanceRequest{}
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateInstanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateInstanceRequest) ProtoMessage() {}
+
+func (x *UpdateInstanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateInstanceRequest.ProtoReflect.Descriptor instead.
+func (*UpdateInstanceRequest) Descriptor() ([]byte, []int) {
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *UpdateInstanceRequest) GetInstanceId() string {
+	if x != nil {
+		return x.InstanceId
+	}
+	return ""
+}
+
+func (x *UpdateInstanceRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdateInstanceRequest) GetInput() *wrapperspb.BytesValue {
+	if x != nil {
+		return x.Input
+	}
+	return nil
+}
+
+// UpdateInstanceResponse is what the code replies: a result or a failure.
+type UpdateInstanceResponse struct {
+	state   protoimpl.MessageState          `protogen:"open.v1"`
+	Result  *wrapperspb.BytesValue          `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"`
+	Failure *durabletask.TaskFailureDetails `protobuf:"bytes,2,opt,name=failure,proto3" json:"failure,omitempty"`
+	// refused: nothing was done, and nothing recorded.
+	Refused       bool `protobuf:"varint,3,opt,name=refused,proto3" json:"refused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateInstanceResponse) Reset() {
+	*x = UpdateInstanceResponse{}
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateInstanceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateInstanceResponse) ProtoMessage() {}
+
+func (x *UpdateInstanceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateInstanceResponse.ProtoReflect.Descriptor instead.
+func (*UpdateInstanceResponse) Descriptor() ([]byte, []int) {
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *UpdateInstanceResponse) GetResult() *wrapperspb.BytesValue {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *UpdateInstanceResponse) GetFailure() *durabletask.TaskFailureDetails {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+func (x *UpdateInstanceResponse) GetRefused() bool {
+	if x != nil {
+		return x.Refused
+	}
+	return false
+}
+
 var File_reprise_v1_orchestration_proto protoreflect.FileDescriptor
 
 const file_reprise_v1_orchestration_proto_rawDesc = "" +
@@ -152,9 +275,19 @@ const file_reprise_v1_orchestration_proto_rawDesc = "" +
 	"\x05input\x18\x03 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\"\x92\x01\n" +
 	"\x15QueryInstanceResponse\x123\n" +
 	"\x06result\x18\x01 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\x12D\n" +
-	"\afailure\x18\x02 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\afailure2l\n" +
+	"\afailure\x18\x02 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\afailure\"\x7f\n" +
+	"\x15UpdateInstanceRequest\x12\x1f\n" +
+	"\vinstance_id\x18\x01 \x01(\tR\n" +
+	"instanceId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x121\n" +
+	"\x05input\x18\x03 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\"\xad\x01\n" +
+	"\x16UpdateInstanceResponse\x123\n" +
+	"\x06result\x18\x01 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\x12D\n" +
+	"\afailure\x18\x02 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\afailure\x12\x18\n" +
+	"\arefused\x18\x03 \x01(\bR\arefused2\xc5\x01\n" +
 	"\x14OrchestrationService\x12T\n" +
-	"\rQueryInstance\x12 .reprise.v1.QueryInstanceRequest\x1a!.reprise.v1.QueryInstanceResponseB.Z,github.com/reprise-run/reprise/api/reprisev1b\x06proto3"
+	"\rQueryInstance\x12 .reprise.v1.QueryInstanceRequest\x1a!.reprise.v1.QueryInstanceResponse\x12W\n" +
+	"\x0eUpdateInstance\x12!.reprise.v1.UpdateInstanceRequest\x1a\".reprise.v1.UpdateInstanceResponseB.Z,github.com/reprise-run/reprise/api/reprisev1b\x06proto3"
 
 var (
 	file_reprise_v1_orchestration_proto_rawDescOnce sync.Once
@@ -168,24 +301,31 @@ func file_reprise_v1_orchestration_proto_rawDescGZIP() []byte {
 	return file_reprise_v1_orchestration_proto_rawDescData
 }
 
-var file_reprise_v1_orchestration_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_reprise_v1_orchestration_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_reprise_v1_orchestration_proto_goTypes = []any{
 	(*QueryInstanceRequest)(nil),           // 0: reprise.v1.QueryInstanceRequest
 	(*QueryInstanceResponse)(nil),          // 1: reprise.v1.QueryInstanceResponse
-	(*wrapperspb.BytesValue)(nil),          // 2: google.protobuf.BytesValue
-	(*durabletask.TaskFailureDetails)(nil), // 3: reprise.durabletask.v1.TaskFailureDetails
+	(*UpdateInstanceRequest)(nil),          // 2: reprise.v1.UpdateInstanceRequest
+	(*UpdateInstanceResponse)(nil),         // 3: reprise.v1.UpdateInstanceResponse
+	(*wrapperspb.BytesValue)(nil),          // 4: google.protobuf.BytesValue
+	(*durabletask.TaskFailureDetails)(nil), // 5: reprise.durabletask.v1.TaskFailureDetails
 }
 var file_reprise_v1_orchestration_proto_depIdxs = []int32{
-	2, // 0: reprise.v1.QueryInstanceRequest.input:type_name -> google.protobuf.BytesValue
-	2, // 1: reprise.v1.QueryInstanceResponse.result:type_name -> google.protobuf.BytesValue
-	3, // 2: reprise.v1.QueryInstanceResponse.failure:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	0, // 3: reprise.v1.OrchestrationService.QueryInstance:input_type -> reprise.v1.QueryInstanceRequest
-	1, // 4: reprise.v1.OrchestrationService.QueryInstance:output_type -> reprise.v1.QueryInstanceResponse
-	4, // [4:5] is the sub-list for method output_type
-	3, // [3:4] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	4, // 0: reprise.v1.QueryInstanceRequest.input:type_name -> google.protobuf.BytesValue
+	4, // 1: reprise.v1.QueryInstanceResponse.result:type_name -> google.protobuf.BytesValue
+	5, // 2: reprise.v1.QueryInstanceResponse.failure:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	4, // 3: reprise.v1.UpdateInstanceRequest.input:type_name -> google.protobuf.BytesValue
+	4, // 4: reprise.v1.UpdateInstanceResponse.result:type_name -> google.protobuf.BytesValue
+	5, // 5: reprise.v1.UpdateInstanceResponse.failure:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	0, // 6: reprise.v1.OrchestrationService.QueryInstance:input_type -> reprise.v1.QueryInstanceRequest
+	2, // 7: reprise.v1.OrchestrationService.UpdateInstance:input_type -> reprise.v1.UpdateInstanceRequest
+	1, // 8: reprise.v1.OrchestrationService.QueryInstance:output_type -> reprise.v1.QueryInstanceResponse
+	3, // 9: reprise.v1.OrchestrationService.UpdateInstance:output_type -> reprise.v1.UpdateInstanceResponse
+	8, // [8:10] is the sub-list for method output_type
+	6, // [6:8] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_reprise_v1_orchestration_proto_init() }
@@ -199,7 +339,7 @@ func file_reprise_v1_orchestration_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reprise_v1_orchestration_proto_rawDesc), len(file_reprise_v1_orchestration_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

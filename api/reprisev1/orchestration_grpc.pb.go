@@ -21,7 +21,8 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	OrchestrationService_QueryInstance_FullMethodName = "/reprise.v1.OrchestrationService/QueryInstance"
+	OrchestrationService_QueryInstance_FullMethodName  = "/reprise.v1.OrchestrationService/QueryInstance"
+	OrchestrationService_UpdateInstance_FullMethodName = "/reprise.v1.OrchestrationService/UpdateInstance"
 )
 
 // OrchestrationServiceClient is the client API for OrchestrationService service.
@@ -34,6 +35,10 @@ type OrchestrationServiceClient interface {
 	// QueryInstance asks an orchestration, which answers from its newest committed state
 	// and changes nothing.
 	QueryInstance(ctx context.Context, in *QueryInstanceRequest, opts ...grpc.CallOption) (*QueryInstanceResponse, error)
+	// UpdateInstance asks an orchestration to do something, and waits for its reply. Its
+	// metadata should name the request (reprise-request-id and reprise-request-time):
+	// then a repetition waits for the same reply.
+	UpdateInstance(ctx context.Context, in *UpdateInstanceRequest, opts ...grpc.CallOption) (*UpdateInstanceResponse, error)
 }
 
 type orchestrationServiceClient struct {
@@ -54,6 +59,16 @@ func (c *orchestrationServiceClient) QueryInstance(ctx context.Context, in *Quer
 	return out, nil
 }
 
+func (c *orchestrationServiceClient) UpdateInstance(ctx context.Context, in *UpdateInstanceRequest, opts ...grpc.CallOption) (*UpdateInstanceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateInstanceResponse)
+	err := c.cc.Invoke(ctx, OrchestrationService_UpdateInstance_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // OrchestrationServiceServer is the server API for OrchestrationService service.
 // All implementations must embed UnimplementedOrchestrationServiceServer
 // for forward compatibility.
@@ -64,6 +79,10 @@ type OrchestrationServiceServer interface {
 	// QueryInstance asks an orchestration, which answers from its newest committed state
 	// and changes nothing.
 	QueryInstance(context.Context, *QueryInstanceRequest) (*QueryInstanceResponse, error)
+	// UpdateInstance asks an orchestration to do something, and waits for its reply. Its
+	// metadata should name the request (reprise-request-id and reprise-request-time):
+	// then a repetition waits for the same reply.
+	UpdateInstance(context.Context, *UpdateInstanceRequest) (*UpdateInstanceResponse, error)
 	mustEmbedUnimplementedOrchestrationServiceServer()
 }
 
@@ -76,6 +95,9 @@ type UnimplementedOrchestrationServiceServer struct{}
 
 func (UnimplementedOrchestrationServiceServer) QueryInstance(context.Context, *QueryInstanceRequest) (*QueryInstanceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method QueryInstance not implemented")
+}
+func (UnimplementedOrchestrationServiceServer) UpdateInstance(context.Context, *UpdateInstanceRequest) (*UpdateInstanceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateInstance not implemented")
 }
 func (UnimplementedOrchestrationServiceServer) mustEmbedUnimplementedOrchestrationServiceServer() {}
 func (UnimplementedOrchestrationServiceServer) testEmbeddedByValue()                              {}
@@ -116,6 +138,24 @@ func _OrchestrationService_QueryInstance_Handler(srv interface{}, ctx context.Co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OrchestrationService_UpdateInstance_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateInstanceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrchestrationServiceServer).UpdateInstance(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrchestrationService_UpdateInstance_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrchestrationServiceServer).UpdateInstance(ctx, req.(*UpdateInstanceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // OrchestrationService_ServiceDesc is the grpc.ServiceDesc for OrchestrationService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -126,6 +166,10 @@ var OrchestrationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "QueryInstance",
 			Handler:    _OrchestrationService_QueryInstance_Handler,
+		},
+		{
+			MethodName: "UpdateInstance",
+			Handler:    _OrchestrationService_UpdateInstance_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -142,9 +142,9 @@ func NewOrchestrators(registry *reprise.Registry, options Options) *Orchestrator
 // longer than [Options.TurnLimit] is reported. Where ctx is done by then, nobody
 // takes the outcome and the execution is not kept.
 func (e *Orchestrators) Episode(ctx context.Context, req leader.EpisodeRequest) (history.Episode, error) {
-	program, ok := e.registry.Orchestrator(req.Name)
-	if !ok {
-		return history.Episode{}, leader.ErrUnbound
+	program, err := e.registry.OrchestratorOf(req.Name, req.Version)
+	if err != nil {
+		return history.Episode{}, fmt.Errorf("%w: %w", leader.ErrUnbound, err)
 	}
 	t, kept, err := e.begin(ctx, req)
 	if err != nil {
@@ -187,6 +187,9 @@ func run(kept *keptExecution, req leader.EpisodeRequest) (history.Episode, error
 	episode, err := kept.code.Run(req.Arrived)
 	if err != nil {
 		return history.Episode{}, err
+	}
+	if episode.Empty(req.Arrived) {
+		return episode, nil // nothing of it is recorded
 	}
 	kept.episodes = req.Episodes + 1
 	kept.bytes += sizeOf(req.Arrived) + sizeOf(episode.Decided)

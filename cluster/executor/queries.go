@@ -17,9 +17,9 @@ import (
 // same goes for one whose handler panicked. An execution that has ended is kept like
 // others, for further queries.
 func (e *Orchestrators) Query(ctx context.Context, q leader.Inquiry) (leader.QueryAnswer, error) {
-	program, ok := e.registry.Orchestrator(q.Execution.Name)
-	if !ok {
-		return leader.QueryAnswer{}, leader.ErrUnbound
+	program, err := e.registry.OrchestratorOf(q.Execution.Name, q.Execution.Version)
+	if err != nil {
+		return leader.QueryAnswer{}, fmt.Errorf("%w: %w", leader.ErrUnbound, err)
 	}
 	if err := e.unanswered(q.Execution.Key); err != nil {
 		return leader.QueryAnswer{}, err

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/reprise-run/reprise/api/reprisev1"
 	"github.com/reprise-run/reprise/api/wire"
@@ -13,6 +14,8 @@ import (
 type Asked interface {
 	// Query asks the code of an orchestration. It changes nothing.
 	Query(ctx context.Context, req leader.QueryRequest) (leader.QueryAnswer, error)
+	// Update asks the code of an orchestration to do something, and returns its reply.
+	Update(ctx context.Context, req leader.UpdateRequest) (leader.UpdateReply, error)
 }
 
 // orchestrationService is what callers ask of running orchestrations.
@@ -32,4 +35,25 @@ func (s *orchestrationService) QueryInstance(ctx context.Context, m *reprisev1.Q
 		return nil, fmt.Errorf("query %q of %q: %w", m.GetName(), ref.ID, err)
 	}
 	return &reprisev1.QueryInstanceResponse{Result: wire.FromPayload(a.Result), Failure: wire.FromFailure(a.Failure)}, nil
+}
+
+// UpdateInstance asks an orchestration to do something. Where the caller names no
+// request, each call is one of its own.
+func (s *orchestrationService) UpdateInstance(ctx context.Context, m *reprisev1.UpdateInstanceRequest) (*reprisev1.UpdateInstanceResponse, error) {
+	ref, err := instanceRef(ctx, m.GetInstanceId())
+	if err != nil {
+		return nil, err
+	}
+	who, err := identity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if who.ID == "" {
+		who = leader.RequestIdentity{ID: newID(), Sent: time.Now()}
+	}
+	r, err := s.backend.Update(ctx, leader.UpdateRequest{Instance: ref, Name: m.GetName(), Input: wire.Payload(m.GetInput()), Identity: who})
+	if err != nil {
+		return nil, fmt.Errorf("update %q of %q: %w", m.GetName(), ref.ID, err)
+	}
+	return &reprisev1.UpdateInstanceResponse{Result: wire.FromPayload(r.Result), Failure: wire.FromFailure(r.Failure), Refused: r.Refused}, nil
 }

@@ -18,7 +18,12 @@ import (
 
 // asked is an Asked made of functions.
 type asked struct {
-	query func(leader.QueryRequest) (leader.QueryAnswer, error)
+	query  func(leader.QueryRequest) (leader.QueryAnswer, error)
+	update func(leader.UpdateRequest) (leader.UpdateReply, error)
+}
+
+func (f *asked) Update(_ context.Context, r leader.UpdateRequest) (leader.UpdateReply, error) {
+	return f.update(r)
 }
 
 func (f *asked) Query(_ context.Context, r leader.QueryRequest) (leader.QueryAnswer, error) {
@@ -56,5 +61,28 @@ func TestQuery(t *testing.T) {
 		if err == nil && (string(m.GetResult().GetValue()) != string(c.answer.Result) || (m.GetFailure() == nil) != (c.answer.Failure == nil) || c.answer.Failure != nil && m.GetFailure().GetErrorMessage() != "no") {
 			t.Errorf("answer %v", m)
 		}
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	var got leader.UpdateRequest
+	reply := leader.UpdateReply{Refused: true, Failure: &history.Failure{Message: "no"}}
+	_, conn := dial(t, &fake{Asked: &asked{update: func(r leader.UpdateRequest) (leader.UpdateReply, error) {
+		got = r
+		return reply, nil
+	}}})
+	c := reprisev1.NewOrchestrationServiceClient(conn)
+	req := &reprisev1.UpdateInstanceRequest{InstanceId: "i", Name: "u", Input: wrapperspb.Bytes([]byte("1"))}
+	m, err := c.UpdateInstance(metadata.AppendToOutgoingContext(t.Context(), "reprise-request-id", "r", "reprise-request-time", "7"), req)
+	if err != nil || !m.GetRefused() || m.GetFailure().GetErrorMessage() != "no" {
+		t.Errorf("%v, %v", m, err)
+	}
+	if got.Identity.ID != "r" || got.Identity.Sent.UnixNano() != 7 || got.Instance.ID != "i" || got.Name != "u" || string(got.Input) != "1" {
+		t.Errorf("asked %+v", got)
+	}
+	reply = leader.UpdateReply{Result: history.Payload("2")}
+	m, err = c.UpdateInstance(t.Context(), req)
+	if err != nil || m.GetRefused() || string(m.GetResult().GetValue()) != "2" || !anyHex.MatchString(got.Identity.ID) || got.Identity.Sent.IsZero() {
+		t.Errorf("without an identity: %v, %v, %+v", m, err, got.Identity)
 	}
 }

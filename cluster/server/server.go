@@ -109,6 +109,7 @@ var waits = map[string]bool{
 	durabletask.TaskHubSidecarService_WaitForInstanceStart_FullMethodName:      true,
 	durabletask.TaskHubSidecarService_WaitForInstanceCompletion_FullMethodName: true,
 	reprisev1.OrchestrationService_QueryInstance_FullMethodName:                true,
+	reprisev1.OrchestrationService_UpdateInstance_FullMethodName:               true,
 }
 
 func (s *Server) unary(log *slog.Logger) grpc.UnaryServerInterceptor {

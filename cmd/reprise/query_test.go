@@ -25,6 +25,22 @@ func (asked) Query(_ context.Context, r leader.QueryRequest) (leader.QueryAnswer
 	return leader.QueryAnswer{Result: append(history.Payload(`"at `), append(r.Input, '"')...)}, nil
 }
 
+func (asked) Update(_ context.Context, r leader.UpdateRequest) (leader.UpdateReply, error) {
+	switch {
+	case r.Instance.ID == "none":
+		return leader.UpdateReply{}, leader.ErrNotFound
+	case r.Identity.ID == "":
+		return leader.UpdateReply{}, leader.ErrInvalid
+	case r.Name == "refuse":
+		return leader.UpdateReply{Refused: true, Failure: &history.Failure{Message: "not today"}}, nil
+	case r.Name == "late":
+		return leader.UpdateReply{Failure: &history.Failure{Type: history.FailureEnded, Message: "it ended"}}, nil
+	case r.Name != "price":
+		return leader.UpdateReply{Failure: &history.Failure{Type: history.FailureNoHandler, Message: "it handles price"}}, nil
+	}
+	return leader.UpdateReply{Result: r.Input}, nil
+}
+
 // wanted is a row of a table of commands and what they do.
 type wanted struct {
 	args   string
@@ -61,4 +77,17 @@ func play(t *testing.T, table []wanted) {
 			}
 		})
 	}
+}
+
+func TestUpdateCommand(t *testing.T) {
+	serve(t)
+	play(t, []wanted{
+		{args: "update i price --data 7", stdout: "7\n"},
+		{args: "update i price", stdout: "null\n"},
+		{args: "update i", code: 2, stderr: "the name of what is asked"},
+		{args: "update none price", code: 3, stderr: "no such instance"},
+		{args: "update i nonsense", code: 5, stderr: "it handles price"},
+		{args: "update i refuse", code: 5, stderr: "not today"},
+		{args: "update i late", code: 5, stderr: "it ended"},
+	})
 }

@@ -20,6 +20,7 @@ type core struct {
 	// For all goroutines.
 	mailbox  mailbox
 	waiters  waiters
+	replies  replies
 	reads    reads
 	flags    flags
 	slowRuns sync.Map      // InstanceRef → time.Time: episodes that do not yield
@@ -58,6 +59,8 @@ type core struct {
 	episodes int    // that run
 	asked    uint64 // how many were asked for
 	workers  int
+
+	arriving map[updateKey]bool // updates in mail that is not written yet
 
 	// Activities.
 	fence       uint64
@@ -106,6 +109,9 @@ func newCore(cfg Config) *core {
 	c.mailbox.limits[lanes] = cfg.Limits.Lanes
 	c.waiters.by = make(map[InstanceRef][]*waiter)
 	c.waiters.limit = cfg.Limits.Waiters
+	c.replies.by = make(map[InstanceRef][]*replyWaiter)
+	c.replies.limit = cfg.Limits.Waiters
+	c.arriving = make(map[updateKey]bool)
 	c.reads.state = applied{cfg.Log.State()}
 	c.view = view{
 		state: c.reads.state,

@@ -29,6 +29,8 @@ type entry struct {
 	spans    []history.Span
 	rows     []*live // once for each row of history in the entry
 	after    []func()
+	answers  []updateAnswer
+	told     []toldReply
 	// written and received say up to which number the entry writes letters to other
 	// partitions, and records those from them.
 	written  map[*outLane]uint64
@@ -52,6 +54,8 @@ type record struct {
 type notice struct {
 	ref      InstanceRef
 	instance Instance
+	// started is the execution with which the instance was started.
+	started history.ExecutionID
 }
 
 func (e *entry) size() int { return len(e.batch.Repr()) }
@@ -134,7 +138,13 @@ func (c *core) advance() error {
 // let lets the effects of an entry out.
 func (c *core) let(e *entry) error {
 	for _, r := range e.replies {
-		r.to.done <- outcome{r.answer, r.err}
+		r.to.done <- outcome{answer: r.answer, err: r.err}
+	}
+	for _, a := range e.answers {
+		a.to.done <- outcome{reply: a.reply}
+	}
+	for _, t := range e.told {
+		c.replies.tell(t)
 	}
 	for _, r := range e.recorded {
 		r.fn(r.err)
@@ -147,6 +157,9 @@ func (c *core) let(e *entry) error {
 	}
 	for _, n := range e.notices {
 		c.waiters.tell(n)
+		if n.instance.Status.Ended() {
+			c.replies.end(n.ref, n.started)
+		}
 	}
 	for _, s := range e.spans {
 		c.cfg.Spans(s)
@@ -154,7 +167,7 @@ func (c *core) let(e *entry) error {
 	for _, fn := range e.after {
 		fn()
 	}
-	e.after = nil
+	e.after, e.answers, e.told = nil, nil, nil
 	for lane, n := range e.received {
 		lane.settled(n, c.cut)
 	}

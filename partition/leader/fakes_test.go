@@ -209,7 +209,9 @@ func (x *fakeExecutor) Episode(ctx context.Context, req EpisodeRequest) (history
 	if err != nil {
 		return history.Episode{}, err
 	}
-	run, err := replay(req.Name, append(past, req.Arrived...))
+	arrived, unrecorded := refuse(req)
+	run, err := replay(req.Name, append(past, arrived...))
+	run.Unrecorded = append(unrecorded, run.Unrecorded...)
 	if err != nil {
 		return history.Episode{}, err
 	}

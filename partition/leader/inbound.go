@@ -141,7 +141,10 @@ func (c *core) discard(m *mail) {
 	if m.recorded != nil {
 		c.refuse(m.recorded)
 	}
-	if q := m.call; q != nil {
+	if q := m.call; q != nil && q.update != nil {
+		m.call = nil
+		c.concludeUpdate(q, partition.NewAddress(c.cfg.Partition, q.ref.Hub, q.ref.ID), nil)
+	} else if q != nil {
 		m.call = nil
 		addr := partition.NewAddress(c.cfg.Partition, q.ref.Hub, q.ref.ID)
 		var err error

@@ -231,6 +231,10 @@ func (c *core) committed(l *live, all []*mail) error {
 	l.waiting = false
 	l.heldBytes = 0
 	for _, m := range all {
+		if m.call != nil && m.call.update != nil {
+			c.accepted(m.call)
+			m.call = nil
+		}
 		if m.call != nil {
 			a := StartAnswer{Execution: l.rec.Execution}
 			if start := m.call.start; start != nil {

@@ -15,14 +15,15 @@ type program func(s *seen, arg string) []history.Body
 
 // seen is what happened to an execution so far.
 type seen struct {
-	now    time.Time
-	input  history.Payload
-	ended  map[int32]history.Body // how tasks and timers ended, by ID
-	began  map[int32]time.Time    // when decisions were made
-	events []history.Event
-	raised []string                          // the data of the external events, in order
-	cancel *history.ExecutionCancelRequested // the first request to end
-	awaits bool                              // set by the program: it waits for events named go
+	now     time.Time
+	input   history.Payload
+	ended   map[int32]history.Body // how tasks and timers ended, by ID
+	began   map[int32]time.Time    // when decisions were made
+	events  []history.Event
+	raised  []string                          // the data of the external events, in order
+	updates []*history.UpdateRequested        // that were accepted, in order
+	cancel  *history.ExecutionCancelRequested // the first request to end
+	awaits  bool                              // set by the program: it waits for events named go
 }
 
 var programs = map[string]program{
@@ -41,6 +42,7 @@ var programs = map[string]program{
 	"heed":  heed,
 	"ask":   askChild,
 
+	"serve":  serve,
 	"listen": listen,
 	"tell":   tell,
 	"loop":   loop,
@@ -72,6 +74,8 @@ func replay(name string, events []history.Event) (history.Episode, error) {
 			s.ended[body.TaskID] = body
 		case *history.SubOrchestrationInstanceFailed:
 			s.ended[body.TaskID] = body
+		case *history.UpdateRequested:
+			s.updates = append(s.updates, body)
 		case *history.EventRaised:
 			s.raised = append(s.raised, string(body.Input))
 		case *history.ExecutionCancelRequested:
@@ -91,15 +95,26 @@ func replay(name string, events []history.Event) (history.Episode, error) {
 	if s.awaits {
 		ep.Awaits = []string{"go"}
 	}
+	if kind == "serve" {
+		ep.Updates = []string{"job"}
+	}
 	if kind == "listen" {
 		ep.Buffered = len(s.raised)
 		if s.ended[0] != nil {
 			ep.Buffered = max(len(s.raised)-number(arg), 0)
 		}
 	}
+	if len(want) == 0 {
+		return ep, nil // it has not decided anything yet
+	}
 	if end, ok := want[len(want)-1].(*history.ExecutionCompleted); ok && end.Status == history.ContinuedAsNew {
 		for _, data := range s.raised {
 			ep.Carried = append(ep.Carried, &history.EventRaised{Name: "go", Input: history.Payload(data)})
+		}
+		for i, u := range s.updates {
+			if string(u.Input) == "next" {
+				ep.CarriedUpdates = s.updates[i+1:]
+			}
 		}
 	}
 	for i := made; i < len(want); i++ {
@@ -379,4 +394,60 @@ func block(s *seen, arg string) []history.Body { return seq(s, arg) }
 // huge decides a payload over the limit.
 func huge(*seen, string) []history.Body {
 	return []history.Body{&history.TaskScheduled{Name: "step", Input: make(history.Payload, history.MaxPayloadBytes+1)}}
+}
+
+// serve replies to updates, one after the other, with what an activity makes of them.
+// "end" ends it, with so many updates left as came before; "next" lets it continue as
+// new.
+func serve(s *seen, _ string) []history.Body {
+	var want []history.Body
+	reply := func(u *history.UpdateRequested, result history.Payload, failure *history.Failure) {
+		want = append(want, &history.UpdateCompleted{Request: u.Request, Sent: u.Sent, Name: u.Name, Result: result, Failure: failure})
+	}
+	for i, u := range s.updates {
+		switch string(u.Input) {
+		case "end", "next":
+			reply(u, u.Input, nil)
+			for _, left := range s.updates[i+1:] {
+				if string(u.Input) == "end" {
+					reply(left, nil, &history.Failure{Type: history.FailureEnded, Message: "too late"})
+				}
+			}
+			if string(u.Input) == "next" {
+				return append(want, &history.ExecutionCompleted{Status: history.ContinuedAsNew})
+			}
+			return append(want, done("served"))
+		}
+		want = append(want, &history.TaskScheduled{Name: "step", Input: u.Input})
+		b := s.ended[int32(len(want)-1)]
+		if b == nil {
+			return want
+		}
+		result, _ := outcomeOf(b)
+		reply(u, history.Payload(result), nil)
+	}
+	return want
+}
+
+// refuse takes the updates out of what arrived that say so, and those that are not
+// served.
+func refuse(req EpisodeRequest) (arrived []history.Event, unrecorded []history.Unrecorded) {
+	ended := false
+	for i, e := range req.Arrived {
+		u, ok := e.Body.(*history.UpdateRequested)
+		switch {
+		case !ok:
+			arrived = append(arrived, e)
+		case !strings.HasPrefix(req.Name, "serve"):
+			unrecorded = append(unrecorded, history.Unrecorded{Index: i - 1, Failure: &history.Failure{Type: history.FailureNoHandler, Message: "it handles none"}})
+		case string(u.Input) == "bad":
+			unrecorded = append(unrecorded, history.Unrecorded{Index: i - 1, Failure: &history.Failure{Message: "bad input"}})
+		case string(u.Input) == "behind" && ended:
+			unrecorded = append(unrecorded, history.Unrecorded{Index: i - 1})
+		default:
+			ended = ended || string(u.Input) == "next"
+			arrived = append(arrived, e)
+		}
+	}
+	return arrived, unrecorded
 }

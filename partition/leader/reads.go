@@ -160,7 +160,11 @@ func (c *core) waitsFor(s partition.Reader, addr partition.Address, rec *partiti
 	add := func(format string, args ...any) { in.Waiting = append(in.Waiting, fmt.Sprintf(format, args...)) }
 	switch rec.Parked.Why {
 	case partition.Unbound:
-		add("a node that binds orchestrator %q", rec.Name)
+		if rec.Version != "" {
+			add("a node that binds orchestrator %q in version %q", rec.Name, rec.Version)
+		} else {
+			add("a node that binds orchestrator %q", rec.Name)
+		}
 	case partition.NotParked:
 	default:
 		add("fitting code: %s", rec.Parked.Reason)
@@ -174,6 +178,13 @@ func (c *core) waitsFor(s partition.Reader, addr partition.Address, rec *partiti
 			break
 		}
 		add("event %q", name)
+	}
+	for i, name := range rec.Updates {
+		if i == waitingItems {
+			add("%d more updates", len(rec.Updates)-i)
+			break
+		}
+		add("update %q", name)
 	}
 	if rec.StartArmed {
 		add("its scheduled start at %s", rec.ScheduledStart.Format(time.RFC3339))

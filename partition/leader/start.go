@@ -29,12 +29,15 @@ type call struct {
 	raise     *RaiseRequest     // or
 	cancel    *CancelRequest    // or
 	complete  *CompleteRequest  // or
-	beat      *HeartbeatRequest // one of them
+	beat      *HeartbeatRequest // or
+	update    *UpdateRequest    // one of them
+	waiter    *replyWaiter      // of an update
 	done      chan outcome      // capacity 1
 }
 
 type outcome struct {
 	answer StartAnswer
+	reply  *UpdateReply // of an update; nil: it will be told
 	err    error
 }
 
@@ -94,22 +97,28 @@ func (l *Leader) Terminate(ctx context.Context, req TerminateRequest) error {
 }
 
 func (l *Leader) call(ctx context.Context, c *call) (StartAnswer, error) {
+	o, err := l.await(ctx, c)
+	return o.answer, err
+}
+
+// await brings a request to the loop and waits for its outcome.
+func (l *Leader) await(ctx context.Context, c *call) (outcome, error) {
 	c.done = make(chan outcome, 1)
 	if err := l.core.mailbox.push(c, requests); err != nil {
-		return StartAnswer{}, err
+		return outcome{}, err
 	}
 	select {
 	case o := <-c.done:
-		return o.answer, o.err
+		return o, o.err
 	case <-ctx.Done():
-		return StartAnswer{}, ctx.Err()
+		return outcome{}, ctx.Err()
 	case <-l.core.ended:
 	}
 	select {
 	case o := <-c.done: // it was answered before the end
-		return o.answer, o.err
+		return o, o.err
 	default:
-		return StartAnswer{}, ErrNotLeading
+		return outcome{}, ErrNotLeading
 	}
 }
 
@@ -184,6 +193,11 @@ func (q *call) handle(c *core) error {
 			return err
 		}
 	}
+	if q.update != nil {
+		if known, err := q.known(c, l); err != nil || known {
+			return err
+		}
+	}
 	if q.identity.ID != "" {
 		remembered, err := partition.ReadAnswer(&c.view, l.addr, q.identity.ID, q.identity.Sent)
 		if err != nil {
@@ -193,11 +207,7 @@ func (q *call) handle(c *core) error {
 		case remembered != nil && !c.cfg.Faults.noDedup():
 			c.answer(q, StartAnswer{Execution: remembered.Execution, Started: remembered.Started}, errorOf(remembered.Code))
 			return nil
-		case q.identity.Sent.Before(c.now.Add(-c.cfg.Limits.AnswerWindow)):
-			c.answer(q, StartAnswer{}, &ExpiredError{Clock: c.now})
-			return nil
-		case q.identity.Sent.After(c.now.Add(24 * time.Hour)):
-			q.done <- outcome{err: fmt.Errorf("%w: first sent at %s, more than a day ahead of the partition's clock", ErrInvalid, q.identity.Sent.Format(time.RFC3339))}
+		case q.expired(c):
 			return nil
 		}
 	}
@@ -206,6 +216,8 @@ func (q *call) handle(c *core) error {
 		return q.doTerminate(c, l)
 	case q.raise != nil:
 		return q.doRaise(c, l)
+	case q.update != nil:
+		return q.doUpdate(c, l)
 	case q.cancel != nil:
 		return q.doCancel(c, l)
 	case q.complete != nil:
@@ -214,6 +226,19 @@ func (q *call) handle(c *core) error {
 		return q.doBeat(c, l)
 	}
 	return q.doStart(c, l)
+}
+
+// expired reports whether a request is too old, or of the future, and answers it.
+func (q *call) expired(c *core) bool {
+	switch sent := q.identity.Sent; {
+	case sent.Before(c.now.Add(-c.cfg.Limits.AnswerWindow)):
+		c.answer(q, StartAnswer{}, &ExpiredError{Clock: c.now})
+	case sent.After(c.now.Add(24 * time.Hour)):
+		q.done <- outcome{err: fmt.Errorf("%w: first sent at %s, more than a day ahead of the partition's clock", ErrInvalid, sent.Format(time.RFC3339))}
+	default:
+		return false
+	}
+	return true
 }
 
 func (q *call) fail() { q.done <- outcome{err: ErrNotLeading} }

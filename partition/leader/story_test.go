@@ -28,6 +28,7 @@ import (
 //	terminate ID [reason=] [recurse] [request=] [age=]
 //	raise ID NAME [data=] [request=] [age=]
 //	query ID NAME [for=]
+//	update ID NAME [data=] request= [age=] [for=]
 //	complete ID#TASK [result= | failure= [code=] [final]] [fence=]
 //	pending ID#TASK [ran=DURATION] [fence=], token ID#TASK [result= | failure= [final]] [request=] [fence=]
 //	heartbeat ID#TASK [data=] [fence=], beat ID#TASK [data=] [fence=] (by token)
@@ -257,6 +258,25 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	case "raise":
 		req := RaiseRequest{Instance: ref(arg(0)), Name: arg(1), Data: history.Payload(opt("data")), Identity: s.identity(t, opt)}
 		go func() { s.heard("raised for %s: %v", req.Instance.ID, s.leader.Raise(context.Background(), req)) }()
+	case "update":
+		req := UpdateRequest{Instance: ref(arg(0)), Name: arg(1), Input: history.Payload(opt("data")), Identity: s.identity(t, opt)}
+		if n := number0(opt("size")); n > 0 {
+			req.Input = make(history.Payload, n)
+		}
+		ctx := context.Background()
+		if limit := opt("for"); limit != "" {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, duration(t, limit))
+			_ = cancel
+		}
+		go func() {
+			reply, err := s.leader.Update(ctx, req)
+			text := short(reply.Result)
+			if reply.Failure != nil {
+				text = fmt.Sprintf("refused=%t failure: %s", reply.Refused, partition.Brief(reply.Failure))
+			}
+			s.heard("update %s of %s: %s %v", req.Identity.ID, req.Instance.ID, text, err)
+		}()
 	case "query":
 		req := QueryRequest{Instance: ref(arg(0)), Name: arg(1)}
 		ctx := context.Background()

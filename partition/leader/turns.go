@@ -184,6 +184,8 @@ func (r *run) handle(c *core) error {
 	if r.err == nil {
 		if err := partition.Validate(l.rec, r.episode); err != nil {
 			r.err = err
+		} else if !validUnrecorded(r) {
+			r.err = fmt.Errorf("%w: it leaves out mail that is no update, or twice", partition.ErrUnsupported)
 		} else {
 			return c.turn(l, r)
 		}
@@ -209,20 +211,33 @@ func (r *run) fail() {}
 func (c *core) turn(l *live, r *run) error {
 	text := tooMuch(l.rec, r.episode)
 	if text != "" {
-		r.episode = tooLarge(l.rec, text)
+		r.episode = tooLarge(l.rec, text) // all its mail is recorded
 		c.cfg.Executor.Forget(r.request.Key)
 	}
 	c.bound(l)
+	nothing, err := c.refuseUpdates(l, r)
+	if err != nil {
+		return err
+	}
+	if nothing {
+		c.proceed(l)
+		return nil
+	}
 	if err := c.record(l, partition.Turn{Began: r.began, Episode: r.episode}, r.mail); err != nil {
 		return err
 	}
+	c.proceed(l)
+	return nil
+}
+
+// proceed lets an instance go on with the mail that came since.
+func (c *core) proceed(l *live) {
 	if len(l.mail) > 0 {
 		c.enqueue(l)
 		if slices.ContainsFunc(l.mail, func(m *mail) bool { return m.Number == 0 }) {
 			c.letWait(l)
 		}
 	}
-	return nil
 }
 
 // record writes a turn and attaches its effects to the entry.
@@ -268,6 +283,9 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 		return err
 	}
 
+	for _, u := range fx.Replied {
+		c.tellReply(l, u, false)
+	}
 	for _, canceled := range fx.Canceled {
 		c.drop(l, canceled.TaskID, canceled.Reason)
 	}
@@ -289,7 +307,7 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 		}
 	}
 	if pending || fx.Ended {
-		e.notices = append(e.notices, notice{l.ref, describe(l.ref, l.rec)})
+		e.notices = append(e.notices, notice{l.ref, describe(l.ref, l.rec), startedAs(l.rec)})
 	}
 	return nil
 }
@@ -342,6 +360,9 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 	for _, e := range ep.Carried {
 		inline += len(e.Input)
 	}
+	for _, u := range ep.CarriedUpdates {
+		inline += len(u.Input)
+	}
 	for _, e := range ep.Decided {
 		size := payloadBytes(e)
 		sum += size
@@ -385,6 +406,10 @@ func payloadBytes(e history.Event) int {
 		return len(body.Input)
 	case *history.EventRaised:
 		return len(body.Input)
+	case *history.UpdateRequested:
+		return len(body.Input)
+	case *history.UpdateCompleted:
+		return len(body.Result)
 	case *history.SubOrchestrationInstanceCreated:
 		return len(body.Input)
 	case *history.SubOrchestrationInstanceCompleted:

@@ -1,0 +1,71 @@
+package client
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc"
+
+	reprise "github.com/reprise-run/reprise"
+	"github.com/reprise-run/reprise/api/reprisev1"
+	"github.com/reprise-run/reprise/api/wire"
+	"github.com/reprise-run/reprise/history"
+)
+
+// Update asks an orchestration to do something and waits for its reply, or until ctx is
+// done, after which the orchestration goes on with it. It is done once, however often
+// the call is repeated on its way. An error that the handler or the check returns is the
+// error, as errors.Is and errors.As see it; where it also is [ErrRefused], nothing was
+// done. Other errors: see [Client.AskUpdate].
+func Update[In, Out any](ctx context.Context, c *Client, id history.InstanceID, u reprise.Update[In, Out], in In) (Out, error) {
+	var none Out
+	what := fmt.Sprintf("update %q of %q", u.Name(), id)
+	payload, err := reprise.EncodePayload(c.config.codec, "input of "+what, in)
+	if err != nil {
+		return none, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	reply, err := c.AskUpdate(ctx, id, u.Name(), payload)
+	switch {
+	case err != nil:
+		return none, err
+	case reply.Refused:
+		return none, fmt.Errorf("%s: %w: %w", what, ErrRefused, reprise.ErrorOf(c.config.codec, reply.Failure))
+	case reply.Failure != nil:
+		return none, fmt.Errorf("%s: %w", what, reprise.ErrorOf(c.config.codec, reply.Failure))
+	}
+	return reprise.DecodePayload[Out](c.config.codec, "reply to "+what, reply.Result)
+}
+
+// Reply is what an orchestration replied to an update.
+type Reply struct {
+	Result  history.Payload
+	Failure *history.Failure // nil if it succeeded
+	// Refused is set where its check refused the update: nothing was done.
+	Refused bool
+}
+
+// AskUpdate asks for an update by its name. Errors: [ErrNotFound]; [ErrNoHandler] where
+// the orchestration does not take updates of that name; [ErrEnded] where it ended before
+// it replied; [ErrFull]; those of all requests.
+func (c *Client) AskUpdate(ctx context.Context, id history.InstanceID, name string, in history.Payload) (Reply, error) {
+	what := call{what: fmt.Sprintf("update %q of %q", name, id), slot: c.slot(id), identity: true, long: true}
+	req := &reprisev1.UpdateInstanceRequest{InstanceId: string(id), Name: name, Input: wire.FromPayload(in)}
+	var m *reprisev1.UpdateInstanceResponse
+	err := c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
+		m, err = reprisev1.NewOrchestrationServiceClient(conn).UpdateInstance(ctx, req, opts...)
+		return err
+	})
+	if err != nil {
+		return Reply{}, err
+	}
+	failure := wire.Failure(m.GetFailure())
+	if failure != nil {
+		switch failure.Type {
+		case history.FailureNoHandler:
+			return Reply{}, what.failed(&callError{failure.Message, ErrNoHandler})
+		case history.FailureEnded:
+			return Reply{}, what.failed(&callError{failure.Message, ErrEnded})
+		}
+	}
+	return Reply{Result: wire.Payload(m.GetResult()), Failure: failure, Refused: m.GetRefused()}, nil
+}

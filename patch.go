@@ -1,0 +1,36 @@
+package reprise
+
+// Version returns the version of the instance, which its start gave it; empty where it
+// has none. It stays when the orchestration continues as new.
+func (o *Orchestration) Version() string { return o.h.Started().Version }
+
+// Patched reports whether the execution goes the way of a change of the code. It is true
+// in executions that reach it for the first time with this code, which is recorded, and
+// false in those that passed here with the code before:
+//
+//	if o.Patched("notify-first") {
+//		Notify.Call(o, in)
+//	}
+//
+// The answer for a patch is the same wherever and however often the execution asks. When
+// no execution from before the patch is left, replace the call by [Orchestration.DeprecatePatch];
+// when none that recorded it is left, remove that.
+func (o *Orchestration) Patched(patch string) bool {
+	if patch == "" {
+		panic(misuse("a patch has no name"))
+	}
+	return o.h.Patched(patch)
+}
+
+// DeprecatePatch stands where the code asked for a patch that all executions have by now:
+// executions that recorded it replay, and new ones record nothing.
+func (o *Orchestration) DeprecatePatch(patch string) {
+	if patch == "" {
+		panic(misuse("a patch has no name"))
+	}
+	o.h.DeprecatePatch(patch)
+}
+
+// HistoryLength returns how many events the history had when the present episode began.
+// It is the same on replay.
+func (o *Orchestration) HistoryLength() int { return o.h.HistoryLength() }
