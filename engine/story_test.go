@@ -23,7 +23,8 @@ var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 //	                     "completed ID RESULT", "failed ID MESSAGE" (a ! before
 //	                     the message: non-retriable), "fired ID", "terminated",
 //	                     "child ID RESULT", "child-failed ID MESSAGE",
-//	                     "event NAME DATA"
+//	                     "event NAME DATA", "operation ID RESULT",
+//	                     "operation-failed ID MESSAGE", "granted ID"
 //	replay [P]           what was recorded, against program P (the same if left out)
 //	close                unload the execution
 //	history              what was recorded
@@ -197,6 +198,12 @@ func (s *story) bodies(t *testing.T, input string) []history.Body {
 		case "event":
 			name, data, _ := strings.Cut(rest, " ")
 			out = append(out, &history.EventRaised{Name: name, Input: history.Payload(data)})
+		case "operation":
+			out = append(out, &history.EntityOperationCompleted{TaskID: id, Result: history.Payload(text)})
+		case "operation-failed":
+			out = append(out, &history.EntityOperationFailed{TaskID: id, Failure: &history.Failure{Message: text}})
+		case "granted":
+			out = append(out, &history.EntityLockGranted{TaskID: id})
 		case "fired":
 			out = append(out, &history.TimerFired{TimerID: id})
 		case "terminated":
