@@ -32,7 +32,8 @@ type Options struct {
 	// KeptExecutions is how many executions are kept between episodes at most; a
 	// negative number keeps none.
 	KeptExecutions int
-	// KeptBytes limits the bytes of the histories of kept executions.
+	// KeptBytes limits the bytes of the histories of kept executions, each counted
+	// with an eighth of the limit at most.
 	KeptBytes int64
 	// Logger gets reports of stuck episodes; slog.Default if nil.
 	Logger *slog.Logger
@@ -56,8 +57,9 @@ func (o *Options) fill() {
 // Orchestrators runs the orchestrators of a registry in this process. It
 // implements [leader.Executor].
 type Orchestrators struct {
-	registry *reprise.Registry
-	options  Options
+	registry   *reprise.Registry
+	options    Options
+	activities *Activities // that run inside episodes
 
 	mu        sync.Mutex // guards the fields below
 	kept      *cache
@@ -119,11 +121,12 @@ func (t *turn) end() {
 func NewOrchestrators(registry *reprise.Registry, options Options) *Orchestrators {
 	options.fill()
 	return &Orchestrators{
-		registry:  registry,
-		options:   options,
-		kept:      newCache(options.KeptExecutions, options.KeptBytes),
-		busy:      make(map[execution]*turn),
-		unloading: make(map[*turn]struct{}),
+		registry:   registry,
+		options:    options,
+		activities: NewActivities(registry, options),
+		kept:       newCache(options.KeptExecutions, options.KeptBytes),
+		busy:       make(map[execution]*turn),
+		unloading:  make(map[*turn]struct{}),
 	}
 }
 
@@ -141,6 +144,7 @@ func (e *Orchestrators) Episode(ctx context.Context, req leader.EpisodeRequest) 
 		return history.Episode{}, err
 	}
 	if kept != nil {
+		kept.code.SetLocals(e.locals(ctx, req))
 		episode, err := run(kept, req)
 		e.end(ctx, t, kept, err)
 		return episode, err
@@ -153,6 +157,7 @@ func (e *Orchestrators) Episode(ctx context.Context, req leader.EpisodeRequest) 
 		}
 	}
 	kept = e.load(t, program)
+	kept.code.SetLocals(e.locals(ctx, req))
 	var episode history.Episode
 	labelled(t.label, func() { episode, err = replay(kept, past, req) })
 	e.end(ctx, t, kept, err)
