@@ -38,6 +38,9 @@ func describe(key, value []byte) (string, error) {
 		return describeLetter(key, value)
 	case TableLanes:
 		return describeLane(key, value)
+	case TableEntities:
+		a, err := parseEntityKey(key)
+		return fmt.Sprintf("entities %s", a), err
 	case TableUnfinished:
 		return fmt.Sprintf("unfinished %q", key[tableHeader:]), nil
 	default:
@@ -121,7 +124,14 @@ func describeInstanceRow(t Table, key, value []byte) (string, error) {
 		return describeRow(text+" "+execution, number, value)
 	case TableInbox:
 		return describeRow(text, rest, value)
-	case TableActivities, TableTimersOf, TableChildren:
+	case TableSignals:
+		if len(rest) != 6 {
+			return "", fmt.Errorf("key ends with %d bytes, not 6", len(rest))
+		}
+		return describeRow(text, append(make([]byte, 4, 10), rest...), value)
+	case TableEntityStates:
+		return describeState(text, rest, value)
+	case TableActivities, TableTimersOf, TableChildren, TableCalls, TableLocks:
 		if len(rest) != 4 {
 			return "", fmt.Errorf("key has %d bytes behind the instance", len(rest))
 		}
@@ -158,6 +168,18 @@ func describeInstanceRow(t Table, key, value []byte) (string, error) {
 			return "", err
 		}
 		text += fmt.Sprintf(": %s %s %s", c.Name, c.Instance, c.Execution)
+	case TableCalls:
+		c, err := decodeCall(value)
+		if err != nil {
+			return "", err
+		}
+		text += fmt.Sprintf(": %s of %s", c.Operation, c.Target)
+	case TableLocks:
+		c, err := decodeSection(value)
+		if err != nil {
+			return "", err
+		}
+		text += fmt.Sprintf(": %q locked=%d", c.LockSet, c.Acquired)
 	case TableCustomStatus:
 		text += fmt.Sprintf(": %s", value[min(rowHeader, len(value)):])
 	}
@@ -191,6 +213,25 @@ func describeRow(text string, number, value []byte) (string, error) {
 	return strings.Join(lines, "\n"), nil
 }
 
+// describeState tells a row with the state of an entity.
+func describeState(text string, number, value []byte) (string, error) {
+	if len(number) != 10 {
+		return "", fmt.Errorf("key ends with %d bytes, not 10", len(number))
+	}
+	text += fmt.Sprintf(" %d", binary.BigEndian.Uint64(number))
+	if n := binary.BigEndian.Uint16(number[8:]); n > 0 {
+		text += fmt.Sprintf(" piece %d", n)
+	}
+	const shown = 64
+	switch {
+	case len(value) < rowHeader:
+		return text, nil
+	case len(value) > rowHeader+shown:
+		return fmt.Sprintf("%s: %d bytes", text, len(value)-rowHeader), nil
+	}
+	return fmt.Sprintf("%s: %s", text, value[rowHeader:]), nil
+}
+
 // String tells the record in one line.
 func (r *Record) String() string {
 	text := fmt.Sprintf("%s %s %s episodes=%d events=%d", r.Name, r.Execution, r.Status, r.Episodes, r.Events)
@@ -202,10 +243,21 @@ func (r *Record) String() string {
 	add("activities", r.Activities)
 	add("timers", r.Timers)
 	add("children", r.Children)
+	add("calls", r.Calls)
+	add("sections", r.Sections)
 	add("stored", r.Stored)
 	add("buffered", r.Buffered)
 	if len(r.Awaits) > 0 {
 		text += fmt.Sprintf(" awaits=%q", r.Awaits)
+	}
+	if e := r.Entity; e != nil {
+		add("scheduled", e.Scheduled)
+		if e.State != 0 {
+			text += fmt.Sprintf(" state=%d", e.State)
+		}
+		if by := e.LockedBy; by != nil {
+			text += fmt.Sprintf(" locked-by=%s#%d", by.Instance, by.TaskID)
+		}
 	}
 	if r.Ready {
 		text += " ready"
@@ -224,6 +276,7 @@ var tableNames = map[Table]string{
 	TableActivities: "activities", TableTimersOf: "timers-of", TableCustomStatus: "custom",
 	TableReady: "ready", TableTimers: "timers", TableParked: "parked", TableAnswers: "answers",
 	TableUnfinished: "unfinished", TableChildren: "children", TableOutbox: "outbox", TableLanes: "lanes",
+	TableEntities: "entities", TableEntityStates: "states", TableCalls: "calls", TableLocks: "locks", TableSignals: "signals",
 }
 
 // String returns the table's name.
@@ -260,6 +313,8 @@ func (k TimerKind) String() string {
 		return "retry"
 	case StartTimer:
 		return "start"
+	case SignalTimer:
+		return "signal"
 	}
 	return fmt.Sprintf("kind-%d", byte(k))
 }

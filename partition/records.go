@@ -107,9 +107,15 @@ type Record struct {
 	// First is the execution with which the instance was started, where it has
 	// continued as new since. The parent knows it by that.
 	First history.ExecutionID
+	// Calls counts the operations of entities whose outcome the execution awaits,
+	// Sections its critical sections that were not left.
+	Calls    int64
+	Sections int64
+	// Entity is set where the instance is an entity.
+	Entity *Entity
 }
 
-const recordFields = 26
+const recordFields = 29
 
 // Encode returns the stored form.
 func (r *Record) Encode() []byte {
@@ -151,6 +157,9 @@ func (r *Record) Encode() []byte {
 	}
 	p.Int(r.Buffered)
 	p.String(string(r.First))
+	p.Int(r.Calls)
+	p.Int(r.Sections)
+	putEntity(p, r.Entity)
 	return p.Bytes()
 }
 
@@ -220,6 +229,12 @@ func DecodeRecord(value []byte) (*Record, error) {
 			r.Buffered = u.Int()
 		case 25:
 			r.First = history.ExecutionID(u.String())
+		case 26:
+			r.Calls = u.Int()
+		case 27:
+			r.Sections = u.Int()
+		case 28:
+			r.Entity = getEntity(u)
 		default:
 			u.Skip() // of a newer writer
 		}

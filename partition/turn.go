@@ -112,7 +112,19 @@ func Validate(r *Record, ep history.Episode) error {
 		last = e.ID
 		switch body := e.Body.(type) {
 		case *history.TaskScheduled, *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled,
-			*history.SubOrchestrationInstanceCanceled:
+			*history.SubOrchestrationInstanceCanceled, *history.EntityOperationCanceled, *history.EntityUnlockSent:
+		case *history.EntityOperationSignaled:
+			if err := validateOperation(body.Target, body.Operation); err != nil {
+				return err
+			}
+		case *history.EntityOperationCalled:
+			if err := validateOperation(body.Target, body.Operation); err != nil {
+				return err
+			}
+		case *history.EntityLockRequested:
+			if err := validateLockSet(body.LockSet); err != nil {
+				return err
+			}
 		case *history.EventSent:
 			if err := history.ValidateOrchestrationID(body.Instance); err != nil {
 				return fmt.Errorf("%w: %w", ErrUnsupported, err)
@@ -185,6 +197,9 @@ func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
 	if fx.Ended {
 		r.Awaits = nil
 		if err := leaveChildren(s, a, r, recursion(t.Mail), &fx); err != nil {
+			return fx, err
+		}
+		if err := leaveEntities(s, a, r, &fx); err != nil {
 			return fx, err
 		}
 		if err := clearPending(s, a, r); err != nil {
@@ -311,6 +326,16 @@ func decide(s Store, a Address, r *Record, e history.Event, t Turn, fx *Effects)
 		})
 	case *history.EventSent:
 		fx.Sent = append(fx.Sent, a.letter(r, body.Instance, "", &history.EventRaised{Name: body.Name, Input: body.Input}))
+	case *history.EntityOperationSignaled:
+		fx.Sent = append(fx.Sent, a.signal(r, body))
+	case *history.EntityOperationCalled:
+		callEntity(s, a, r, e.ID, body, fx)
+	case *history.EntityOperationCanceled:
+		return cancelCall(s, a, r, body.TaskID, t.Rest, fx)
+	case *history.EntityLockRequested:
+		requestLock(s, a, r, e.ID, body, fx)
+	case *history.EntityUnlockSent:
+		return releaseLock(s, a, r, body.TaskID, t.Rest, fx)
 	case *history.ExecutionCompleted:
 		r.Status = body.Status
 		r.Completed = t.Began
@@ -410,7 +435,7 @@ func disarmStart(s Store, a Address, r *Record) {
 	}
 }
 
-// Remove deletes all rows of an instance. Rows of another execution of the same
+// Remove deletes all rows of an instance that has ended. Rows of another execution of the same
 // ID may have been written ahead; they stay, if that execution numbers its mail
 // from this record's NextMail on.
 func Remove(s Store, a Address, r *Record) error {

@@ -76,6 +76,7 @@ type core struct {
 	inLanes  []*inLane
 	local    localLane
 
+	lived     int32 // lives of entities that began
 	timers    timers
 	readyFrom []byte // where the next page of the ready list begins; nil: none
 	bindings  uint64 // how often they changed

@@ -22,7 +22,7 @@ type entry struct {
 	dispatch []*attempt
 	cancel   []AttemptID
 	notices  []notice
-	rows     []*live // once for each row of history in the entry
+	rows     []*live // once for each row of history in the entry, and for an entity that goes
 	// written and received say up to which number the entry writes letters to other
 	// partitions, and records those from them.
 	written  map[*outLane]uint64
@@ -108,6 +108,9 @@ func (c *core) advance() error {
 		for _, l := range e.rows {
 			if l.unapplied--; l.unapplied == 0 {
 				l.tail = nil
+				if l.entity != nil {
+					l.entity.before = nil
+				}
 			}
 			c.settle(l)
 		}

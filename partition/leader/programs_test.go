@@ -68,6 +68,12 @@ func replay(name string, events []history.Event) (history.Episode, error) {
 			s.ended[body.TaskID] = body
 		case *history.SubOrchestrationInstanceFailed:
 			s.ended[body.TaskID] = body
+		case *history.EntityOperationCompleted:
+			s.ended[body.TaskID] = body
+		case *history.EntityOperationFailed:
+			s.ended[body.TaskID] = body
+		case *history.EntityLockGranted:
+			s.ended[body.TaskID] = body
 		case *history.EventRaised:
 			s.raised = append(s.raised, string(body.Input))
 		default:

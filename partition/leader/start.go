@@ -26,7 +26,8 @@ type call struct {
 	identity  RequestIdentity
 	start     *StartRequest     // or
 	terminate *TerminateRequest // or
-	raise     *RaiseRequest     // one of them
+	raise     *RaiseRequest     // or
+	signal    *SignalRequest    // one of them
 	done      chan outcome      // capacity 1
 }
 
@@ -134,10 +135,15 @@ func validateStart(req *StartRequest) error {
 }
 
 func validateTarget(ref InstanceRef, id RequestIdentity) error {
-	if err := history.ValidateTaskHub(ref.Hub); err != nil {
+	if err := history.ValidateOrchestrationID(ref.ID); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if err := history.ValidateOrchestrationID(ref.ID); err != nil {
+	return validateCommon(ref, id)
+}
+
+// validateCommon checks what requests to orchestrations and entities have in common.
+func validateCommon(ref InstanceRef, id RequestIdentity) error {
+	if err := history.ValidateTaskHub(ref.Hub); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if id.ID != "" && id.Sent.IsZero() {
@@ -167,7 +173,7 @@ func (q *call) handle(c *core) error {
 	if err != nil {
 		return err
 	}
-	if l.fresh {
+	if l.fresh && l.entity == nil {
 		// What this request is told rests on a start that nobody wrote yet.
 		if err := c.store(l); err != nil {
 			return err
@@ -195,6 +201,8 @@ func (q *call) handle(c *core) error {
 		return q.doTerminate(c, l)
 	case q.raise != nil:
 		return q.doRaise(c, l)
+	case q.signal != nil:
+		return q.doSignal(c, l)
 	}
 	return q.doStart(c, l)
 }
