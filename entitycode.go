@@ -63,7 +63,7 @@ type EntityRun struct {
 	info  EntityInfo
 	value any // of the state, as a pointer; nil: it is to be decoded
 	batch history.Batch
-	bytes int
+	bytes int // of results, and of what is sent
 }
 
 // Begin begins a run; state is nil where the entity does not exist.
@@ -74,8 +74,12 @@ func (c *EntityCode) Begin(info EntityInfo, state history.Payload) *EntityRun {
 // Batch returns what the operations of the run did.
 func (r *EntityRun) Batch() history.Batch { return r.batch }
 
-// Bytes returns about how many bytes the results are and what was sent.
-func (r *EntityRun) Bytes() int { return r.bytes }
+// Full reports whether no further operation should begin in this run, because what it has
+// to record is large. One operation adds at most its result and what [EntityContext] lets
+// it send.
+func (r *EntityRun) Full() bool { return r.bytes >= maxRunBytes || len(r.batch.Decided) >= maxSent }
+
+const maxRunBytes = 4 << 20
 
 // Do runs an operation. Its result is in [EntityRun.Batch], also where it panics or ends
 // the goroutine (runtime.Goexit); then Do does not return.

@@ -45,10 +45,6 @@ func NewEntities(registry *reprise.Registry, options Options) *Entities {
 // Names returns the names of the entities that are bound, sorted.
 func (e *Entities) Names() []string { return e.registry.Entities() }
 
-// runBytes bounds the results of a run and what it sends: once it has that much, no
-// further operation begins.
-const runBytes = 8 << 20
-
 // Operations implements [leader.EntityExecutor]. It returns when the user's code has given
 // the word back, however long that takes. Operations are not begun once ctx is done.
 func (e *Entities) Operations(ctx context.Context, req leader.EntityRequest) (history.Batch, error) {
@@ -71,7 +67,7 @@ func (e *Entities) Operations(ctx context.Context, req leader.EntityRequest) (hi
 	run := code.Begin(reprise.EntityInfo{
 		Hub: req.Key.Hub, Entity: req.Key.Instance, Execution: req.Key.Execution, Now: req.Now, NextID: req.NextID,
 	}, req.State)
-	for ctx.Err() == nil && len(run.Batch().Results) < len(calls) && run.Bytes() < runBytes {
+	for ctx.Err() == nil && len(run.Batch().Results) < len(calls) && !run.Full() {
 		operate(ctx, t.label, run, calls)
 	}
 	if err := ctx.Err(); err != nil {
@@ -94,7 +90,7 @@ func operate(ctx context.Context, label string, run *reprise.EntityRun, calls []
 	go func() {
 		defer close(over)
 		labelled(label, func() {
-			for n := len(run.Batch().Results); n < len(calls) && run.Bytes() < runBytes && ctx.Err() == nil; n++ {
+			for n := len(run.Batch().Results); n < len(calls) && !run.Full() && ctx.Err() == nil; n++ {
 				run.Do(calls[n].name, calls[n].input)
 			}
 		})
