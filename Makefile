@@ -7,7 +7,7 @@ DIR ?=
 BENCH = $(GO) test -run '^$$' -timeout 60m
 ON = ./bench $(if $(DIR),-dir=$(DIR))
 
-.PHONY: help check fmt test race sim planted e2e e2e-long bench bench-short failover demo proto
+.PHONY: help check fmt test race sim planted e2e e2e-long bench bench-short failover long-history armed waiting demo proto
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,15 @@ bench-short: ## the same in about a minute: is anything grossly slower?
 
 failover: ## a hundred takeovers of killed leaders: how long a partition does not commit
 	$(BENCH) -bench Failover $(ON) -takeovers=100
+
+long-history: ## a history of a million events: the time of a step does not grow
+	$(BENCH) -bench W6 $(ON) -w0=false -steps=333000
+
+armed: ## a million armed timers: what they cost in memory, and in processor time while idle
+	$(BENCH) -bench Armed $(ON) -w0=false -armed=1000000
+
+waiting: ## a hundred thousand waiting orchestrations: memory, and the takeover of their partitions
+	$(BENCH) -bench Waiting $(ON) -w0=false -waiting=100000
 
 demo: ## the README's first command
 	$(GO) run ./cmd/reprise demo

@@ -48,6 +48,9 @@ func (a Activity[In, Out]) Start(o *Orchestration, in In, opts ...ActivityOption
 	task := &history.TaskScheduled{Name: a.name, Input: input, Retry: options.retries.policy, Timeout: options.timeout}
 	all := &attempts{o: o, future: f, next: options.retries.byHandler(o)}
 	all.begin = func(settled func(*engine.Promise)) *engine.Promise { return o.h.Schedule(task, settled) }
+	if options.local {
+		beginLocal(o, all, a.name, input, options)
+	}
 	all.start()
 	return Future[Out]{f}
 }
@@ -86,12 +89,13 @@ func (a Activity[In, Out]) bind(r *Registry, fn func(context.Context, In) (Out, 
 }
 
 // ActivityOption sets how an activity is attempted: [Retry], [RetryWith],
-// [Timeout].
+// [Timeout], [Local].
 type ActivityOption interface{ activity(*activityOptions) }
 
 type activityOptions struct {
 	retries Retries
 	timeout time.Duration
+	local   bool
 	err     error
 }
 

@@ -94,6 +94,8 @@ func TestChildErrors(t *testing.T) {
 		history.FailureTerminated: reprise.ErrTerminated,
 		history.FailureExists:     reprise.ErrInstanceExists,
 		history.FailureTimeout:    reprise.ErrTimeout,
+		history.FailureTooDeep:    reprise.ErrTooDeep,
+		history.FailureFlooded:    reprise.ErrFlooded,
 	} {
 		err := fmt.Errorf("wrapped: %w", reprise.ErrorOf(reprise.JSON, &history.Failure{Type: typ, Message: "why"}))
 		if !errors.Is(err, want) || errors.Is(err, reprise.ErrCanceled) || !strings.Contains(err.Error(), "why") {

@@ -59,6 +59,12 @@ var (
 	// ErrInstanceExists: the sub-orchestration was not started, because a live
 	// instance has its ID.
 	ErrInstanceExists = NewError("reprise.instance_exists", "a live instance has the ID")
+	// ErrTooDeep: the sub-orchestration was not started, because more than
+	// [history.MaxDepth] orchestrations would have waited above it.
+	ErrTooDeep = NewError("reprise.too_deep", "sub-orchestrations are nested too deep")
+	// ErrFlooded: the orchestration was ended, because others sent it more events than
+	// it took, beyond all bounds.
+	ErrFlooded = NewError("reprise.flooded", "too many events that were not taken")
 )
 
 // PanicError is a panic of an activity or an orchestrator.

@@ -25,6 +25,8 @@ var systemErrors = map[string]*Error{
 	history.FailureTimeout:    ErrTimeout,
 	history.FailureTerminated: ErrTerminated,
 	history.FailureExists:     ErrInstanceExists,
+	history.FailureTooDeep:    ErrTooDeep,
+	history.FailureFlooded:    ErrFlooded,
 }
 
 // RemoteError is an error that came back from a history: an activity's, or an

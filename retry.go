@@ -94,7 +94,8 @@ type RetryHandler func(RetryContext) (wait time.Duration, again bool)
 type attempts struct {
 	o      *Orchestration
 	future *future
-	// begin decides on one attempt.
+	// begin decides on one attempt. It returns what to cancel while the attempt is
+	// pending; nil where it has settled already.
 	begin func(settled func(*engine.Promise)) *engine.Promise
 	// next says what follows a failure; nil: nothing does.
 	next    func(attempt int, f *history.Failure, err error) (wait time.Duration, again bool)
@@ -110,7 +111,9 @@ func (a *attempts) start() {
 
 func (a *attempts) attempt() {
 	a.count++
-	a.current = a.begin(a.ended)
+	if p := a.begin(a.ended); p != nil {
+		a.current = p
+	}
 }
 
 func (a *attempts) ended(p *engine.Promise) {

@@ -57,7 +57,9 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 		t.Fatalf("%s: bound %v, %v", name, ok, err)
 	}
 	load := func() *engine.Execution {
-		return engine.New(program, engine.Identity{Hub: "default", Instance: instance})
+		x := engine.New(program, engine.Identity{Hub: "default", Instance: instance})
+		x.SetLocals(r.local)
+		return x
 	}
 	x := load()
 	defer func() { unload(x) }()
@@ -188,6 +190,16 @@ func (r *run) attempt(t failer, e history.Event) history.Body {
 			return &history.TaskFailed{TaskID: e.ID, Failure: failure}
 		}
 	}
+}
+
+// local runs an attempt of a local activity.
+func (r *run) local(task engine.LocalTask) (history.Payload, *history.Failure, error) {
+	fn, ok := r.registry.Activity(task.Name)
+	if !ok {
+		return nil, nil, fmt.Errorf("activity %s is not bound", task.Name)
+	}
+	result, failure := fn(reprise.ContextWithAttempt(context.Background(), reprise.AttemptInfo{Key: fmt.Sprint("key ", task.ID), Number: int(task.Attempt)}), task.Input)
+	return result, failure, nil
 }
 
 func (r *run) history() (text string) {

@@ -27,7 +27,13 @@ var (
 	turnBytesFlag   = flag.Int("turnbytes", 700, "bytes of one turn in W0; what a workload writes is told as bytes/turn")
 	fanFlag         = flag.Int("fan", 1000, "activities of W2")
 	childrenFlag    = flag.Int("children", 100, "children of W5")
+	depthFlag       = flag.Int("depth", 0, "depth of the sub-orchestrations of BenchmarkDepth; 0 skips it")
 	stepsFlag       = flag.Int("steps", 2000, "activities of W6")
+	eventsFlag      = flag.Int("events", 100, "events of one orchestration of W4")
+	sleepersFlag    = flag.Int("sleepers", 10_000, "orchestrations of W7; with -short a tenth")
+	armedFlag       = flag.Int("armed", 0, "armed timers of BenchmarkArmed; 0 skips it")
+	waitingFlag     = flag.Int("waiting", 0, "waiting orchestrations of BenchmarkWaiting; 0 skips it")
+	payloadFlag     = flag.Int("payload", 100_000, "bytes of a payload of W11")
 	takeoversFlag   = flag.Int("takeovers", 0, "takeovers that BenchmarkFailover measures at least; 0 skips it")
 	profileFlag     = flag.String("nodeprofile", "", "directory for CPU profiles of the nodes; the client's: -cpuprofile")
 	keepFlag        = flag.Bool("keep", false, "keep the data and the logs, and say where")
@@ -225,7 +231,7 @@ func warm(b *testing.B, api *client.Client) {
 }
 
 // hello5 is W1: five activities one after the other.
-var hello5 = workload{"W1", sequence, newValue(5), 5}
+var hello5 = workload{name: "W1", orchestration: sequence, input: newValue(5), steps: 5}
 
 func loops(b *testing.B, w workload, note func(*testing.B, *client.Client, *result), own ...int) {
 	limit(b)
@@ -257,27 +263,42 @@ func BenchmarkW0(b *testing.B) {
 
 func BenchmarkW1(b *testing.B) { loops(b, hello5, nil, 1, 64, 512) }
 
+func BenchmarkW1L(b *testing.B) {
+	loops(b, workload{name: "W1L", orchestration: localSequence, input: newValue(5), steps: 5}, nil, 1, 64, 512)
+}
+
 func BenchmarkW2(b *testing.B) {
-	loops(b, workload{"W2", fanOut, newValue(*fanFlag), *fanFlag}, nil, 1)
+	loops(b, workload{name: "W2", orchestration: fanOut, input: newValue(*fanFlag), steps: *fanFlag}, nil, 1)
 }
 
 func BenchmarkW3(b *testing.B) {
-	loops(b, workload{"W3", empty, newValue(0), 0}, nil, 1, 64, 512)
+	loops(b, workload{name: "W3", orchestration: empty, input: newValue(0), steps: 0}, nil, 1, 64, 512)
+}
+
+func BenchmarkW4(b *testing.B) {
+	loops(b, workload{name: "W4", orchestration: listener, input: newValue(*eventsFlag), steps: *eventsFlag, during: raiseAll}, nil, 1, 64)
 }
 
 func BenchmarkW5(b *testing.B) {
-	loops(b, workload{"W5", family, newValue(*childrenFlag), *childrenFlag}, nil, 1)
+	loops(b, workload{name: "W5", orchestration: family, input: newValue(*childrenFlag), steps: *childrenFlag}, nil, 1)
+}
+
+func BenchmarkDepth(b *testing.B) {
+	if *depthFlag == 0 {
+		b.Skip("-depth is 0")
+	}
+	loops(b, workload{name: "depth", orchestration: chain, input: newValue(*depthFlag), steps: *depthFlag}, nil, 1)
 }
 
 func BenchmarkW6(b *testing.B) {
-	loops(b, workload{"W6", sequence, newValue(*stepsFlag), *stepsFlag}, growth, 1)
+	loops(b, workload{name: "W6", orchestration: sequence, input: newValue(*stepsFlag), steps: *stepsFlag}, growth, 1)
 }
 
 // growth compares the time a step takes at the beginning and at the end of a long
 // history, by the times of its events.
 func growth(b *testing.B, api *client.Client, r *result) {
 	id := history.InstanceID(fmt.Sprintf("growth-%d", time.Now().UnixNano()))
-	long := workload{"W6", sequence, newValue(*stepsFlag), *stepsFlag}
+	long := workload{name: "W6", orchestration: sequence, input: newValue(*stepsFlag), steps: *stepsFlag}
 	if err := long.run(b.Context(), api, client.WithID(id)); err != nil {
 		b.Fatal(err)
 	}
@@ -297,6 +318,11 @@ func growth(b *testing.B, api *client.Client, r *result) {
 	}
 	first, last := completed[tenth].Sub(completed[0]), completed[n-1].Sub(completed[n-1-tenth])
 	r.note = fmt.Sprintf("a step takes %.2f ms in the first tenth of %d and %.2f ms in the last", milliseconds(first)/float64(tenth), n, milliseconds(last)/float64(tenth))
+}
+
+func BenchmarkW11(b *testing.B) {
+	in := value{N: 5, Pad: strings.Repeat("x", *payloadFlag)}
+	loops(b, workload{name: "W11", orchestration: heavySequence, input: in, steps: 5}, nil, 64)
 }
 
 func BenchmarkW12(b *testing.B) {
@@ -346,23 +372,6 @@ func BenchmarkFailover(b *testing.B) {
 
 func BenchmarkIdle(b *testing.B) {
 	c, _ := startCluster(b)
-	if err := wait(b.Context(), 3*time.Second); err != nil { // what starting left behind
-		b.Fatal(err)
-	}
-	usage := func() (cpu time.Duration) {
-		for _, n := range c.Nodes {
-			u, err := n.Usage()
-			if err != nil {
-				b.Skip(err)
-			}
-			cpu += u.CPU
-		}
-		return cpu
-	}
-	before, began := usage(), time.Now()
-	if err := wait(b.Context(), max(5*time.Second, length())); err != nil {
-		b.Fatal(err)
-	}
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(100*(usage()-before).Seconds()/time.Since(began).Seconds(), "%-of-a-core")
+	b.ReportMetric(100*rest(b, c).cpu, "%-of-a-core")
 }

@@ -18,7 +18,9 @@ type workload struct {
 	name          string
 	orchestration reprise.Orchestrator[value, value]
 	input         value
-	steps         int // activities that one orchestration runs
+	steps         int // activities that one orchestration runs, or events that it gets
+	// during is what the client does between the start and the end; nil: nothing.
+	during func(context.Context, *client.Client, history.InstanceID, value) error
 }
 
 // run runs one orchestration to its end and checks its output.
@@ -26,6 +28,11 @@ func (w workload) run(ctx context.Context, c *client.Client, opts ...client.Star
 	h, err := client.Run(ctx, c, w.orchestration, w.input, opts...)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", w.name, err)
+	}
+	if w.during != nil {
+		if err := w.during(ctx, c, h.ID(), w.input); err != nil {
+			return fmt.Errorf("%s %s: %w", w.name, h.ID(), err)
+		}
 	}
 	out, err := h.Result(ctx)
 	if err != nil {

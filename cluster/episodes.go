@@ -57,15 +57,13 @@ type episodeMessage struct {
 	Episodes int64
 	Past     []byte
 	Arrived  []byte
+	Fence    leader.Fence
 }
 
-// episodeAnswer is an Episode, or why the code does not fit.
+// episodeAnswer is an Episode in encoded form, or why the code does not fit.
 type episodeAnswer struct {
-	Decided      []byte
-	CustomStatus history.Payload
-	Awaits       []string
-	Buffered     int
-	Unfit        *history.NondeterminismError
+	Episode []byte
+	Unfit   *history.NondeterminismError
 }
 
 // remote runs an episode on another node, which rebuilds the execution from its
@@ -77,7 +75,7 @@ func (e *episodes) remote(ctx context.Context, to peer.NodeID, req leader.Episod
 	}
 	body, err := msgpack.Marshal(episodeMessage{
 		Key: req.Key, Name: req.Name, Version: req.Version, Episodes: req.Episodes,
-		Past: history.EncodeEvents(past), Arrived: history.EncodeEvents(req.Arrived),
+		Past: history.EncodeEvents(past), Arrived: history.EncodeEvents(req.Arrived), Fence: req.Fence,
 	})
 	if err != nil {
 		return history.Episode{}, fmt.Errorf("encode episode: %w", err)
@@ -93,11 +91,7 @@ func (e *episodes) remote(ctx context.Context, to peer.NodeID, req leader.Episod
 	if answer.Unfit != nil {
 		return history.Episode{}, answer.Unfit
 	}
-	decided, err := history.DecodeEvents(answer.Decided)
-	if err != nil {
-		return history.Episode{}, fmt.Errorf("decode episode: %w", err)
-	}
-	return history.Episode{Decided: decided, CustomStatus: answer.CustomStatus, Awaits: answer.Awaits, Buffered: answer.Buffered}, nil
+	return history.DecodeEpisode(answer.Episode)
 }
 
 func (n *Node) handleEpisode(ctx context.Context, _ peer.NodeID, body []byte) ([]byte, error) {
@@ -114,7 +108,7 @@ func (n *Node) handleEpisode(ctx context.Context, _ peer.NodeID, body []byte) ([
 		return nil, fmt.Errorf("decode arrived events: %w", err)
 	}
 	episode, err := n.lend(ctx, leader.EpisodeRequest{
-		Key: message.Key, Name: message.Name, Version: message.Version, Episodes: message.Episodes, Arrived: arrived,
+		Key: message.Key, Name: message.Name, Version: message.Version, Episodes: message.Episodes, Arrived: arrived, Fence: message.Fence,
 		History: func(context.Context) ([]history.Event, error) { return past, nil },
 	})
 	var answer episodeAnswer
@@ -123,8 +117,7 @@ func (n *Node) handleEpisode(ctx context.Context, _ peer.NodeID, body []byte) ([
 	case err != nil:
 		return nil, err
 	default:
-		answer.Decided, answer.CustomStatus = history.EncodeEvents(episode.Decided), episode.CustomStatus
-		answer.Awaits, answer.Buffered = episode.Awaits, episode.Buffered
+		answer.Episode = history.EncodeEpisode(episode)
 	}
 	return msgpack.Marshal(answer)
 }

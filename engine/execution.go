@@ -55,6 +55,8 @@ type Execution struct {
 	settled []*Promise
 	// events are the external events and the waits for them.
 	events events
+	// locals runs local activities.
+	locals Locals
 	// continues is set once the code wants to go on as a new execution with nextInput.
 	continues bool
 	nextInput history.Payload

@@ -30,6 +30,8 @@ func randomProgram(seed uint64, skip int) Program {
 				}
 			}
 			switch {
+			case choice < 1 && r.IntN(3) == 0:
+				said += c.local(fmt.Sprintf("l%d", r.IntN(2))) + ";"
 			case choice < 1 && r.IntN(2) == 0:
 				name := fmt.Sprintf("e%d", r.IntN(2))
 				c.SendEvent(&history.EventSent{Instance: "self", Name: name}) // which the test sends back
@@ -105,7 +107,7 @@ func FuzzReplay(f *testing.F) {
 // decidesTheSame is the naive second opinion: it runs the code on the recorded
 // arrivals, compares nothing while it does, and then compares all decisions.
 func decidesTheSame(program Program, recorded []history.Event) bool {
-	x := New(program, Identity{})
+	x := newRandom(program)
 	defer unload(x)
 	var decided []string
 	for i := 0; i < len(recorded) && !x.Ended(); {
@@ -143,8 +145,20 @@ func essence(e history.Event) string {
 	return history.Describe(e)
 }
 
-func replayed(program Program, recorded []history.Event) error {
+// newRandom returns an execution of a random program.
+func newRandom(program Program) *Execution {
 	x := New(program, Identity{})
+	x.SetLocals(func(task LocalTask) (history.Payload, *history.Failure, error) {
+		if task.ID%4 == 3 {
+			return nil, &history.Failure{Message: fmt.Sprint("lf", task.ID)}, nil
+		}
+		return history.Payload(fmt.Sprint("l", task.ID)), nil, nil
+	})
+	return x
+}
+
+func replayed(program Program, recorded []history.Event) error {
+	x := newRandom(program)
 	defer unload(x)
 	return x.Replay(recorded)
 }
@@ -153,7 +167,7 @@ func replayed(program Program, recorded []history.Event) error {
 // arrive in random order and number, some of them twice.
 func runRandomly(t *testing.T, program Program, seed uint64) []history.Event {
 	r := rand.New(rand.NewPCG(seed, 1))
-	kept := New(program, Identity{})
+	kept := newRandom(program)
 	defer unload(kept)
 	now := began
 	var recorded, pending []history.Event
@@ -164,7 +178,7 @@ func runRandomly(t *testing.T, program Program, seed uint64) []history.Event {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rebuilt := New(program, Identity{})
+		rebuilt := newRandom(program)
 		if err := rebuilt.Replay(recorded); err != nil {
 			t.Fatal(err)
 		}

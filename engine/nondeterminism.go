@@ -49,6 +49,9 @@ func sameDecision(recorded, decided history.Event) bool {
 	case *history.EntityUnlockSent:
 		r, ok := recorded.Body.(*history.EntityUnlockSent)
 		return ok && r.TaskID == d.TaskID
+	case *history.LocalTaskRun:
+		r, ok := recorded.Body.(*history.LocalTaskRun)
+		return ok && r.Name == d.Name && r.Attempt == d.Attempt
 	case *history.ExecutionCompleted:
 		r, ok := recorded.Body.(*history.ExecutionCompleted)
 		return ok && r.Status == d.Status

@@ -56,6 +56,14 @@ func (c code) await(s *step) string {
 
 func (c code) call(name string) string { return c.await(c.activity(name)) }
 
+func (c code) local(name string) string {
+	result, failure := c.RunLocal(&LocalTask{LocalTaskRun: history.LocalTaskRun{Name: name}})
+	if failure != nil {
+		return "failed: " + failure.Message
+	}
+	return string(result)
+}
+
 // programs are what the stories run, by name.
 var programs = map[string]func(c code) (string, *history.Failure){
 	"nothing": func(c code) (string, *history.Failure) { return "done", nil },
@@ -172,6 +180,30 @@ var programs = map[string]func(c code) (string, *history.Failure){
 	},
 	"sends-elsewhere": func(c code) (string, *history.Failure) {
 		c.SendEvent(&history.EventSent{Instance: "another", Name: "hi", Input: history.Payload("x")})
+		return c.call("a"), nil
+	},
+	"locals": func(c code) (string, *history.Failure) {
+		return c.local("x") + c.local("y") + c.call("a") + c.local("z"), nil
+	},
+	"locals-swapped": func(c code) (string, *history.Failure) {
+		return c.local("y") + c.local("x") + c.call("a") + c.local("z"), nil
+	},
+	"local-again": func(c code) (string, *history.Failure) {
+		task := &LocalTask{LocalTaskRun: history.LocalTaskRun{Name: "broken"}}
+		for {
+			task.Attempt++
+			if result, failure := c.RunLocal(task); failure == nil {
+				return string(result), nil
+			}
+			c.await(c.timer(time.Minute))
+		}
+	},
+	"local-unbound": func(c code) (string, *history.Failure) {
+		return c.call("a") + c.local("unbound"), nil
+	},
+	"local-deferred": func(c code) (string, *history.Failure) {
+		defer c.say("outermost deferred")
+		defer func() { c.say("came back with %s", c.local("cleanup")) }()
 		return c.call("a"), nil
 	},
 	"fail":  func(c code) (string, *history.Failure) { return "", &history.Failure{Message: "no", Code: "shop.no"} },

@@ -103,7 +103,7 @@ func (s *story) print(format string, args ...any) { fmt.Fprintf(&s.out, format+"
 //
 //go:noinline
 func (s *story) load(program string, say func(string, ...any)) *Execution {
-	return New(func(h *Handle) (history.Payload, *history.Failure) {
+	x := New(func(h *Handle) (history.Payload, *history.Failure) {
 		loud := func(format string, args ...any) {
 			if h.x.unwinding || !h.Quiet() {
 				say("  code: "+format, args...)
@@ -115,6 +115,17 @@ func (s *story) load(program string, say func(string, ...any)) *Execution {
 		}
 		return history.Payload(result), nil
 	}, Identity{Hub: "default", Instance: "i"})
+	x.SetLocals(func(task LocalTask) (history.Payload, *history.Failure, error) {
+		say("  local %q, task %d, attempt %d", task.Name, task.ID, task.Attempt)
+		switch {
+		case task.Name == "unbound":
+			return nil, nil, errors.New("nobody binds it")
+		case task.Name == "broken" && task.Attempt == 1:
+			return nil, &history.Failure{Message: "broken"}, nil
+		}
+		return history.Payload(fmt.Sprint(task.Name, "!")), nil, nil
+	})
+	return x
 }
 
 func (s *story) close() {

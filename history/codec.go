@@ -37,6 +37,8 @@ func payloadBytes(events []Event) int {
 			n += len(b.Input)
 		case *TaskCompleted:
 			n += len(b.Result)
+		case *LocalTaskRun:
+			n += len(b.Result)
 		case *SubOrchestrationInstanceCreated:
 			n += len(b.Input)
 		case *SubOrchestrationInstanceCompleted:
@@ -67,7 +69,7 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.String(b.Version)
 		w.Binary(b.Input)
 		w.String(string(b.ExecutionID))
-		writeParent(w, b.Parent)
+		WriteParent(w, b.Parent)
 		w.Time(b.ScheduledStart)
 		w.String(b.TraceParent)
 		writeTags(w, b.Tags)
@@ -100,6 +102,12 @@ func writeEvent(w *pack.Writer, e *Event) {
 	case *TaskCanceled:
 		w.Array(1)
 		w.Int(int64(b.TaskID))
+	case *LocalTaskRun:
+		w.Array(4)
+		w.String(b.Name)
+		w.Int(int64(b.Attempt))
+		w.Binary(b.Result)
+		writeFailure(w, b.Failure, 0)
 	case *SubOrchestrationInstanceCreated:
 		w.Array(7)
 		w.String(string(b.Instance))
@@ -144,18 +152,6 @@ func writeEvent(w *pack.Writer, e *Event) {
 			panic(fmt.Sprintf("event body %T has no stored form", b))
 		}
 	}
-}
-
-func writeParent(w *pack.Writer, p *ParentInstance) {
-	if p == nil {
-		w.Nil()
-		return
-	}
-	w.Array(4)
-	w.String(p.Name)
-	w.String(string(p.Instance))
-	w.String(string(p.Execution))
-	w.Int(int64(p.TaskID))
 }
 
 func writeTags(w *pack.Writer, tags map[string]string) {
@@ -247,7 +243,7 @@ func readEvent(r *pack.Reader) (Event, error) {
 		expect(r, 8)
 		e.Body = &ExecutionStarted{
 			Name: r.String(), Version: r.String(), Input: r.Binary(), ExecutionID: ExecutionID(r.String()),
-			Parent: readParent(r), ScheduledStart: r.Time(), TraceParent: r.String(), Tags: readTags(r),
+			Parent: ReadParent(r), ScheduledStart: r.Time(), TraceParent: r.String(), Tags: readTags(r),
 		}
 	case KindExecutionCompleted:
 		expect(r, 3)
@@ -267,6 +263,9 @@ func readEvent(r *pack.Reader) (Event, error) {
 	case KindTaskFailed:
 		expect(r, 2)
 		e.Body = &TaskFailed{TaskID: int32(r.Int()), Failure: readFailure(r, 0)}
+	case KindLocalTaskRun:
+		expect(r, 4)
+		e.Body = &LocalTaskRun{Name: r.String(), Attempt: int32(r.Int()), Result: r.Binary(), Failure: readFailure(r, 0)}
 	case KindTaskCanceled:
 		expect(r, 1)
 		e.Body = &TaskCanceled{TaskID: int32(r.Int())}
@@ -313,14 +312,6 @@ func expect(r *pack.Reader, n int) {
 	if got := r.Array(); r.Err() == nil && got != n {
 		r.Fail(fmt.Sprintf("%d fields where %d belong", got, n))
 	}
-}
-
-func readParent(r *pack.Reader) *ParentInstance {
-	if r.IsNil() {
-		return nil
-	}
-	expect(r, 4)
-	return &ParentInstance{Name: r.String(), Instance: InstanceID(r.String()), Execution: ExecutionID(r.String()), TaskID: int32(r.Int())}
 }
 
 func readTags(r *pack.Reader) map[string]string {

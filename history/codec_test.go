@@ -23,7 +23,7 @@ func every() []Event {
 	at := time.Date(2026, 11, 23, 13, 0, 0, 123, time.UTC)
 	failure := &Failure{Type: "*shop.Error", Code: "shop.broken", Message: "broken", Stack: "goroutine 1", NonRetriable: true,
 		Data: Payload(`{"n":1}`), Inner: []*Failure{{Message: "inner"}}, Extra: []byte{9}}
-	parent := &ParentInstance{Name: "p", Instance: "i", Execution: "e", TaskID: 3}
+	parent := &ParentInstance{Name: "p", Instance: "i", Execution: "e", TaskID: 3, Depth: 2}
 	return []Event{
 		{ID: NoID, Time: at, Body: OrchestratorStarted{}},
 		{ID: NoID, Time: at, Body: &ExecutionStarted{Name: "order.fulfil", Version: "2", Input: Payload(`{"id":7}`), ExecutionID: "00ff",
@@ -44,6 +44,7 @@ func every() []Event {
 		{ID: 7, Time: at, Body: &SubOrchestrationInstanceCanceled{TaskID: 6}},
 		{ID: 8, Time: at, Body: &EventSent{Instance: "other", Name: "approved", Input: Payload(`3`)}},
 		{ID: NoID, Time: at, Body: &EventRaised{Name: "Approved", Input: Payload(`4`)}},
+		{ID: 15, Time: at, Body: &LocalTaskRun{Name: "stock.count", Attempt: 2, Result: Payload(`8`), Failure: failure}},
 		{ID: 10, Time: at, Body: &EntityOperationSignaled{Target: "@counter@a", Operation: "add", Input: Payload(`5`), ScheduledTime: at, TraceParent: "00-4"}},
 		{ID: 11, Time: at, Body: &EntityOperationCalled{Target: "@counter@a", Operation: "get", Input: Payload(`6`), Section: 9, TraceParent: "00-5", Caller: parent}},
 		{ID: NoID, Time: at, Body: &EntityOperationCompleted{TaskID: 11, Result: Payload(`7`)}},
@@ -53,7 +54,7 @@ func every() []Event {
 		{ID: NoID, Time: at, Body: &EntityLockGranted{TaskID: 13}},
 		{ID: 14, Time: at, Body: &EntityUnlockSent{TaskID: 13, Holder: parent}},
 		{Body: &EntityOperationSignaled{}}, {Body: &EntityOperationCalled{}}, {Body: &EntityOperationCompleted{}}, {Body: &EntityOperationFailed{}},
-		{Body: &EntityOperationCanceled{}}, {Body: &EntityLockRequested{}}, {Body: &EntityLockGranted{}}, {Body: &EntityUnlockSent{}},
+		{Body: &EntityOperationCanceled{}}, {Body: &EntityLockRequested{}}, {Body: &EntityLockGranted{}}, {Body: &EntityUnlockSent{}}, {Body: &LocalTaskRun{}},
 		{ID: NoID, Body: &ExecutionStarted{}}, {Body: &ExecutionCompleted{}}, {Body: &ExecutionTerminated{}}, {Body: &TaskScheduled{}},
 		{Body: &TaskCompleted{}}, {Body: &TaskFailed{}}, {Body: &TaskCanceled{}}, {Body: &TimerCreated{}}, {Body: &TimerFired{}}, {Body: &TimerCanceled{}},
 		{Body: &SubOrchestrationInstanceCreated{}}, {Body: &SubOrchestrationInstanceCompleted{}}, {Body: &SubOrchestrationInstanceFailed{}}, {Body: &SubOrchestrationInstanceCanceled{}}, {Body: &EventSent{}}, {Body: &EventRaised{}},

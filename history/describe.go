@@ -53,6 +53,12 @@ func describeBody(body Body) string {
 		l.word("TaskCompleted").id(b.TaskID).payload("result", b.Result)
 	case *TaskFailed:
 		l.word("TaskFailed").id(b.TaskID).failure(b.Failure)
+	case *LocalTaskRun:
+		l.word("LocalTaskRun").quoted("", b.Name)
+		if b.Attempt > 1 {
+			l.word(fmt.Sprintf("attempt=%d", b.Attempt))
+		}
+		l.payload("result", b.Result).failure(b.Failure)
 	case *TaskCanceled:
 		l.word("TaskCanceled").id(b.TaskID)
 	case *SubOrchestrationInstanceCreated:

@@ -20,7 +20,7 @@ func writeEntityEvent(w *pack.Writer, body Body) bool {
 		w.Binary(b.Input)
 		w.Int(int64(b.Section))
 		w.String(b.TraceParent)
-		writeParent(w, b.Caller)
+		WriteParent(w, b.Caller)
 	case *EntityOperationCompleted:
 		w.Array(2)
 		w.Int(int64(b.TaskID))
@@ -38,14 +38,14 @@ func writeEntityEvent(w *pack.Writer, body Body) bool {
 		for _, id := range b.LockSet {
 			w.String(string(id))
 		}
-		writeParent(w, b.Holder)
+		WriteParent(w, b.Holder)
 	case *EntityLockGranted:
 		w.Array(1)
 		w.Int(int64(b.TaskID))
 	case *EntityUnlockSent:
 		w.Array(2)
 		w.Int(int64(b.TaskID))
-		writeParent(w, b.Holder)
+		WriteParent(w, b.Holder)
 	default:
 		return false
 	}
@@ -65,7 +65,7 @@ func readEntityEvent(r *pack.Reader, kind Kind) Body {
 		expect(r, 6)
 		return &EntityOperationCalled{
 			Target: InstanceID(r.String()), Operation: r.String(), Input: r.Binary(), Section: int32(r.Int()),
-			TraceParent: r.String(), Caller: readParent(r),
+			TraceParent: r.String(), Caller: ReadParent(r),
 		}
 	case KindEntityOperationCompleted:
 		expect(r, 2)
@@ -82,14 +82,14 @@ func readEntityEvent(r *pack.Reader, kind Kind) Body {
 		for n := r.Array(); n > 0 && r.Err() == nil; n-- {
 			b.LockSet = append(b.LockSet, InstanceID(r.String()))
 		}
-		b.Holder = readParent(r)
+		b.Holder = ReadParent(r)
 		return b
 	case KindEntityLockGranted:
 		expect(r, 1)
 		return &EntityLockGranted{TaskID: int32(r.Int())}
 	case KindEntityUnlockSent:
 		expect(r, 2)
-		return &EntityUnlockSent{TaskID: int32(r.Int()), Holder: readParent(r)}
+		return &EntityUnlockSent{TaskID: int32(r.Int()), Holder: ReadParent(r)}
 	}
 	return nil
 }

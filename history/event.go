@@ -59,6 +59,7 @@ const (
 	KindTimerCanceled                    Kind = 64
 	KindTaskCanceled                     Kind = 65
 	KindSubOrchestrationInstanceCanceled Kind = 66
+	KindLocalTaskRun                     Kind = 72
 )
 
 type (
@@ -116,6 +117,15 @@ type (
 	TaskFailed struct {
 		TaskID  int32
 		Failure *Failure
+	}
+
+	// LocalTaskRun decides what an attempt of a local activity came to, which has run
+	// inside the episode. Nothing arrives.
+	LocalTaskRun struct {
+		Name    string
+		Attempt int32 // from 1
+		Result  Payload
+		Failure *Failure // nil if it succeeded
 	}
 
 	// TaskCanceled decides that the result of a scheduled activity is not wanted
@@ -190,6 +200,7 @@ func (*TaskScheduled) Kind() Kind                     { return KindTaskScheduled
 func (*TaskCompleted) Kind() Kind                     { return KindTaskCompleted }
 func (*TaskFailed) Kind() Kind                        { return KindTaskFailed }
 func (*TaskCanceled) Kind() Kind                      { return KindTaskCanceled }
+func (*LocalTaskRun) Kind() Kind                      { return KindLocalTaskRun }
 func (*SubOrchestrationInstanceCreated) Kind() Kind   { return KindSubOrchestrationInstanceCreated }
 func (*SubOrchestrationInstanceCompleted) Kind() Kind { return KindSubOrchestrationInstanceCompleted }
 func (*SubOrchestrationInstanceFailed) Kind() Kind    { return KindSubOrchestrationInstanceFailed }
@@ -211,7 +222,13 @@ type ParentInstance struct {
 	Instance  InstanceID
 	Execution ExecutionID
 	TaskID    int32
+	// Depth is how many orchestrations wait above this one, from 1 on.
+	Depth int32
 }
+
+// MaxDepth is how deep sub-orchestrations nest: one below is not started, and its
+// parent is told so. It ends a recursion that has no end.
+const MaxDepth = 10_000
 
 // RetryPolicy says how the partition's leader repeats a failing activity. It
 // travels with the scheduled activity, so retries need no orchestrator.

@@ -28,4 +28,10 @@ const (
 	FailureTerminated = "terminated"
 	// FailureExists: the child was not started, because a live instance has its ID.
 	FailureExists = "instance-exists"
+	// FailureTooDeep: the child was not started, because it would be below
+	// [MaxDepth].
+	FailureTooDeep = "too-deep"
+	// FailureFlooded: the instance was ended by the server, because it got too many
+	// events of other orchestrations that it did not take.
+	FailureFlooded = "flooded"
 )

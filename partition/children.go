@@ -83,11 +83,34 @@ func begin(s Store, a Address, r *Record, taskID int32, b *history.SubOrchestrat
 		TraceParent: b.TraceParent, Tags: b.Tags,
 	}
 	if !b.Detached {
-		started.Parent = &history.ParentInstance{Name: r.Name, Instance: a.ID, Execution: r.Execution, TaskID: taskID}
+		started.Parent = &history.ParentInstance{Name: r.Name, Instance: a.ID, Execution: r.Execution, TaskID: taskID, Depth: r.depth() + 1}
 		s.Set(a.childKey(taskID), child.Encode())
 		r.Children++
+		if started.Parent.Depth > history.MaxDepth {
+			fx.Sent = append(fx.Sent, tooDeep(a, r, child, taskID))
+			return
+		}
 	}
 	fx.Sent = append(fx.Sent, a.letter(r, child.Instance, child.Execution, started))
+}
+
+// depth returns how many orchestrations wait above the instance.
+func (r *Record) depth() int32 {
+	if r.Parent == nil {
+		return 0
+	}
+	return r.Parent.Depth
+}
+
+// tooDeep is the answer that an instance gives itself in place of a child that would
+// be below the deepest.
+func tooDeep(a Address, r *Record, child Child, taskID int32) Letter {
+	l := a.letter(r, a.ID, r.Execution, &history.SubOrchestrationInstanceFailed{TaskID: taskID, Failure: &history.Failure{
+		Type: history.FailureTooDeep, NonRetriable: true,
+		Message: fmt.Sprintf("sub-orchestration %q was not started: %d orchestrations wait above it, at most %d may", child.Name, r.depth()+1, history.MaxDepth),
+	}})
+	l.FromExecution = child.Execution
+	return l
 }
 
 // removeChild deletes an awaited child's row, if it is there.

@@ -37,7 +37,7 @@ func putEntity(p *pack.Writer, e *Entity) {
 		return
 	}
 	p.Array(8)
-	putParent(p, e.LockedBy)
+	history.WriteParent(p, e.LockedBy)
 	p.Time(e.Modified)
 	p.Int(int64(e.State))
 	p.Int(int64(e.Pieces))
@@ -55,7 +55,7 @@ func getEntity(u *pack.Reader) *Entity {
 		u.Fail("odd shape")
 	}
 	return &Entity{
-		LockedBy: getParent(u), Modified: u.Time(),
+		LockedBy: history.ReadParent(u), Modified: u.Time(),
 		State: uint64(u.Int()), Pieces: int(u.Int()), LastState: uint64(u.Int()),
 		Scheduled: u.Int(), NextSignal: int32(u.Int()), Listed: u.Bool(),
 	}

@@ -150,7 +150,7 @@ func (r *Record) Encode() []byte {
 	putStrings(p, r.Tags)
 	p.String(r.TraceParent)
 	p.Int(r.Children)
-	putParent(p, r.Parent)
+	history.WriteParent(p, r.Parent)
 	p.Array(len(r.Awaits))
 	for _, name := range r.Awaits {
 		p.String(name)
@@ -220,7 +220,7 @@ func DecodeRecord(value []byte) (*Record, error) {
 		case 21:
 			r.Children = u.Int()
 		case 22:
-			r.Parent = getParent(u)
+			r.Parent = history.ReadParent(u)
 		case 23:
 			for n := u.Array(); n > 0 && u.Err() == nil; n-- {
 				r.Awaits = append(r.Awaits, u.String())
@@ -370,31 +370,6 @@ func getRetryPolicy(u *pack.Reader) *history.RetryPolicy {
 		r.NonRetryable = append(r.NonRetryable, u.String())
 	}
 	return r
-}
-
-func putParent(p *pack.Writer, parent *history.ParentInstance) {
-	if parent == nil {
-		p.Nil()
-		return
-	}
-	p.Array(4)
-	p.String(parent.Name)
-	p.String(string(parent.Instance))
-	p.String(string(parent.Execution))
-	p.Int(int64(parent.TaskID))
-}
-
-func getParent(u *pack.Reader) *history.ParentInstance {
-	if u.IsNil() {
-		return nil
-	}
-	if u.Array() != 4 {
-		u.Fail("odd shape")
-	}
-	return &history.ParentInstance{
-		Name: u.String(), Instance: history.InstanceID(u.String()),
-		Execution: history.ExecutionID(u.String()), TaskID: int32(u.Int()),
-	}
 }
 
 // strings writes a map as an array of keys and values, by key; nil where empty.

@@ -112,7 +112,8 @@ func Validate(r *Record, ep history.Episode) error {
 		last = e.ID
 		switch body := e.Body.(type) {
 		case *history.TaskScheduled, *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled,
-			*history.SubOrchestrationInstanceCanceled, *history.EntityOperationCanceled, *history.EntityUnlockSent:
+			*history.SubOrchestrationInstanceCanceled, *history.EntityOperationCanceled, *history.EntityUnlockSent,
+			*history.LocalTaskRun:
 		case *history.EntityOperationSignaled:
 			if err := validateOperation(body.Target, body.Operation); err != nil {
 				return err
@@ -238,7 +239,7 @@ func applyContinued(s Store, a Address, r *Record, t Turn, end *history.Executio
 	r.Updated = t.Began
 	for _, e := range t.Episode.Decided[:len(t.Episode.Decided)-1] {
 		switch e.Body.(type) {
-		case *history.TaskScheduled, *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled:
+		case *history.TaskScheduled, *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled, *history.LocalTaskRun:
 			continue // it would go at once
 		}
 		if err := decide(s, a, r, e, Turn{Began: t.Began}, &fx); err != nil {

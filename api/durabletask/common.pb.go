@@ -271,8 +271,10 @@ type ParentInstanceInfo struct {
 	Name                  *wrapperspb.StringValue `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	Version               *wrapperspb.StringValue `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
 	OrchestrationInstance *OrchestrationInstance  `protobuf:"bytes,4,opt,name=orchestration_instance,json=orchestrationInstance,proto3" json:"orchestration_instance,omitempty"`
-	unknownFields         protoimpl.UnknownFields
-	sizeCache             protoimpl.SizeCache
+	// Ours: how many orchestrations wait above.
+	Depth         int32 `protobuf:"varint,50001,opt,name=depth,proto3" json:"depth,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ParentInstanceInfo) Reset() {
@@ -331,6 +333,13 @@ func (x *ParentInstanceInfo) GetOrchestrationInstance() *OrchestrationInstance {
 		return x.OrchestrationInstance
 	}
 	return nil
+}
+
+func (x *ParentInstanceInfo) GetDepth() int32 {
+	if x != nil {
+		return x.Depth
+	}
+	return 0
 }
 
 // TraceContext carries a W3C trace parent. span_id is deprecated.
@@ -576,12 +585,13 @@ const file_reprise_durabletask_v1_common_proto_rawDesc = "" +
 	"\x13more_inner_failures\x18ӆ\x03 \x03(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x11moreInnerFailures\x1aU\n" +
 	"\x0fPropertiesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
-	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\x90\x02\n" +
+	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xa8\x02\n" +
 	"\x12ParentInstanceInfo\x12*\n" +
 	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\x120\n" +
 	"\x04name\x18\x02 \x01(\v2\x1c.google.protobuf.StringValueR\x04name\x126\n" +
 	"\aversion\x18\x03 \x01(\v2\x1c.google.protobuf.StringValueR\aversion\x12d\n" +
-	"\x16orchestration_instance\x18\x04 \x01(\v2-.reprise.durabletask.v1.OrchestrationInstanceR\x15orchestrationInstance\"\x89\x01\n" +
+	"\x16orchestration_instance\x18\x04 \x01(\v2-.reprise.durabletask.v1.OrchestrationInstanceR\x15orchestrationInstance\x12\x16\n" +
+	"\x05depth\x18ц\x03 \x01(\x05R\x05depth\"\x89\x01\n" +
 	"\fTraceContext\x12!\n" +
 	"\ftrace_parent\x18\x01 \x01(\tR\vtraceParent\x12\x17\n" +
 	"\aspan_id\x18\x02 \x01(\tR\x06spanId\x12=\n" +

@@ -30,6 +30,9 @@ func FromEvent(e history.Event, instance history.InstanceID) (*durabletask.Histo
 		m.EventType = &durabletask.HistoryEvent_TaskCompleted{TaskCompleted: &durabletask.TaskCompletedEvent{TaskScheduledId: b.TaskID, Result: FromPayload(b.Result)}}
 	case *history.TaskFailed:
 		m.EventType = &durabletask.HistoryEvent_TaskFailed{TaskFailed: &durabletask.TaskFailedEvent{TaskScheduledId: b.TaskID, FailureDetails: FromFailure(b.Failure)}}
+	case *history.LocalTaskRun:
+		m.EventType = &durabletask.HistoryEvent_LocalTaskRun{LocalTaskRun: &durabletask.LocalTaskRunEvent{
+			Name: b.Name, Attempt: b.Attempt, Result: FromPayload(b.Result), FailureDetails: FromFailure(b.Failure)}}
 	case *history.TaskCanceled:
 		m.EventType = &durabletask.HistoryEvent_TaskCanceled{TaskCanceled: &durabletask.TaskCanceledEvent{TaskScheduledId: b.TaskID}}
 	case *history.SubOrchestrationInstanceCreated:
@@ -84,6 +87,9 @@ func Event(m *durabletask.HistoryEvent) (history.Event, error) {
 		e.Body = &history.TaskCompleted{TaskID: t.TaskCompleted.GetTaskScheduledId(), Result: Payload(t.TaskCompleted.GetResult())}
 	case *durabletask.HistoryEvent_TaskFailed:
 		e.Body = &history.TaskFailed{TaskID: t.TaskFailed.GetTaskScheduledId(), Failure: Failure(t.TaskFailed.GetFailureDetails())}
+	case *durabletask.HistoryEvent_LocalTaskRun:
+		b := t.LocalTaskRun
+		e.Body = &history.LocalTaskRun{Name: b.GetName(), Attempt: b.GetAttempt(), Result: Payload(b.GetResult()), Failure: Failure(b.GetFailureDetails())}
 	case *durabletask.HistoryEvent_TaskCanceled:
 		e.Body = &history.TaskCanceled{TaskID: t.TaskCanceled.GetTaskScheduledId()}
 	case *durabletask.HistoryEvent_SubOrchestrationInstanceCreated:
@@ -136,6 +142,7 @@ func fromStarted(b *history.ExecutionStarted, instance history.InstanceID) *dura
 	if p := b.Parent; p != nil {
 		m.ParentInstance = &durabletask.ParentInstanceInfo{
 			TaskScheduledId: p.TaskID,
+			Depth:           p.Depth,
 			Name:            wrapperspb.String(p.Name),
 			OrchestrationInstance: &durabletask.OrchestrationInstance{
 				InstanceId: string(p.Instance), ExecutionId: FromText(string(p.Execution))},
@@ -160,6 +167,7 @@ func started(m *durabletask.ExecutionStartedEvent) *history.ExecutionStarted {
 			Instance:  history.InstanceID(p.GetOrchestrationInstance().GetInstanceId()),
 			Execution: history.ExecutionID(p.GetOrchestrationInstance().GetExecutionId().GetValue()),
 			TaskID:    p.GetTaskScheduledId(),
+			Depth:     p.GetDepth(),
 		}
 	}
 	return b

@@ -26,7 +26,7 @@ func events() []history.Event {
 		history.OrchestratorStarted{},
 		&history.ExecutionStarted{
 			Name: "o", Version: "2", Input: history.Payload(`{}`), ExecutionID: "0123", ScheduledStart: at, TraceParent: "00-a",
-			Parent: &history.ParentInstance{Name: "p", Instance: "parent", Execution: "4567", TaskID: 3}, Tags: map[string]string{"a": "b"},
+			Parent: &history.ParentInstance{Name: "p", Instance: "parent", Execution: "4567", TaskID: 3, Depth: 2}, Tags: map[string]string{"a": "b"},
 		},
 		&history.ExecutionCompleted{Status: history.Failed, Result: history.Payload{}, Failure: failure},
 		&history.ExecutionTerminated{Reason: history.Payload(`"why"`), Recurse: true},
@@ -57,6 +57,7 @@ func events() []history.Event {
 		&history.EntityLockRequested{LockSet: []history.InstanceID{"@e@k", "@e@l"}},
 		&history.EntityLockGranted{TaskID: 14},
 		&history.EntityUnlockSent{TaskID: 14},
+		&history.LocalTaskRun{Name: "l", Attempt: 2, Result: history.Payload(`3`), Failure: failure},
 	}
 	var all []history.Event
 	for i, b := range bodies {

@@ -16,7 +16,13 @@ type keptExecution struct {
 	code     *engine.Execution
 	episodes int64 // how many it has seen
 	bytes    int64 // of its history, roughly
+	counted  int64 // of them, in the cache
 }
+
+// share is what one execution counts for at most: a part of the cache's bytes. What
+// it holds in memory is much less than a long history, which costs most to replay;
+// and one that is long must not drive all others out.
+const share = 8
 
 // cache holds kept executions, bounded by their number and bytes; the one that
 // was used longest ago leaves first. It is not safe for concurrent use.
@@ -38,7 +44,8 @@ func (c *cache) put(k *keptExecution) (out []*keptExecution) {
 		out = append(out, before)
 	}
 	c.byKey[k.key] = c.used.PushFront(k)
-	c.bytes += k.bytes
+	k.counted = min(k.bytes, c.maxBytes/share)
+	c.bytes += k.counted
 	for c.used.Len() > 0 && (c.used.Len() > c.maxExecutions || c.bytes > c.maxBytes) {
 		out = append(out, c.remove(c.used.Back()))
 	}
@@ -76,7 +83,7 @@ func (c *cache) takeIf(taken func(leader.ExecutionKey) bool) (out []*keptExecuti
 func (c *cache) remove(at *list.Element) *keptExecution {
 	k := c.used.Remove(at).(*keptExecution)
 	delete(c.byKey, k.key)
-	c.bytes -= k.bytes
+	c.bytes -= k.counted
 	return k
 }
 

@@ -33,7 +33,8 @@ type Options struct {
 	// KeptExecutions is how many executions are kept between episodes at most; a
 	// negative number keeps none.
 	KeptExecutions int
-	// KeptBytes limits the bytes of the histories of kept executions.
+	// KeptBytes limits the bytes of the histories of kept executions, each counted
+	// with an eighth of the limit at most.
 	KeptBytes int64
 	// Logger gets reports of stuck episodes; slog.Default if nil.
 	Logger *slog.Logger
@@ -57,9 +58,10 @@ func (o *Options) fill() {
 // Orchestrators runs the orchestrators of a registry in this process. It
 // implements [leader.Executor].
 type Orchestrators struct {
-	registry *reprise.Registry
-	options  Options
-	watch    *watch
+	registry   *reprise.Registry
+	options    Options
+	activities *Activities // that run inside episodes
+	watch      *watch
 
 	mu        sync.Mutex // guards the fields below
 	kept      *cache
@@ -120,12 +122,13 @@ func (t *turn) end() {
 func NewOrchestrators(registry *reprise.Registry, options Options) *Orchestrators {
 	options.fill()
 	return &Orchestrators{
-		registry:  registry,
-		options:   options,
-		watch:     newWatch(options),
-		kept:      newCache(options.KeptExecutions, options.KeptBytes),
-		busy:      make(map[execution]*turn),
-		unloading: make(map[*turn]struct{}),
+		registry:   registry,
+		options:    options,
+		activities: NewActivities(registry, options),
+		watch:      newWatch(options),
+		kept:       newCache(options.KeptExecutions, options.KeptBytes),
+		busy:       make(map[execution]*turn),
+		unloading:  make(map[*turn]struct{}),
 	}
 }
 
@@ -143,6 +146,7 @@ func (e *Orchestrators) Episode(ctx context.Context, req leader.EpisodeRequest) 
 		return history.Episode{}, err
 	}
 	if kept != nil {
+		kept.code.SetLocals(e.locals(ctx, req))
 		episode, err := run(kept, req)
 		e.end(ctx, t, kept, err)
 		return episode, err
@@ -155,6 +159,7 @@ func (e *Orchestrators) Episode(ctx context.Context, req leader.EpisodeRequest) 
 		}
 	}
 	kept = e.load(t, program)
+	kept.code.SetLocals(e.locals(ctx, req))
 	var episode history.Episode
 	labelled(t.label, func() { episode, err = replay(kept, past, req) })
 	e.end(ctx, t, kept, err)

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -180,14 +181,25 @@ func TestBounds(t *testing.T) {
 			t.Errorf("histories read: %d of a, %d of b", a.histories, b.histories)
 		}
 
-		small := NewOrchestrators(registry(&unwound, nil), quiet(Options{KeptBytes: 1000}))
-		d := newInstance("d", "count")
-		d.start(t, small)
+		// A history longer than all the room drives out one other, and is not replayed
+		// for every episode.
+		small := NewOrchestrators(registry(&unwound, nil), quiet(Options{KeptBytes: 8000}))
+		var others []*instance
+		for i := range 8 {
+			d := newInstance(fmt.Sprint("d", i), "count")
+			d.episode(t, small, &history.ExecutionStarted{Name: "count", ExecutionID: "e", Input: history.Payload("3" + strings.Repeat(" ", 1000))})
+			others = append(others, d)
+		}
 		large := newInstance("l", "count")
-		large.recorded = nil
-		large.episode(t, small, &history.ExecutionStarted{Name: "count", ExecutionID: "e", Input: history.Payload("3" + strings.Repeat(" ", 2000))})
-		if n, bytes := small.Kept(); n != 0 || bytes != 0 {
-			t.Errorf("%d kept of %d bytes", n, bytes)
+		large.episode(t, small, &history.ExecutionStarted{Name: "count", ExecutionID: "e", Input: history.Payload("3" + strings.Repeat(" ", 20000))})
+		large.episode(t, small, completed(0))
+		if n, bytes := small.Kept(); n != 8 || bytes != 8000 || large.histories != 0 {
+			t.Errorf("%d kept of %d bytes, the long history was read %d times", n, bytes, large.histories)
+		}
+		others[1].episode(t, small, completed(0))
+		others[0].episode(t, small, completed(0))
+		if others[1].histories != 0 || others[0].histories != 1 {
+			t.Errorf("histories read: %d and %d", others[1].histories, others[0].histories)
 		}
 		_ = e.Close(t.Context())
 		_ = small.Close(t.Context())

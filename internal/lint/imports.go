@@ -60,6 +60,9 @@ var floors = []floor{
 	},
 	{packages: []string{"reprisetest/..."}, imports: []string{".", "engine", "history", "partition", "partition/leader"}},
 
+	// what is made of the authoring API alone
+	{packages: []string{"durablehttp"}, imports: []string{"."}, tests: []string{"cluster", "engine", "history", "partition/leader"}},
+
 	// wiring, measuring, proving
 	{packages: []string{"internal/samples/..."}, imports: []string{".", "internal/samples/..."}},
 	{packages: []string{"internal/testcluster"}, imports: []string{".", "cluster", "cluster/server", "internal/nodeproc"}},

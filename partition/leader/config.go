@@ -53,6 +53,10 @@ type Limits struct {
 	// and how many operations an entity; one more is refused with [ErrFull]. Default
 	// 10,000.
 	Events int
+	// Flood is how many external events an instance may have that it has not taken,
+	// those of other orchestrations included, which are not refused: one more ends
+	// it. Default 10 times Events.
+	Flood int
 	// Waiters is how many [Leader.Wait] calls may wait. Default 65536.
 	Waiters int
 	// Tasks is how many attempts of one activity name wait in memory for room; the
@@ -115,6 +119,7 @@ func (l Limits) withDefaults() Limits {
 	number(&l.Instances, 16384)
 	number(&l.Runnable, 8192)
 	number(&l.Events, 10_000)
+	number(&l.Flood, 10*l.Events)
 	number(&l.Waiters, 65536)
 	number(&l.Tasks, 4096)
 	number(&l.Timers, 4096)

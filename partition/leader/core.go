@@ -56,6 +56,7 @@ type core struct {
 	runs     []*run // in the order in which they began; the slow ones apart
 	slow     []*run // that have been running for long
 	episodes int    // that run
+	asked    uint64 // how many were asked for
 	workers  int
 
 	// Activities.

@@ -110,7 +110,7 @@ func (c *core) deliver(letter *partition.Letter, m *mail) error {
 		}
 		return c.terminate(l, m)
 	case *history.EventRaised:
-		return c.post(l, m) // or it finds nobody
+		return c.deliverEvent(l, m)
 	case *history.SubOrchestrationInstanceCompleted:
 		return c.deliverEnd(l, letter, body.TaskID, m)
 	case *history.SubOrchestrationInstanceFailed:

@@ -52,3 +52,18 @@ func untaken(l *live) int {
 	}
 	return n
 }
+
+// deliverEvent gives an instance an event of another orchestration, which nobody can
+// refuse: an instance that takes none of them ends, before it takes all the room.
+func (c *core) deliverEvent(l *live, m *mail) error {
+	if l.rec != nil && !l.rec.Status.Ended() && l.rec.Buffered+int64(untaken(l)) >= int64(c.cfg.Limits.Flood) {
+		end := &history.ExecutionCompleted{Status: history.Failed, Failure: &history.Failure{
+			Type: history.FailureFlooded, NonRetriable: true,
+			Message: fmt.Sprintf("orchestration %q has %d events that it has not taken, and other orchestrations send it more", l.addr.ID, c.cfg.Limits.Flood),
+		}}
+		if err := c.end(l, end, nil); err != nil {
+			return err
+		}
+	}
+	return c.post(l, m) // or it finds nobody
+}

@@ -320,9 +320,15 @@ func (c *core) termination(reason history.Payload, recurse bool) *mail {
 	return m
 }
 
-// terminate ends an execution without its executor, in the entry under
-// construction; end asks for it. A late answer of the executor finds nobody.
-func (c *core) terminate(l *live, end *mail) error {
+// terminate ends an execution because somebody asks for it by mail.
+func (c *core) terminate(l *live, why *mail) error {
+	reason := why.Event.Body.(*history.ExecutionTerminated).Reason
+	return c.end(l, &history.ExecutionCompleted{Status: history.Terminated, Result: reason}, why)
+}
+
+// end ends an execution without its executor, in the entry under construction,
+// because of mail, if there is any. A late answer of the executor finds nobody.
+func (c *core) end(l *live, how *history.ExecutionCompleted, why *mail) error {
 	if l.run != nil {
 		l.mail = append(l.run.mail, l.mail...)
 		l.run = nil
@@ -340,11 +346,12 @@ func (c *core) terminate(l *live, end *mail) error {
 		c.retrials = append(c.retrials, retrial{from, to, true})
 		l.probe = false
 	}
-	taken = append(taken, end)
-	reason := end.Event.Body.(*history.ExecutionTerminated).Reason
+	if why != nil {
+		taken = append(taken, why)
+	}
 	c.cfg.Executor.Forget(c.key(l))
 	l.waiting = false
 	return c.record(l, partition.Turn{Began: c.now, ByServer: true, Episode: history.Episode{
-		Decided: []history.Event{{ID: l.rec.LastID + 1, Body: &history.ExecutionCompleted{Status: history.Terminated, Result: reason}}},
+		Decided: []history.Event{{ID: l.rec.LastID + 1, Body: how}},
 	}}, taken)
 }

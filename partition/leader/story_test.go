@@ -37,9 +37,9 @@ import (
 //	crash [losing what is not applied], lead [survey=given] [slow-survey], surveyed [given]
 //	far ID: the instance is of partition 8
 //	deliver first=N [from=P]: letters of the input, one a line:
-//	    "start ID NAME [PARENT TASK]", "completed ID TASK CHILD RESULT",
-//	    "failed ID TASK CHILD MESSAGE", "terminate ID [recurse]", and those of
-//	    entities, see entityLetter
+//	    "start ID NAME [PARENT TASK [DEPTH]]", "completed ID TASK CHILD RESULT",
+//	    "failed ID TASK CHILD MESSAGE", "terminate ID [recurse]", "event ID NAME DATA",
+//	    and those of entities, see entityLetter
 //	carried received=N | failed: what became of the first run given to the courier
 //	state [TABLE], check, stats
 func TestStories(t *testing.T) {
@@ -216,7 +216,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "limits":
-		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), InFlight: storyInFlight}
+		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), Flood: number0(opt("flood")), InFlight: storyInFlight}
 	case "brief":
 		s.short = true
 	case "lead":
@@ -354,6 +354,9 @@ func (s *story) letter(t *testing.T, line string) *partition.Letter {
 		if len(words) > 3 {
 			l.From, l.FromExecution = history.InstanceID(words[3]), history.ExecutionID("x-"+words[3])
 			started.Parent = &history.ParentInstance{Name: "far", Instance: l.From, Execution: l.FromExecution, TaskID: int32(number(words[4]))}
+			if len(words) > 5 {
+				started.Parent.Depth = int32(number(words[5]))
+			}
 		}
 		l.Event.Body = started
 	case "completed", "failed":
@@ -363,6 +366,9 @@ func (s *story) letter(t *testing.T, line string) *partition.Letter {
 		if words[0] == "failed" {
 			l.Event.Body = &history.SubOrchestrationInstanceFailed{TaskID: id, Failure: &history.Failure{Message: words[4]}}
 		}
+	case "event":
+		l.ToExecution = ""
+		l.Event.Body = &history.EventRaised{Name: words[2], Input: history.Payload(words[3])}
 	case "terminate":
 		l.Event.Body = &history.ExecutionTerminated{Reason: history.Payload("far away"), Recurse: len(words) > 2}
 	default:

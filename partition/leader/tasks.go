@@ -181,7 +181,12 @@ func (c *core) give(a *attempt) bool {
 
 // idempotencyKey is the same for all attempts of an activity.
 func idempotencyKey(id AttemptID) string {
-	return string(id.Hub) + "/" + string(id.Instance) + "/" + string(id.Execution) + "/" + strconv.Itoa(int(id.TaskID))
+	return IdempotencyKey(ExecutionKey{Hub: id.Hub, Instance: id.Instance, Execution: id.Execution}, id.TaskID)
+}
+
+// IdempotencyKey is what all attempts of an execution's activity share.
+func IdempotencyKey(key ExecutionKey, taskID int32) string {
+	return string(key.Hub) + "/" + string(key.Instance) + "/" + string(key.Execution) + "/" + strconv.Itoa(int(taskID))
 }
 
 // scheduledOf reads the event that scheduled an activity. The rows of a fan-out

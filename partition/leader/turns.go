@@ -85,9 +85,10 @@ func (c *core) ask(l *live) {
 	for _, m := range r.mail {
 		arrived = append(arrived, m.Event)
 	}
+	c.asked++
 	r.request = EpisodeRequest{
 		Key: c.key(l), Name: l.rec.Name, Version: l.rec.Version,
-		Episodes: l.rec.Episodes, History: c.past(l), Arrived: arrived,
+		Episodes: l.rec.Episodes, History: c.past(l), Arrived: arrived, Fence: Fence{c.epoch, c.asked},
 	}
 	c.hire(r)
 }
@@ -386,6 +387,8 @@ func payloadBytes(e history.Event) int {
 	case *history.TaskScheduled:
 		return len(body.Input)
 	case *history.TaskCompleted:
+		return len(body.Result)
+	case *history.LocalTaskRun:
 		return len(body.Result)
 	case *history.EventSent:
 		return len(body.Input)

@@ -57,6 +57,8 @@ type EpisodeRequest struct {
 	History func(context.Context) ([]history.Event, error)
 	// Arrived is what arrived since, beginning with OrchestratorStarted.
 	Arrived []history.Event
+	// Fence is that of the local activities of the episode.
+	Fence Fence
 }
 
 // ErrUnbound says that nobody binds the name (or the version) at present. The

@@ -1,0 +1,33 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/reprise-run/reprise/engine"
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/partition/leader"
+)
+
+// locals runs the local activities of an episode, as [Activities] runs others: on a
+// goroutine of its own, so that a panic, a Goexit and a timeout are outcomes.
+func (e *Orchestrators) locals(ctx context.Context, req leader.EpisodeRequest) engine.Locals {
+	return func(task engine.LocalTask) (history.Payload, *history.Failure, error) {
+		if _, ok := e.registry.Activity(task.Name); !ok {
+			return nil, nil, fmt.Errorf("%w: orchestrator %q calls the local activity %q, which is not bound beside it", leader.ErrUnbound, req.Name, task.Name)
+		}
+		key := req.Key
+		result := e.activities.Run(ctx, leader.ActivityTask{
+			Attempt: leader.AttemptID{
+				Partition: key.Partition, Hub: key.Hub, Instance: key.Instance, Execution: key.Execution,
+				TaskID: task.ID, Fence: req.Fence,
+			},
+			Number: int(task.Attempt), Name: task.Name, Input: task.Input,
+			Key: leader.IdempotencyKey(key, task.ID), Timeout: task.Timeout,
+		})
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err() // nobody takes the episode
+		}
+		return result.Result, result.Failure, nil
+	}
+}
