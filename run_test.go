@@ -33,8 +33,12 @@ func (exampleFailure) Fatalf(format string, args ...any) { panic(fmt.Sprintf(for
 type run struct {
 	registry *reprise.Registry
 	rebuild  bool
-	// hold keeps activities of these names from running.
+	// hold keeps activities of these names from running; "locks" keeps sections from
+	// being entered.
 	hold map[string]bool
+	// entities are the states of entities, signals what they were signaled.
+	entities map[history.InstanceID]history.Payload
+	signals  []string
 
 	recorded []history.Event
 	status   history.Payload
@@ -107,6 +111,14 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 				if b.Instance == instance {
 					ready = append(ready, e)
 				}
+			case *history.EntityOperationCalled:
+				ready = append(ready, e)
+			case *history.EntityLockRequested:
+				if !r.hold["locks"] {
+					ready = append(ready, e)
+				}
+			case *history.EntityOperationSignaled:
+				r.signal(t, e)
 			case *history.TimerCreated:
 				timers[e.ID] = b.FireAt
 			case *history.TimerCanceled:
@@ -137,8 +149,13 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 
 // outcome runs an activity or a child, or raises an event.
 func (r *run) outcome(t failer, parent history.ExecutionID, e history.Event) history.Body {
-	if b, ok := e.Body.(*history.EventSent); ok {
+	switch b := e.Body.(type) {
+	case *history.EventSent:
 		return &history.EventRaised{Name: b.Name, Input: b.Input}
+	case *history.EntityLockRequested:
+		return &history.EntityLockGranted{TaskID: e.ID}
+	case *history.EntityOperationCalled:
+		return r.operate(t, e)
 	}
 	b, ok := e.Body.(*history.SubOrchestrationInstanceCreated)
 	if !ok {

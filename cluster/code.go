@@ -13,9 +13,11 @@ import (
 // code is the user's code that this process binds.
 type code interface {
 	leader.Executor
-	// Orchestrations and Activities return the names that are bound, sorted.
+	leader.EntityExecutor
+	// Orchestrations, Activities and Entities return the names that are bound, sorted.
 	Orchestrations() []string
 	Activities() []string
+	Entities() []string
 	// Run runs an activity. It returns when the function has returned, or sooner
 	// if ctx is done.
 	Run(ctx context.Context, task leader.ActivityTask) leader.ActivityResult
@@ -24,7 +26,7 @@ type code interface {
 // functionsHash returns a hash of the names that a process binds.
 func functionsHash(c code) uint64 {
 	h := xxhash.New()
-	for _, names := range [][]string{c.Orchestrations(), c.Activities()} {
+	for _, names := range [][]string{c.Orchestrations(), c.Activities(), c.Entities()} {
 		names = slices.Sorted(slices.Values(names))
 		var count [8]byte
 		binary.BigEndian.PutUint64(count[:], uint64(len(names)))

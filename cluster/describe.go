@@ -45,6 +45,7 @@ type NodeDescription struct {
 	Labels         map[string]string
 	Orchestrations []string
 	Activities     []string
+	Entities       []string
 	// Running is how many activities run on the node now.
 	Running int
 	// ClockAhead is how far the node's wall clock is ahead of the median of all, as
@@ -135,6 +136,7 @@ func (n *Node) describeNode(node layoutNode, members []Member, info *nodeInfo) N
 	}
 	if info != nil {
 		d.Labels, d.Orchestrations, d.Activities, d.Running = info.Labels, info.Orchestrations, info.Activities, info.Running
+		d.Entities = info.Entities
 		d.ClockAhead, d.ClockWrong = info.Clock.Ahead, info.Clock.Wrong
 	}
 	return d

@@ -18,6 +18,7 @@ type nodeInfo struct {
 	Labels         map[string]string `json:",omitempty"`
 	Orchestrations []string
 	Activities     []string
+	Entities       []string `json:",omitempty"`
 	// Capacity is how many activities the node runs at a time.
 	Capacity int
 	Running  int
@@ -39,7 +40,7 @@ type replicaInfo struct {
 func (n *Node) describeSelf() nodeInfo {
 	info := nodeInfo{
 		Incarnation: n.incarnation, Labels: n.cfg.Labels,
-		Orchestrations: n.code.Orchestrations(), Activities: n.code.Activities(),
+		Orchestrations: n.code.Orchestrations(), Activities: n.code.Activities(), Entities: n.code.Entities(),
 		Capacity: n.cfg.Activities, Running: n.worker.load(), Clock: n.clocks.state(),
 	}
 	n.mu.Lock()

@@ -191,6 +191,8 @@ func (n *Node) handlers() {
 	r.handle(methodMissing, n.handleMissing)
 	r.handle(methodRoom, n.handleRoom)
 	r.handle(methodEpisode, n.handleEpisode)
+	r.handle(methodOperations, n.handleOperations)
+	r.handle(methodEntities, n.handleEntities)
 	n.net.Handle(methodLetters, n.handleLetters)
 	serve(n, startRequest)
 	serve(n, terminateRequest)
@@ -198,6 +200,8 @@ func (n *Node) handlers() {
 	serve(n, statusRequest)
 	serve(n, waitRequest)
 	serve(n, historyRequest)
+	serve(n, signalRequest)
+	serve(n, entityRequest)
 }
 
 // Ready returns when the node knows the layout and every partition has a leader.

@@ -159,6 +159,7 @@ func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
 		}
 		return nil, list.ContinueAsNew(o, c)
 	})
+	bindEntities(r, slices.Contains(extra, "rare"))
 	if slices.Contains(extra, "rare") {
 		reprise.Bind(r, rare, func(o *reprise.Orchestration, n int) (int, error) {
 			_, err := work.Call(o, 1)

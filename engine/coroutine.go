@@ -80,6 +80,7 @@ var machinery = []string{
 var runners = []string{
 	"github.com/reprise-run/reprise/engine.(*Execution).coroutine",
 	"github.com/reprise-run/reprise/cluster/executor.call",
+	"github.com/reprise-run/reprise.(*EntityRun).try",
 }
 
 // callSite returns the source line ("file.go:12") of the user's code that

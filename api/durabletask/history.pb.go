@@ -1249,14 +1249,15 @@ func (x *ExecutionResumedEvent) GetInput() *wrapperspb.BytesValue {
 
 // EntityOperationSignaledEvent is an operation without an answer.
 type EntityOperationSignaledEvent struct {
-	state            protoimpl.MessageState  `protogen:"open.v1"`
-	RequestId        string                  `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	Operation        string                  `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
-	ScheduledTime    *timestamppb.Timestamp  `protobuf:"bytes,3,opt,name=scheduled_time,json=scheduledTime,proto3" json:"scheduled_time,omitempty"`
-	Input            *wrapperspb.BytesValue  `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
-	TargetInstanceId *wrapperspb.StringValue `protobuf:"bytes,5,opt,name=target_instance_id,json=targetInstanceId,proto3" json:"target_instance_id,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state              protoimpl.MessageState  `protogen:"open.v1"`
+	RequestId          string                  `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Operation          string                  `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
+	ScheduledTime      *timestamppb.Timestamp  `protobuf:"bytes,3,opt,name=scheduled_time,json=scheduledTime,proto3" json:"scheduled_time,omitempty"`
+	Input              *wrapperspb.BytesValue  `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
+	TargetInstanceId   *wrapperspb.StringValue `protobuf:"bytes,5,opt,name=target_instance_id,json=targetInstanceId,proto3" json:"target_instance_id,omitempty"`
+	ParentTraceContext *TraceContext           `protobuf:"bytes,50001,opt,name=parent_trace_context,json=parentTraceContext,proto3" json:"parent_trace_context,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *EntityOperationSignaledEvent) Reset() {
@@ -1324,16 +1325,26 @@ func (x *EntityOperationSignaledEvent) GetTargetInstanceId() *wrapperspb.StringV
 	return nil
 }
 
+func (x *EntityOperationSignaledEvent) GetParentTraceContext() *TraceContext {
+	if x != nil {
+		return x.ParentTraceContext
+	}
+	return nil
+}
+
 // EntityOperationCalledEvent is an operation whose answer is waited for.
 type EntityOperationCalledEvent struct {
-	state             protoimpl.MessageState  `protogen:"open.v1"`
-	RequestId         string                  `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	Operation         string                  `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
-	ScheduledTime     *timestamppb.Timestamp  `protobuf:"bytes,3,opt,name=scheduled_time,json=scheduledTime,proto3" json:"scheduled_time,omitempty"`
-	Input             *wrapperspb.BytesValue  `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
-	ParentInstanceId  *wrapperspb.StringValue `protobuf:"bytes,5,opt,name=parent_instance_id,json=parentInstanceId,proto3" json:"parent_instance_id,omitempty"`
-	ParentExecutionId *wrapperspb.StringValue `protobuf:"bytes,6,opt,name=parent_execution_id,json=parentExecutionId,proto3" json:"parent_execution_id,omitempty"`
-	TargetInstanceId  *wrapperspb.StringValue `protobuf:"bytes,7,opt,name=target_instance_id,json=targetInstanceId,proto3" json:"target_instance_id,omitempty"`
+	state              protoimpl.MessageState  `protogen:"open.v1"`
+	RequestId          string                  `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Operation          string                  `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
+	ScheduledTime      *timestamppb.Timestamp  `protobuf:"bytes,3,opt,name=scheduled_time,json=scheduledTime,proto3" json:"scheduled_time,omitempty"`
+	Input              *wrapperspb.BytesValue  `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
+	ParentInstanceId   *wrapperspb.StringValue `protobuf:"bytes,5,opt,name=parent_instance_id,json=parentInstanceId,proto3" json:"parent_instance_id,omitempty"`
+	ParentExecutionId  *wrapperspb.StringValue `protobuf:"bytes,6,opt,name=parent_execution_id,json=parentExecutionId,proto3" json:"parent_execution_id,omitempty"`
+	TargetInstanceId   *wrapperspb.StringValue `protobuf:"bytes,7,opt,name=target_instance_id,json=targetInstanceId,proto3" json:"target_instance_id,omitempty"`
+	ParentTraceContext *TraceContext           `protobuf:"bytes,50001,opt,name=parent_trace_context,json=parentTraceContext,proto3" json:"parent_trace_context,omitempty"`
+	// critical_section_id names the section in which the call is made; empty: none.
+	CriticalSectionId string `protobuf:"bytes,50002,opt,name=critical_section_id,json=criticalSectionId,proto3" json:"critical_section_id,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -1417,6 +1428,65 @@ func (x *EntityOperationCalledEvent) GetTargetInstanceId() *wrapperspb.StringVal
 	return nil
 }
 
+func (x *EntityOperationCalledEvent) GetParentTraceContext() *TraceContext {
+	if x != nil {
+		return x.ParentTraceContext
+	}
+	return nil
+}
+
+func (x *EntityOperationCalledEvent) GetCriticalSectionId() string {
+	if x != nil {
+		return x.CriticalSectionId
+	}
+	return ""
+}
+
+// EntityOperationCanceledEvent says that the answer is not wanted any more.
+type EntityOperationCanceledEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EntityOperationCanceledEvent) Reset() {
+	*x = EntityOperationCanceledEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EntityOperationCanceledEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EntityOperationCanceledEvent) ProtoMessage() {}
+
+func (x *EntityOperationCanceledEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EntityOperationCanceledEvent.ProtoReflect.Descriptor instead.
+func (*EntityOperationCanceledEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *EntityOperationCanceledEvent) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 // EntityLockRequestedEvent asks for the locks of a critical section.
 type EntityLockRequestedEvent struct {
 	state             protoimpl.MessageState  `protogen:"open.v1"`
@@ -1430,7 +1500,7 @@ type EntityLockRequestedEvent struct {
 
 func (x *EntityLockRequestedEvent) Reset() {
 	*x = EntityLockRequestedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[23]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1442,7 +1512,7 @@ func (x *EntityLockRequestedEvent) String() string {
 func (*EntityLockRequestedEvent) ProtoMessage() {}
 
 func (x *EntityLockRequestedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[23]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1455,7 +1525,7 @@ func (x *EntityLockRequestedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityLockRequestedEvent.ProtoReflect.Descriptor instead.
 func (*EntityLockRequestedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{23}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *EntityLockRequestedEvent) GetCriticalSectionId() string {
@@ -1497,7 +1567,7 @@ type EntityOperationCompletedEvent struct {
 
 func (x *EntityOperationCompletedEvent) Reset() {
 	*x = EntityOperationCompletedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[24]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1509,7 +1579,7 @@ func (x *EntityOperationCompletedEvent) String() string {
 func (*EntityOperationCompletedEvent) ProtoMessage() {}
 
 func (x *EntityOperationCompletedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[24]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1522,7 +1592,7 @@ func (x *EntityOperationCompletedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityOperationCompletedEvent.ProtoReflect.Descriptor instead.
 func (*EntityOperationCompletedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{24}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EntityOperationCompletedEvent) GetRequestId() string {
@@ -1550,7 +1620,7 @@ type EntityOperationFailedEvent struct {
 
 func (x *EntityOperationFailedEvent) Reset() {
 	*x = EntityOperationFailedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[25]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +1632,7 @@ func (x *EntityOperationFailedEvent) String() string {
 func (*EntityOperationFailedEvent) ProtoMessage() {}
 
 func (x *EntityOperationFailedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[25]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +1645,7 @@ func (x *EntityOperationFailedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityOperationFailedEvent.ProtoReflect.Descriptor instead.
 func (*EntityOperationFailedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{25}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EntityOperationFailedEvent) GetRequestId() string {
@@ -1604,7 +1674,7 @@ type EntityUnlockSentEvent struct {
 
 func (x *EntityUnlockSentEvent) Reset() {
 	*x = EntityUnlockSentEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[26]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1686,7 @@ func (x *EntityUnlockSentEvent) String() string {
 func (*EntityUnlockSentEvent) ProtoMessage() {}
 
 func (x *EntityUnlockSentEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[26]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1699,7 @@ func (x *EntityUnlockSentEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityUnlockSentEvent.ProtoReflect.Descriptor instead.
 func (*EntityUnlockSentEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{26}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *EntityUnlockSentEvent) GetCriticalSectionId() string {
@@ -1663,7 +1733,7 @@ type EntityLockGrantedEvent struct {
 
 func (x *EntityLockGrantedEvent) Reset() {
 	*x = EntityLockGrantedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[27]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1745,7 @@ func (x *EntityLockGrantedEvent) String() string {
 func (*EntityLockGrantedEvent) ProtoMessage() {}
 
 func (x *EntityLockGrantedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[27]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1758,7 @@ func (x *EntityLockGrantedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityLockGrantedEvent.ProtoReflect.Descriptor instead.
 func (*EntityLockGrantedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{27}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *EntityLockGrantedEvent) GetCriticalSectionId() string {
@@ -1716,7 +1786,7 @@ type ExecutionRewoundEvent struct {
 
 func (x *ExecutionRewoundEvent) Reset() {
 	*x = ExecutionRewoundEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[28]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1728,7 +1798,7 @@ func (x *ExecutionRewoundEvent) String() string {
 func (*ExecutionRewoundEvent) ProtoMessage() {}
 
 func (x *ExecutionRewoundEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[28]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1741,7 +1811,7 @@ func (x *ExecutionRewoundEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionRewoundEvent.ProtoReflect.Descriptor instead.
 func (*ExecutionRewoundEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{28}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExecutionRewoundEvent) GetReason() *wrapperspb.StringValue {
@@ -1818,7 +1888,7 @@ type TaskCanceledEvent struct {
 
 func (x *TaskCanceledEvent) Reset() {
 	*x = TaskCanceledEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[29]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1830,7 +1900,7 @@ func (x *TaskCanceledEvent) String() string {
 func (*TaskCanceledEvent) ProtoMessage() {}
 
 func (x *TaskCanceledEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[29]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1843,7 +1913,7 @@ func (x *TaskCanceledEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskCanceledEvent.ProtoReflect.Descriptor instead.
 func (*TaskCanceledEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{29}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TaskCanceledEvent) GetTaskScheduledId() int32 {
@@ -1863,7 +1933,7 @@ type TimerCanceledEvent struct {
 
 func (x *TimerCanceledEvent) Reset() {
 	*x = TimerCanceledEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[30]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1875,7 +1945,7 @@ func (x *TimerCanceledEvent) String() string {
 func (*TimerCanceledEvent) ProtoMessage() {}
 
 func (x *TimerCanceledEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[30]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1888,7 +1958,7 @@ func (x *TimerCanceledEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimerCanceledEvent.ProtoReflect.Descriptor instead.
 func (*TimerCanceledEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{30}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TimerCanceledEvent) GetTimerId() int32 {
@@ -1909,7 +1979,7 @@ type SubOrchestrationInstanceCanceledEvent struct {
 
 func (x *SubOrchestrationInstanceCanceledEvent) Reset() {
 	*x = SubOrchestrationInstanceCanceledEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[31]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1921,7 +1991,7 @@ func (x *SubOrchestrationInstanceCanceledEvent) String() string {
 func (*SubOrchestrationInstanceCanceledEvent) ProtoMessage() {}
 
 func (x *SubOrchestrationInstanceCanceledEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[31]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1934,7 +2004,7 @@ func (x *SubOrchestrationInstanceCanceledEvent) ProtoReflect() protoreflect.Mess
 
 // Deprecated: Use SubOrchestrationInstanceCanceledEvent.ProtoReflect.Descriptor instead.
 func (*SubOrchestrationInstanceCanceledEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{31}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SubOrchestrationInstanceCanceledEvent) GetTaskScheduledId() int32 {
@@ -1958,7 +2028,7 @@ type LocalTaskRunEvent struct {
 
 func (x *LocalTaskRunEvent) Reset() {
 	*x = LocalTaskRunEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2040,7 @@ func (x *LocalTaskRunEvent) String() string {
 func (*LocalTaskRunEvent) ProtoMessage() {}
 
 func (x *LocalTaskRunEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2053,7 @@ func (x *LocalTaskRunEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalTaskRunEvent.ProtoReflect.Descriptor instead.
 func (*LocalTaskRunEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{32}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *LocalTaskRunEvent) GetName() string {
@@ -2053,6 +2123,7 @@ type HistoryEvent struct {
 	//	*HistoryEvent_TimerCanceled
 	//	*HistoryEvent_TaskCanceled
 	//	*HistoryEvent_SubOrchestrationInstanceCanceled
+	//	*HistoryEvent_EntityOperationCanceled
 	//	*HistoryEvent_LocalTaskRun
 	EventType     isHistoryEvent_EventType `protobuf_oneof:"event_type"`
 	unknownFields protoimpl.UnknownFields
@@ -2061,7 +2132,7 @@ type HistoryEvent struct {
 
 func (x *HistoryEvent) Reset() {
 	*x = HistoryEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2073,7 +2144,7 @@ func (x *HistoryEvent) String() string {
 func (*HistoryEvent) ProtoMessage() {}
 
 func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2086,7 +2157,7 @@ func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEvent.ProtoReflect.Descriptor instead.
 func (*HistoryEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{33}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HistoryEvent) GetEventId() int32 {
@@ -2389,6 +2460,15 @@ func (x *HistoryEvent) GetSubOrchestrationInstanceCanceled() *SubOrchestrationIn
 	return nil
 }
 
+func (x *HistoryEvent) GetEntityOperationCanceled() *EntityOperationCanceledEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_EntityOperationCanceled); ok {
+			return x.EntityOperationCanceled
+		}
+	}
+	return nil
+}
+
 func (x *HistoryEvent) GetLocalTaskRun() *LocalTaskRunEvent {
 	if x != nil {
 		if x, ok := x.EventType.(*HistoryEvent_LocalTaskRun); ok {
@@ -2528,6 +2608,10 @@ type HistoryEvent_SubOrchestrationInstanceCanceled struct {
 	SubOrchestrationInstanceCanceled *SubOrchestrationInstanceCanceledEvent `protobuf:"bytes,50066,opt,name=sub_orchestration_instance_canceled,json=subOrchestrationInstanceCanceled,proto3,oneof"`
 }
 
+type HistoryEvent_EntityOperationCanceled struct {
+	EntityOperationCanceled *EntityOperationCanceledEvent `protobuf:"bytes,50073,opt,name=entity_operation_canceled,json=entityOperationCanceled,proto3,oneof"`
+}
+
 type HistoryEvent_LocalTaskRun struct {
 	LocalTaskRun *LocalTaskRunEvent `protobuf:"bytes,50072,opt,name=local_task_run,json=localTaskRun,proto3,oneof"`
 }
@@ -2593,6 +2677,8 @@ func (*HistoryEvent_TimerCanceled) isHistoryEvent_EventType() {}
 func (*HistoryEvent_TaskCanceled) isHistoryEvent_EventType() {}
 
 func (*HistoryEvent_SubOrchestrationInstanceCanceled) isHistoryEvent_EventType() {}
+
+func (*HistoryEvent_EntityOperationCanceled) isHistoryEvent_EventType() {}
 
 func (*HistoryEvent_LocalTaskRun) isHistoryEvent_EventType() {}
 
@@ -2687,14 +2773,15 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x17ExecutionSuspendedEvent\x121\n" +
 	"\x05input\x18\x01 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\"J\n" +
 	"\x15ExecutionResumedEvent\x121\n" +
-	"\x05input\x18\x01 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\"\x9d\x02\n" +
+	"\x05input\x18\x01 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\"\xf7\x02\n" +
 	"\x1cEntityOperationSignaledEvent\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12A\n" +
 	"\x0escheduled_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rscheduledTime\x121\n" +
 	"\x05input\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\x12J\n" +
-	"\x12target_instance_id\x18\x05 \x01(\v2\x1c.google.protobuf.StringValueR\x10targetInstanceId\"\xb5\x03\n" +
+	"\x12target_instance_id\x18\x05 \x01(\v2\x1c.google.protobuf.StringValueR\x10targetInstanceId\x12X\n" +
+	"\x14parent_trace_context\x18ц\x03 \x01(\v2$.reprise.durabletask.v1.TraceContextR\x12parentTraceContext\"\xc1\x04\n" +
 	"\x1aEntityOperationCalledEvent\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1c\n" +
@@ -2703,7 +2790,12 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x05input\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\x12J\n" +
 	"\x12parent_instance_id\x18\x05 \x01(\v2\x1c.google.protobuf.StringValueR\x10parentInstanceId\x12L\n" +
 	"\x13parent_execution_id\x18\x06 \x01(\v2\x1c.google.protobuf.StringValueR\x11parentExecutionId\x12J\n" +
-	"\x12target_instance_id\x18\a \x01(\v2\x1c.google.protobuf.StringValueR\x10targetInstanceId\"\xcd\x01\n" +
+	"\x12target_instance_id\x18\a \x01(\v2\x1c.google.protobuf.StringValueR\x10targetInstanceId\x12X\n" +
+	"\x14parent_trace_context\x18ц\x03 \x01(\v2$.reprise.durabletask.v1.TraceContextR\x12parentTraceContext\x120\n" +
+	"\x13critical_section_id\x18҆\x03 \x01(\tR\x11criticalSectionId\"=\n" +
+	"\x1cEntityOperationCanceledEvent\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\"\xcd\x01\n" +
 	"\x18EntityLockRequestedEvent\x12.\n" +
 	"\x13critical_section_id\x18\x01 \x01(\tR\x11criticalSectionId\x12\x19\n" +
 	"\block_set\x18\x02 \x03(\tR\alockSet\x12\x1a\n" +
@@ -2747,7 +2839,7 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\x05R\aattempt\x123\n" +
 	"\x06result\x18\x03 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\x12S\n" +
-	"\x0ffailure_details\x18\x04 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xdf\x19\n" +
+	"\x0ffailure_details\x18\x04 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xd5\x1a\n" +
 	"\fHistoryEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\x05R\aeventId\x128\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x12\\\n" +
@@ -2785,7 +2877,8 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x11execution_rewound\x18\x1e \x01(\v2-.reprise.durabletask.v1.ExecutionRewoundEventH\x00R\x10executionRewound\x12U\n" +
 	"\x0etimer_canceled\x18\x90\x87\x03 \x01(\v2*.reprise.durabletask.v1.TimerCanceledEventH\x00R\rtimerCanceled\x12R\n" +
 	"\rtask_canceled\x18\x91\x87\x03 \x01(\v2).reprise.durabletask.v1.TaskCanceledEventH\x00R\ftaskCanceled\x12\x90\x01\n" +
-	"#sub_orchestration_instance_canceled\x18\x92\x87\x03 \x01(\v2=.reprise.durabletask.v1.SubOrchestrationInstanceCanceledEventH\x00R subOrchestrationInstanceCanceled\x12S\n" +
+	"#sub_orchestration_instance_canceled\x18\x92\x87\x03 \x01(\v2=.reprise.durabletask.v1.SubOrchestrationInstanceCanceledEventH\x00R subOrchestrationInstanceCanceled\x12t\n" +
+	"\x19entity_operation_canceled\x18\x99\x87\x03 \x01(\v24.reprise.durabletask.v1.EntityOperationCanceledEventH\x00R\x17entityOperationCanceled\x12S\n" +
 	"\x0elocal_task_run\x18\x98\x87\x03 \x01(\v2).reprise.durabletask.v1.LocalTaskRunEventH\x00R\flocalTaskRunB\f\n" +
 	"\n" +
 	"event_typeB0Z.github.com/reprise-run/reprise/api/durabletaskb\x06proto3"
@@ -2802,7 +2895,7 @@ func file_reprise_durabletask_v1_history_proto_rawDescGZIP() []byte {
 	return file_reprise_durabletask_v1_history_proto_rawDescData
 }
 
-var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*ExecutionStartedEvent)(nil),                  // 0: reprise.durabletask.v1.ExecutionStartedEvent
 	(*ExecutionCompletedEvent)(nil),                // 1: reprise.durabletask.v1.ExecutionCompletedEvent
@@ -2827,133 +2920,137 @@ var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*ExecutionResumedEvent)(nil),                  // 20: reprise.durabletask.v1.ExecutionResumedEvent
 	(*EntityOperationSignaledEvent)(nil),           // 21: reprise.durabletask.v1.EntityOperationSignaledEvent
 	(*EntityOperationCalledEvent)(nil),             // 22: reprise.durabletask.v1.EntityOperationCalledEvent
-	(*EntityLockRequestedEvent)(nil),               // 23: reprise.durabletask.v1.EntityLockRequestedEvent
-	(*EntityOperationCompletedEvent)(nil),          // 24: reprise.durabletask.v1.EntityOperationCompletedEvent
-	(*EntityOperationFailedEvent)(nil),             // 25: reprise.durabletask.v1.EntityOperationFailedEvent
-	(*EntityUnlockSentEvent)(nil),                  // 26: reprise.durabletask.v1.EntityUnlockSentEvent
-	(*EntityLockGrantedEvent)(nil),                 // 27: reprise.durabletask.v1.EntityLockGrantedEvent
-	(*ExecutionRewoundEvent)(nil),                  // 28: reprise.durabletask.v1.ExecutionRewoundEvent
-	(*TaskCanceledEvent)(nil),                      // 29: reprise.durabletask.v1.TaskCanceledEvent
-	(*TimerCanceledEvent)(nil),                     // 30: reprise.durabletask.v1.TimerCanceledEvent
-	(*SubOrchestrationInstanceCanceledEvent)(nil),  // 31: reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	(*LocalTaskRunEvent)(nil),                      // 32: reprise.durabletask.v1.LocalTaskRunEvent
-	(*HistoryEvent)(nil),                           // 33: reprise.durabletask.v1.HistoryEvent
-	nil,                                            // 34: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	nil,                                            // 35: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	nil,                                            // 36: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	nil,                                            // 37: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	(*wrapperspb.StringValue)(nil),                 // 38: google.protobuf.StringValue
-	(*wrapperspb.BytesValue)(nil),                  // 39: google.protobuf.BytesValue
-	(*OrchestrationInstance)(nil),                  // 40: reprise.durabletask.v1.OrchestrationInstance
-	(*ParentInstanceInfo)(nil),                     // 41: reprise.durabletask.v1.ParentInstanceInfo
-	(*timestamppb.Timestamp)(nil),                  // 42: google.protobuf.Timestamp
-	(*TraceContext)(nil),                           // 43: reprise.durabletask.v1.TraceContext
-	(OrchestrationStatus)(0),                       // 44: reprise.durabletask.v1.OrchestrationStatus
-	(*TaskFailureDetails)(nil),                     // 45: reprise.durabletask.v1.TaskFailureDetails
-	(*durationpb.Duration)(nil),                    // 46: google.protobuf.Duration
-	(*OrchestrationState)(nil),                     // 47: reprise.durabletask.v1.OrchestrationState
+	(*EntityOperationCanceledEvent)(nil),           // 23: reprise.durabletask.v1.EntityOperationCanceledEvent
+	(*EntityLockRequestedEvent)(nil),               // 24: reprise.durabletask.v1.EntityLockRequestedEvent
+	(*EntityOperationCompletedEvent)(nil),          // 25: reprise.durabletask.v1.EntityOperationCompletedEvent
+	(*EntityOperationFailedEvent)(nil),             // 26: reprise.durabletask.v1.EntityOperationFailedEvent
+	(*EntityUnlockSentEvent)(nil),                  // 27: reprise.durabletask.v1.EntityUnlockSentEvent
+	(*EntityLockGrantedEvent)(nil),                 // 28: reprise.durabletask.v1.EntityLockGrantedEvent
+	(*ExecutionRewoundEvent)(nil),                  // 29: reprise.durabletask.v1.ExecutionRewoundEvent
+	(*TaskCanceledEvent)(nil),                      // 30: reprise.durabletask.v1.TaskCanceledEvent
+	(*TimerCanceledEvent)(nil),                     // 31: reprise.durabletask.v1.TimerCanceledEvent
+	(*SubOrchestrationInstanceCanceledEvent)(nil),  // 32: reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
+	(*LocalTaskRunEvent)(nil),                      // 33: reprise.durabletask.v1.LocalTaskRunEvent
+	(*HistoryEvent)(nil),                           // 34: reprise.durabletask.v1.HistoryEvent
+	nil,                                            // 35: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	nil,                                            // 36: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	nil,                                            // 37: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	nil,                                            // 38: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	(*wrapperspb.StringValue)(nil),                 // 39: google.protobuf.StringValue
+	(*wrapperspb.BytesValue)(nil),                  // 40: google.protobuf.BytesValue
+	(*OrchestrationInstance)(nil),                  // 41: reprise.durabletask.v1.OrchestrationInstance
+	(*ParentInstanceInfo)(nil),                     // 42: reprise.durabletask.v1.ParentInstanceInfo
+	(*timestamppb.Timestamp)(nil),                  // 43: google.protobuf.Timestamp
+	(*TraceContext)(nil),                           // 44: reprise.durabletask.v1.TraceContext
+	(OrchestrationStatus)(0),                       // 45: reprise.durabletask.v1.OrchestrationStatus
+	(*TaskFailureDetails)(nil),                     // 46: reprise.durabletask.v1.TaskFailureDetails
+	(*durationpb.Duration)(nil),                    // 47: google.protobuf.Duration
+	(*OrchestrationState)(nil),                     // 48: reprise.durabletask.v1.OrchestrationState
 }
 var file_reprise_durabletask_v1_history_proto_depIdxs = []int32{
-	38, // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
-	39, // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
-	40, // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
-	41, // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	42, // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
-	43, // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	38, // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
-	34, // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	44, // 8: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	39, // 9: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	45, // 10: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	39, // 11: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
-	38, // 12: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
-	39, // 13: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
-	43, // 14: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	35, // 15: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	39, // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
+	40, // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
+	41, // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
+	42, // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	43, // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
+	44, // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	39, // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
+	35, // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	45, // 8: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	40, // 9: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	46, // 10: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	40, // 11: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
+	39, // 12: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
+	40, // 13: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
+	44, // 14: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	36, // 15: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
 	4,  // 16: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
-	46, // 17: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
-	46, // 18: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
-	46, // 19: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
-	46, // 20: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
-	39, // 21: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	45, // 22: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	38, // 23: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
-	39, // 24: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
-	43, // 25: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	36, // 26: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	39, // 27: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	45, // 28: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	42, // 29: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
-	42, // 30: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
-	39, // 31: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 32: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 33: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
-	47, // 34: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
-	39, // 35: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 36: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 37: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
-	42, // 38: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	39, // 39: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
-	38, // 40: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	42, // 41: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	39, // 42: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
-	38, // 43: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	38, // 44: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	38, // 45: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	38, // 46: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	39, // 47: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
-	45, // 48: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	38, // 49: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	38, // 50: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	38, // 51: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
-	38, // 52: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	38, // 53: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
-	43, // 54: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	38, // 55: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
-	38, // 56: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
-	39, // 57: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
-	41, // 58: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	37, // 59: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	39, // 60: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
-	45, // 61: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	42, // 62: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
-	0,  // 63: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
-	1,  // 64: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
-	2,  // 65: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
-	3,  // 66: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
-	5,  // 67: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
-	6,  // 68: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
-	7,  // 69: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
-	8,  // 70: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
-	9,  // 71: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
-	10, // 72: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
-	11, // 73: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
-	12, // 74: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
-	13, // 75: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
-	14, // 76: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
-	15, // 77: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
-	16, // 78: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
-	17, // 79: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
-	18, // 80: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
-	19, // 81: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
-	20, // 82: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
-	21, // 83: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
-	22, // 84: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
-	24, // 85: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
-	25, // 86: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
-	23, // 87: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
-	27, // 88: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
-	26, // 89: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
-	28, // 90: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
-	30, // 91: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
-	29, // 92: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
-	31, // 93: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	32, // 94: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
-	95, // [95:95] is the sub-list for method output_type
-	95, // [95:95] is the sub-list for method input_type
-	95, // [95:95] is the sub-list for extension type_name
-	95, // [95:95] is the sub-list for extension extendee
-	0,  // [0:95] is the sub-list for field type_name
+	47, // 17: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
+	47, // 18: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
+	47, // 19: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
+	47, // 20: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
+	40, // 21: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	46, // 22: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	39, // 23: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
+	40, // 24: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
+	44, // 25: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	37, // 26: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	40, // 27: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	46, // 28: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	43, // 29: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
+	43, // 30: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
+	40, // 31: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
+	40, // 32: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
+	40, // 33: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
+	48, // 34: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
+	40, // 35: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
+	40, // 36: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
+	40, // 37: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
+	43, // 38: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	40, // 39: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
+	39, // 40: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	44, // 41: reprise.durabletask.v1.EntityOperationSignaledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	43, // 42: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	40, // 43: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
+	39, // 44: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	39, // 45: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	39, // 46: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	44, // 47: reprise.durabletask.v1.EntityOperationCalledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	39, // 48: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	40, // 49: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
+	46, // 50: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	39, // 51: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	39, // 52: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	39, // 53: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
+	39, // 54: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	39, // 55: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
+	44, // 56: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	39, // 57: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
+	39, // 58: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
+	40, // 59: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
+	42, // 60: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	38, // 61: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	40, // 62: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
+	46, // 63: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	43, // 64: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
+	0,  // 65: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
+	1,  // 66: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
+	2,  // 67: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
+	3,  // 68: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
+	5,  // 69: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
+	6,  // 70: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
+	7,  // 71: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
+	8,  // 72: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
+	9,  // 73: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
+	10, // 74: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
+	11, // 75: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
+	12, // 76: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
+	13, // 77: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
+	14, // 78: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
+	15, // 79: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
+	16, // 80: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
+	17, // 81: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
+	18, // 82: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
+	19, // 83: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
+	20, // 84: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
+	21, // 85: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
+	22, // 86: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
+	25, // 87: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
+	26, // 88: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
+	24, // 89: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
+	28, // 90: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
+	27, // 91: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
+	29, // 92: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
+	31, // 93: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
+	30, // 94: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
+	32, // 95: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
+	23, // 96: reprise.durabletask.v1.HistoryEvent.entity_operation_canceled:type_name -> reprise.durabletask.v1.EntityOperationCanceledEvent
+	33, // 97: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
+	98, // [98:98] is the sub-list for method output_type
+	98, // [98:98] is the sub-list for method input_type
+	98, // [98:98] is the sub-list for extension type_name
+	98, // [98:98] is the sub-list for extension extendee
+	0,  // [0:98] is the sub-list for field type_name
 }
 
 func init() { file_reprise_durabletask_v1_history_proto_init() }
@@ -2962,7 +3059,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		return
 	}
 	file_reprise_durabletask_v1_common_proto_init()
-	file_reprise_durabletask_v1_history_proto_msgTypes[33].OneofWrappers = []any{
+	file_reprise_durabletask_v1_history_proto_msgTypes[34].OneofWrappers = []any{
 		(*HistoryEvent_ExecutionStarted)(nil),
 		(*HistoryEvent_ExecutionCompleted)(nil),
 		(*HistoryEvent_ExecutionTerminated)(nil),
@@ -2994,6 +3091,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		(*HistoryEvent_TimerCanceled)(nil),
 		(*HistoryEvent_TaskCanceled)(nil),
 		(*HistoryEvent_SubOrchestrationInstanceCanceled)(nil),
+		(*HistoryEvent_EntityOperationCanceled)(nil),
 		(*HistoryEvent_LocalTaskRun)(nil),
 	}
 	type x struct{}
@@ -3002,7 +3100,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reprise_durabletask_v1_history_proto_rawDesc), len(file_reprise_durabletask_v1_history_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

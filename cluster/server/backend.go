@@ -26,6 +26,8 @@ type Backend interface {
 	History(ctx context.Context, req leader.HistoryRequest) (leader.HistoryPage, error)
 	// Describe tells what the node knows about the cluster.
 	Describe(ctx context.Context) (cluster.Description, error)
+
+	EntityBackend
 }
 
 var _ Backend = (*cluster.Node)(nil)

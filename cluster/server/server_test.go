@@ -39,6 +39,7 @@ type fake struct {
 	wait      func(context.Context, leader.WaitRequest) (leader.Instance, error)
 	history   func(leader.HistoryRequest) (leader.HistoryPage, error)
 	describe  func() (cluster.Description, error)
+	entityFake
 }
 
 func (f *fake) StartInstance(_ context.Context, r leader.StartRequest) (leader.StartAnswer, error) {

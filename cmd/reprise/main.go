@@ -80,7 +80,9 @@ Exit codes:
 	}
 	root.AddCommand(
 		p.serverCommand(), p.upCommand(), p.demoCommand(),
-		p.startCommand(), p.waitCommand(), p.statusCommand(), p.historyCommand(), p.raiseCommand(), p.terminateCommand(), p.clusterCommand(), p.recoverCommand(),
+		p.startCommand(), p.waitCommand(), p.statusCommand(), p.historyCommand(), p.raiseCommand(), p.terminateCommand(),
+		p.signalCommand(), p.entityCommand(), p.entitiesCommand(),
+		p.clusterCommand(), p.recoverCommand(),
 	)
 	return root
 }

@@ -35,7 +35,10 @@ func try(t *testing.T, stdin string, args ...string) outcome {
 }
 
 // backend answers for the instances of the tests.
-type backend struct{ started chan leader.StartRequest }
+type backend struct {
+	started chan leader.StartRequest
+	entityBackend
+}
 
 func (b *backend) instance(id history.InstanceID) (leader.Instance, error) {
 	in := leader.Instance{
@@ -117,7 +120,7 @@ func serve(t *testing.T) *backend {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &backend{started: make(chan leader.StartRequest, 16)}
+	b := &backend{started: make(chan leader.StartRequest, 16), entityBackend: entityBackend{make(chan leader.SignalRequest, 16)}}
 	s := server.New(b, server.Config{Logger: slog.New(slog.DiscardHandler)})
 	go func() { _ = s.Serve(l) }() // ends with Stop
 	t.Cleanup(func() { s.Stop(t.Context()) })
