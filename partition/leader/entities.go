@@ -15,6 +15,13 @@ func (c *core) postEntity(l *live, m *mail) error {
 		if l.rec == nil || !l.rec.Entity.IsHolder(body.Holder) {
 			return c.withdraw(l, body, m)
 		}
+		if err := c.loadInbox(l); err != nil {
+			return err
+		}
+		if l.entity.unlocking {
+			c.discard(m) // a grant that found nobody was given back, too
+			return nil
+		}
 	case *history.EntityOperationSignaled:
 		if body.ScheduledTime.After(c.now) {
 			return c.scheduleSignal(l, m)
@@ -88,6 +95,7 @@ func (c *core) unlock(l *live, m *mail) error {
 	if err != nil {
 		return err
 	}
+	l.entity.leave()
 	if err := c.done(l, m); err != nil {
 		return err
 	}

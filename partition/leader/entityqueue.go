@@ -15,8 +15,10 @@ type entity struct {
 	// section what comes from who holds the entity: operations, and the unlock.
 	queue   []*mail
 	section []*mail
-	// requests are the lock requests in queue, by who wants the lock.
-	requests map[holder]*mail
+	// requests are the lock requests in queue, by who wants the lock; unlocking is set
+	// while the unlock is in section.
+	requests  map[holder]*mail
+	unlocking bool
 	// loose holds mail that is not stored, in the order in which it came, until it
 	// is; settled mail among it is skipped.
 	loose []*mail
@@ -42,7 +44,7 @@ const keptMail = heldBytes
 
 // load fills the queues with stored mail; what is not stored comes behind it.
 func (e *entity) load(r *partition.Record, stored []*mail) {
-	e.queue, e.section, e.requests, e.waiting, e.bytes = nil, nil, nil, 0, 0
+	e.queue, e.section, e.requests, e.unlocking, e.waiting, e.bytes = nil, nil, nil, false, 0, 0
 	for _, m := range stored {
 		e.add(r, m)
 	}
@@ -65,6 +67,7 @@ func (e *entity) add(r *partition.Record, m *mail) {
 	e.waiting++
 	e.bytes += payloadBytes(m.Event)
 	if ofSection(r, m.Event.Body) {
+		e.unlocking = e.unlocking || m.Event.Body.Kind() == history.KindEntityUnlockSent
 		e.section = append(e.section, m)
 		return
 	}
@@ -124,6 +127,16 @@ func (e *entity) take(q *[]*mail) *mail {
 		delete(e.requests, holderOf(request.Holder))
 	}
 	return m
+}
+
+// leave is for the end of a section: what is left of its mail, which nobody should have
+// sent, waits with the others.
+func (e *entity) leave() {
+	e.unlocking = false
+	if len(e.section) > 0 {
+		e.queue = append(e.section, e.queue...)
+		e.section = nil
+	}
 }
 
 // operationsOfRun and mailBytes bound what one run of an entity takes.
