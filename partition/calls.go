@@ -151,6 +151,17 @@ func cancelCall(s Store, a Address, r *Record, taskID int32, rest []*Mail, fx *E
 	})
 }
 
+// Flooded is the answer to a caller whose operation an entity does not take, because it
+// has so many that wait.
+func Flooded(a Address, to *history.ParentInstance, waiting int) Letter {
+	return Letter{
+		Hub: a.Hub, From: a.ID, To: to.Instance, ToExecution: to.Execution,
+		Event: history.Event{ID: history.NoID, Body: &history.EntityOperationFailed{TaskID: to.TaskID, Failure: &history.Failure{
+			Type: history.FailureFlooded, Message: fmt.Sprintf("entity %s has %d operations that wait, and takes no calls", a.ID, waiting),
+		}}},
+	}
+}
+
 // leaveEntities is for the end of an execution, whatever ends it: nobody awaits its
 // calls any more, and its critical sections are left.
 func leaveEntities(s Store, a Address, r *Record, fx *Effects) error {

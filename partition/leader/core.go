@@ -46,6 +46,7 @@ type core struct {
 	// Instances.
 	lives    map[InstanceRef]*live
 	idle     *list.List // of *live, the longest idle first
+	idleMail int        // payload of the mail of idle entities, which is stored
 	touched  []*live    // that may have come to rest in this round
 	runnable []*live    // wait for a turn
 	spills   []spill    // in the order of their times

@@ -27,6 +27,10 @@ func (c *core) postEntity(l *live, m *mail) error {
 			return c.scheduleSignal(l, m)
 		}
 	}
+	if call, ok := m.Event.Body.(*history.EntityOperationCalled); ok && l.rec != nil && call.Caller != nil &&
+		!ofSection(l.rec, call) && backlog(l) >= int64(c.cfg.Limits.Flood) {
+		return c.instead(partition.Flooded(l.addr, call.Caller, c.cfg.Limits.Flood), m)
+	}
 	c.ensure(l)
 	l.entity.add(l.rec, m)
 	l.entity.hold(m, c.mono)
@@ -195,6 +199,7 @@ func (c *core) storeEntity(l *live) error {
 		return err
 	}
 	c.stats.Spilled += uint64(len(all))
+	c.touched = append(c.touched, l)
 	l.entity.stored(l)
 	return c.committed(l, all)
 }

@@ -38,9 +38,17 @@ type holder struct {
 
 func holderOf(p *history.ParentInstance) holder { return holder{p.Instance, p.Execution, p.TaskID} }
 
-// keptMail is how much payload of stored mail an entity keeps in memory while it has
-// nothing to run.
-const keptMail = heldBytes
+// idleMail is how much payload of stored mail the entities keep in memory that have
+// nothing to run: those that are locked.
+const idleMail = 64 << 20
+
+// size returns how much payload the mail in memory has.
+func (e *entity) size() int {
+	if e == nil {
+		return 0
+	}
+	return e.bytes
+}
 
 // load fills the queues with stored mail; what is not stored comes behind it.
 func (e *entity) load(r *partition.Record, stored []*mail) {

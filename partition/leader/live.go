@@ -88,6 +88,7 @@ func (c *core) load(ref InstanceRef) (*live, error) {
 	if l := c.lives[ref]; l != nil {
 		if l.idle != nil {
 			c.idle.Remove(l.idle)
+			c.idleMail -= l.entity.size()
 			l.idle = nil
 			c.touched = append(c.touched, l)
 		}
@@ -153,8 +154,10 @@ func (c *core) settle(l *live) {
 		return
 	}
 	l.idle = c.idle.PushBack(l)
-	for c.idle.Len() > c.cfg.Limits.Instances {
+	c.idleMail += l.entity.size()
+	for c.idle.Len() > c.cfg.Limits.Instances || c.idleMail > idleMail && c.idle.Len() > 1 {
 		eldest := c.idle.Remove(c.idle.Front()).(*live)
+		c.idleMail -= eldest.entity.size()
 		eldest.idle = nil
 		delete(c.lives, eldest.ref)
 	}
