@@ -119,7 +119,7 @@ func (c *checker) of(a Address) *checked {
 	if in == nil {
 		in = &checked{addr: a, activities: map[int32]*Activity{}, timersOf: map[int32]int64{}, children: map[int32]Child{}, timers: map[Timer]bool{},
 			calls: map[int32]Call{}, sections: map[int32]*Section{},
-			entity: checkedEntity{signals: map[int32]bool{}, states: map[uint64]int{}}}
+			entity: checkedEntity{signals: map[int32]bool{}, states: map[uint64]stateRow{}}}
 		c.instances[a.path] = in
 	}
 	return in

@@ -6,7 +6,14 @@ import "encoding/binary"
 type checkedEntity struct {
 	signals map[int32]bool
 	listed  bool
-	states  map[uint64]int // pieces by number
+	states  map[uint64]stateRow // by number
+}
+
+// stateRow is what was found of a row with a state. One without its first piece is
+// unfinished.
+type stateRow struct {
+	first  bool
+	pieces int
 }
 
 func (c *checker) call(key, value []byte) error {
@@ -45,8 +52,13 @@ func (c *checker) listed(key, _ []byte) error {
 
 func (c *checker) state(key, _ []byte) error {
 	a, rest, err := ParseAddress(key)
-	if err == nil {
-		c.of(a).entity.states[binary.BigEndian.Uint64(rest)]++
+	first := err == nil && binary.BigEndian.Uint16(rest[8:]) == 0
+	if first || err == nil && c.instances[a.path] != nil {
+		number, states := binary.BigEndian.Uint64(rest), c.of(a).entity.states
+		row := states[number]
+		row.pieces++
+		row.first = row.first || first
+		states[number] = row
 	}
 	return err
 }
@@ -82,12 +94,12 @@ func checkEntity(in *checked, bad func(string, ...any)) {
 	if signals != len(found.signals) {
 		bad("has %d scheduled operations and %d timers for them", len(found.signals), signals)
 	}
-	for number, pieces := range found.states {
-		if number != e.State || pieces != e.Pieces {
-			bad("has state %d of %d pieces, the record says %d of %d", number, pieces, e.State, e.Pieces)
+	for number, row := range found.states {
+		if row.first && (number != e.State || row.pieces != e.Pieces) {
+			bad("has state %d of %d pieces, the record says %d of %d", number, row.pieces, e.State, e.Pieces)
 		}
 	}
-	if e.State != 0 && len(found.states) == 0 {
+	if e.State != 0 && !found.states[e.State].first {
 		bad("its state %d is missing", e.State)
 	}
 }

@@ -72,6 +72,18 @@ func (x *fakeEntities) Operations(ctx context.Context, req EntityRequest) (histo
 	return run.batch, nil
 }
 
+// mend lets everything run.
+func (x *fakeEntities) mend() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	clear(x.bound)
+	clear(x.failing)
+	for name, gate := range x.slow {
+		close(gate)
+		delete(x.slow, name)
+	}
+}
+
 type entityRun struct {
 	batch history.Batch
 	next  int32
