@@ -45,9 +45,10 @@ func (a Activity[In, Out]) Start(o *Orchestration, in In, opts ...ActivityOption
 		f.settle(nil, err)
 		return Future[Out]{f}
 	}
-	task := &history.TaskScheduled{Name: a.name, Input: input, Retry: options.retries.policy, Timeout: options.timeout}
 	all := &attempts{o: o, future: f, next: options.retries.byHandler(o)}
-	all.begin = func(settled func(*engine.Promise)) *engine.Promise { return o.h.Schedule(task, settled) }
+	all.begin = func(settled func(*engine.Promise)) *engine.Promise {
+		return o.h.Schedule(&history.TaskScheduled{Name: a.name, Input: input, Retry: options.retries.policy, Timeout: options.timeout}, settled)
+	}
 	if options.local {
 		beginLocal(o, all, a.name, input, options)
 	}
@@ -70,18 +71,25 @@ func (a Activity[In, Out]) bind(r *Registry, fn func(context.Context, In) (Out, 
 		return fmt.Errorf("bind activity %q: %w", a.name, err)
 	}
 	inputName, outputName := fmt.Sprintf("input of activity %q", a.name), fmt.Sprintf("output of activity %q", a.name)
-	r.activities[a.name] = func(ctx context.Context, input history.Payload) (history.Payload, *history.Failure) {
+	run := intercepted(r.aroundActivities, func(ctx context.Context, input history.Payload) (history.Payload, error) {
 		in, err := DecodePayload[In](r.codec, inputName, input)
 		if err != nil {
-			return nil, FailureOf(r.codec, NonRetryable(err))
+			return nil, NonRetryable(err)
 		}
 		out, err := fn(ctx, in)
 		if err != nil {
-			return nil, FailureOf(r.codec, err)
+			return nil, err
 		}
 		output, err := EncodePayload(r.codec, outputName, out)
 		if err != nil {
-			return nil, FailureOf(r.codec, NonRetryable(err))
+			return nil, NonRetryable(err)
+		}
+		return output, nil
+	})
+	r.activities[a.name] = func(ctx context.Context, input history.Payload) (history.Payload, *history.Failure) {
+		output, err := run(ctx, input)
+		if err != nil {
+			return nil, FailureOf(r.codec, err)
 		}
 		return output, nil
 	}

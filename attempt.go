@@ -18,6 +18,15 @@ type AttemptInfo struct {
 	Fence Fence
 	// Number is 1 for the first attempt.
 	Number int
+	// Name is that of the activity.
+	Name string
+	// Node is where the attempt runs.
+	Node string
+	// TraceParent is the W3C trace parent of the activity; empty: it is not traced.
+	TraceParent string
+	// Tags are what interceptors of the orchestrator gave the activity. They must not
+	// be changed.
+	Tags map[string]string
 	// TaskHub, Instance and Execution are the orchestration that scheduled it.
 	TaskHub   history.TaskHub
 	Instance  history.InstanceID

@@ -2,6 +2,7 @@ package reprise
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/reprise-run/reprise/engine"
 	"github.com/reprise-run/reprise/history"
@@ -29,7 +30,7 @@ func (d Orchestrator[In, Out]) Start(o *Orchestration, in In, opts ...ChildOptio
 	}
 	a := &attempts{o: o, future: f, next: options.retries.inCode(o)}
 	a.begin = func(settled func(*engine.Promise)) *engine.Promise {
-		return o.h.StartChild(&history.SubOrchestrationInstanceCreated{Instance: options.id, Name: d.name, Input: input, Tags: options.tags}, settled)
+		return o.h.StartChild(&history.SubOrchestrationInstanceCreated{Instance: options.id, Name: d.name, Input: input, Tags: maps.Clone(options.tags)}, settled)
 	}
 	a.start()
 	return Future[Out]{f}
@@ -54,7 +55,7 @@ func (d Orchestrator[In, Out]) StartDetached(from Sender, in In, opts ...ChildOp
 	if options.retries.policy != nil || options.retries.handler != nil {
 		return "", fmt.Errorf("start %s: nobody is told how a detached orchestration ends, so it cannot be retried", what)
 	}
-	child := &history.SubOrchestrationInstanceCreated{Instance: options.id, Name: d.name, Input: input, Tags: options.tags}
+	child := &history.SubOrchestrationInstanceCreated{Instance: options.id, Name: d.name, Input: input, Tags: maps.Clone(options.tags)}
 	if err := from.startDetached(child); err != nil {
 		return "", fmt.Errorf("start %s: %w", what, err)
 	}

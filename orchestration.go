@@ -34,12 +34,19 @@ func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Ou
 		return err
 	}
 	inputName, outputName := fmt.Sprintf("input of orchestration %q", d.name), fmt.Sprintf("output of orchestration %q", d.name)
-	r.orchestrators[d.name] = func(h *engine.Handle) (history.Payload, *history.Failure) {
-		in, err := DecodePayload[In](r.codec, inputName, h.Started().Input)
+	run := intercepted(r.aroundOrchestrators, func(c *OrchestrationCall, input history.Payload) (history.Payload, error) {
+		in, err := DecodePayload[In](r.codec, inputName, input)
 		if err != nil {
-			return nil, FailureOf(r.codec, err)
+			return nil, err
 		}
-		out, err := fn(newOrchestration(h, r), in)
+		out, err := fn(c.Orchestration, in)
+		if err != nil {
+			return nil, err
+		}
+		return EncodePayload(r.codec, outputName, out)
+	})
+	r.orchestrators[d.name] = func(h *engine.Handle) (history.Payload, *history.Failure) {
+		output, err := run(&OrchestrationCall{newOrchestration(h, r)}, h.Started().Input)
 		var next *continuation
 		if errors.As(err, &next) {
 			h.ContinueAsNew(next.input)
@@ -48,8 +55,7 @@ func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Ou
 		if err != nil {
 			return nil, FailureOf(r.codec, err)
 		}
-		output, err := EncodePayload(r.codec, outputName, out)
-		return output, FailureOf(r.codec, err)
+		return output, nil
 	}
 	return nil
 }

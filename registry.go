@@ -21,6 +21,9 @@ import (
 type Registry struct {
 	codec  Codec
 	logger *slog.Logger
+	// Middleware, the outermost first.
+	aroundOrchestrators []OrchestratorInterceptor
+	aroundActivities    []ActivityInterceptor
 
 	mu            sync.Mutex // guards the fields below
 	orchestrators map[string]engine.Program

@@ -37,6 +37,8 @@ type call struct {
 	identity bool
 	// long is a wait: attempts are not limited.
 	long bool
+	// info is what interceptors see; nil: only what stands here.
+	info *Call
 }
 
 // failed says what was being done, unless the node's own words begin with that.
@@ -47,8 +49,8 @@ func (c call) failed(err error) error {
 	return fmt.Errorf("%s: %w", c.what, err)
 }
 
-// do makes attempts until one succeeds, see the package's comment.
-func (c *Client) do(ctx context.Context, what call, try attempt) error {
+// repeat makes attempts until one succeeds, see the package's comment.
+func (c *Client) repeat(ctx context.Context, what call, try attempt) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", what.what, err)
 	}

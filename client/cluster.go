@@ -55,7 +55,7 @@ type Replica struct {
 // Cluster asks a node for a description of the cluster.
 func (c *Client) Cluster(ctx context.Context) (Cluster, error) {
 	var m *reprisev1.DescribeClusterResponse
-	err := c.do(ctx, call{what: "describe the cluster"}, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
+	err := c.do(ctx, call{what: "describe the cluster", info: &Call{Operation: "cluster"}}, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
 		m, err = reprisev1.NewRepriseServiceClient(conn).DescribeCluster(ctx, &reprisev1.DescribeClusterRequest{}, opts...)
 		return err
 	})

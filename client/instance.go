@@ -64,7 +64,7 @@ func instanceFromWire(m *durabletask.OrchestrationState) Instance {
 // Status reads an instance. The read is linearizable. [ErrNotFound] where there
 // is none.
 func (c *Client) Status(ctx context.Context, id history.InstanceID) (Instance, error) {
-	what := call{what: fmt.Sprintf("read %q", id), slot: c.slot(id)}
+	what := call{what: fmt.Sprintf("read %q", id), slot: c.slot(id), info: &Call{Operation: "status", Instance: id}}
 	var m *reprisev1.GetInstanceDetailResponse
 	err := c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
 		m, err = reprisev1.NewRepriseServiceClient(conn).GetInstanceDetail(ctx, &reprisev1.GetInstanceDetailRequest{InstanceId: string(id), Payloads: true}, opts...)
@@ -97,7 +97,7 @@ type waitMethod func(durabletask.TaskHubSidecarServiceClient, context.Context, *
 
 func (c *Client) wait(ctx context.Context, what string, id history.InstanceID, method waitMethod) (Instance, error) {
 	var m *durabletask.GetInstanceResponse
-	err := c.do(ctx, call{what: what, slot: c.slot(id), long: true}, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
+	err := c.do(ctx, call{what: what, slot: c.slot(id), long: true, info: &Call{Operation: "wait", Instance: id}}, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
 		m, err = method(durabletask.NewTaskHubSidecarServiceClient(conn), ctx, &durabletask.GetInstanceRequest{InstanceId: string(id), GetInputsAndOutputs: true}, opts...)
 		return err
 	})

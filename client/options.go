@@ -20,6 +20,7 @@ type config struct {
 	patience time.Duration
 	now      func() time.Time
 	dial     []grpc.DialOption
+	around   []Interceptor // the outermost first
 }
 
 // WithTaskHub sets the task hub; history.DefaultTaskHub is the default.

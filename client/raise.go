@@ -27,7 +27,8 @@ func Raise[T any](ctx context.Context, c *Client, id history.InstanceID, e repri
 // it, which is no error. Errors: [ErrNotFound]; [ErrFull] where the instance has too
 // many events that it has not taken; those of all requests.
 func (c *Client) RaiseEvent(ctx context.Context, id history.InstanceID, name string, data history.Payload) error {
-	what := call{what: fmt.Sprintf("raise event %q for %q", name, id), slot: c.slot(id), identity: true}
+	what := call{what: fmt.Sprintf("raise event %q for %q", name, id), slot: c.slot(id), identity: true,
+		info: &Call{Operation: "raise", Instance: id, Name: name}}
 	req := &durabletask.RaiseEventRequest{InstanceId: string(id), Name: name, Input: wire.FromPayload(data)}
 	return c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
 		_, err := durabletask.NewTaskHubSidecarServiceClient(conn).RaiseEvent(ctx, req, opts...)

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -24,7 +25,8 @@ func (c *Client) Start(ctx context.Context, name string, input history.Payload, 
 	if s.id == "" {
 		s.id = history.InstanceID(newID())
 	}
-	what := call{what: fmt.Sprintf("start %q", s.id), slot: c.slot(s.id), identity: true}
+	info := &Call{Operation: "start", Instance: s.id, Name: name, Tags: maps.Clone(s.tags), TraceParent: s.trace}
+	what := call{what: fmt.Sprintf("start %q", s.id), slot: c.slot(s.id), identity: true, info: info}
 	if err := history.ValidateOrchestrationID(s.id); err != nil {
 		return "", fmt.Errorf("start: %w: %w", ErrInvalid, err)
 	}
@@ -34,16 +36,16 @@ func (c *Client) Start(ctx context.Context, name string, input history.Payload, 
 		Input:                      wire.FromPayload(input),
 		ScheduledStartTimestamp:    wire.FromTime(s.at),
 		OrchestrationIdReusePolicy: s.reuse.wire(),
-		Tags:                       s.tags,
 		RequestTime:                wire.FromTime(c.config.now()),
 	}
 	if s.version != "" {
 		req.Version = wrapperspb.String(s.version)
 	}
-	if s.trace != "" {
-		req.ParentTraceContext = &durabletask.TraceContext{TraceParent: s.trace}
-	}
 	err := c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
+		req.Tags = info.Tags // interceptors may have changed them
+		if info.TraceParent != "" {
+			req.ParentTraceContext = &durabletask.TraceContext{TraceParent: info.TraceParent}
+		}
 		_, err := durabletask.NewTaskHubSidecarServiceClient(conn).StartInstance(ctx, req, opts...)
 		return err
 	})
@@ -81,7 +83,7 @@ func Recursive() TerminateOption {
 // error. Its sub-orchestrations go on, unless [Recursive] is given. [ErrNotFound]
 // where there is none.
 func (c *Client) Terminate(ctx context.Context, id history.InstanceID, reason history.Payload, opts ...TerminateOption) error {
-	what := call{what: fmt.Sprintf("terminate %q", id), slot: c.slot(id), identity: true}
+	what := call{what: fmt.Sprintf("terminate %q", id), slot: c.slot(id), identity: true, info: &Call{Operation: "terminate", Instance: id}}
 	req := &durabletask.TerminateRequest{InstanceId: string(id), Output: wire.FromPayload(reason)}
 	for _, opt := range opts {
 		opt(req)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/internal/peer"
 	"github.com/reprise-run/reprise/partition/leader"
 	"github.com/reprise-run/reprise/raftlog"
@@ -65,6 +66,11 @@ type Config struct {
 	Activities int
 	// Limits bound each leader on this node.
 	Limits leader.Limits
+	// Spans hears of every traced execution and activity that has ended, once that is
+	// committed, from the node that led then: once, or never if that node dies at that
+	// moment or spans come faster than they are taken. One call at a time. Nil: nobody
+	// wants them. Package otelreprise makes spans of OpenTelemetry of them.
+	Spans func(history.Span)
 	// Logger gets what people should know; nil: slog.Default.
 	Logger *slog.Logger
 	// OnFatal is called when the node cannot go on (a failed disk, a damaged

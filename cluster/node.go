@@ -40,6 +40,7 @@ type Node struct {
 	episodes   *episodes
 	courier    *courier
 	clocks     *clocks
+	spans      *spans // nil: nobody wants them
 
 	ctx     context.Context // ends when the node stops
 	cancel  context.CancelFunc
@@ -114,6 +115,7 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 	n.worker, n.dispatcher, n.episodes = newWorker(n), newDispatcher(n), &episodes{n}
 	n.courier = &courier{node: n}
 	n.clocks = newClocks(n)
+	n.spans = newSpans(cfg.Spans)
 	n.rpc = newRPC(n.ctx, n.net, &n.wg)
 	log := raftlog.Config{
 		Self: n.self, Dir: n.data.raft(), FS: cfg.FS, Network: n.net, Logger: n.log, OnFatal: n.fatal, Faults: cfg.RaftFaults,
@@ -149,6 +151,9 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 	}
 	if record.Cluster == "" && cfg.BootstrapExpect != 1 {
 		n.log.Info("belongs to no cluster yet; it waits for other nodes", "bootstrap-expect", cfg.BootstrapExpect, "join", n.seeds(record))
+	}
+	if n.spans != nil {
+		n.wg.Go(func() { n.spans.run(n.ctx) })
 	}
 	n.wg.Go(func() { n.tend(n.ctx) })
 	n.wg.Go(func() { n.clocks.run(n.ctx) })

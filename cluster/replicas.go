@@ -87,7 +87,7 @@ func (n *Node) lead(ctx context.Context, g uint32, reign *raftlog.Reign) {
 	} else {
 		l := leader.New(leader.Config{
 			Partition: g, Log: reign, Executor: n.episodes, Entities: &operations{n}, Dispatcher: n.dispatcher,
-			PartitionOf: n.partitionOfSlot, Courier: n.courier,
+			PartitionOf: n.partitionOfSlot, Courier: n.courier, Spans: n.spans.taker(),
 			Clock: n.cfg.Clock, Logger: n.log, Limits: n.cfg.Limits, Faults: n.cfg.Faults,
 		})
 		n.setLeads(r, true, l, reign.Epoch())

@@ -45,6 +45,8 @@ type collection struct {
 
 // testWorld is a cluster in one process and one bubble.
 type testWorld struct {
+	options []reprise.RegistryOption
+	spans   func(history.Span)
 	t       *testing.T
 	network *peer.Memory
 	members *testMembers
@@ -95,7 +97,7 @@ func bubble(t *testing.T, f func(t *testing.T, w *testWorld)) {
 
 // registry binds the functions that all nodes have; extra ones are bound by name.
 func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
-	r := reprise.NewRegistry(reprise.WithLogger(slog.New(slog.DiscardHandler)))
+	r := reprise.NewRegistry(append([]reprise.RegistryOption{reprise.WithLogger(slog.New(slog.DiscardHandler))}, w.options...)...)
 	reprise.Bind(r, work, func(ctx context.Context, n int) (string, error) {
 		w.mu.Lock()
 		w.runs[node]++
@@ -193,7 +195,7 @@ func (w *testWorld) tryStart(name string, expect int, extra ...string) (*Node, e
 	n, err := Start(w.t.Context(), Config{
 		Name: name, DataDir: "/data", APIAddr: name + ":1", BootstrapExpect: expect, Partitions: 4,
 		FS: w.disks[name], Network: w.network.Node(peer.NodeID(name)), Members: w.members.node(), Logger: logger,
-		OnFatal: func(err error) { w.fatal[name] = err },
+		OnFatal: func(err error) { w.fatal[name] = err }, Spans: w.spans,
 		Clock: func() time.Time {
 			w.mu.Lock()
 			defer w.mu.Unlock()

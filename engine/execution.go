@@ -60,6 +60,9 @@ type Execution struct {
 	// continues is set once the code wants to go on as a new execution with nextInput.
 	continues bool
 	nextInput history.Payload
+	// onDecision are shown every decision before it is made; showing is set meanwhile.
+	onDecision []func(history.Body)
+	showing    bool
 	// decided are the decisions of the episode that runs.
 	decided []history.Event
 	// status is the custom status; nil where none was set.

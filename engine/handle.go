@@ -195,6 +195,7 @@ func (h *Handle) promise(body history.Body, p *Promise) *Promise {
 // decide records a decision and returns its ID. It does not return where the
 // code differs from the history.
 func (h *Handle) decide(body history.Body) int32 {
+	h.x.outgoing(body)
 	id, ok := h.x.decide(body)
 	if !ok {
 		h.x.halt()

@@ -17,6 +17,8 @@ type LocalTask struct {
 	ID      int32
 	Input   history.Payload
 	Timeout time.Duration // 0: none
+	// TraceParent is the W3C trace parent of the activity; empty: it is not traced.
+	TraceParent string
 }
 
 // Locals runs an attempt of a local activity and returns its outcome. An error says
@@ -45,6 +47,9 @@ func (h *Handle) RunLocal(task *LocalTask) (history.Payload, *history.Failure) {
 	}
 	run := task.LocalTaskRun
 	if !x.replaying {
+		if parent := x.started.TraceParent; parent != "" {
+			task.TraceParent = history.TaskTrace(parent, x.started.ExecutionID, task.ID)
+		}
 		x.runLocal(*task, &run)
 	}
 	h.decide(&run)

@@ -57,6 +57,7 @@ func (a *Activities) Run(ctx context.Context, task leader.ActivityTask) leader.A
 		Key:    task.Key,
 		Fence:  reprise.Fence{Epoch: task.Attempt.Fence.Epoch, N: task.Attempt.Fence.N},
 		Number: task.Number, TaskHub: task.Attempt.Hub, Instance: task.Attempt.Instance, Execution: task.Attempt.Execution,
+		Name: task.Name, Node: a.options.Node, TraceParent: task.TraceParent, Tags: task.Tags,
 	})
 	ctx, cancel := limited(ctx, task.Timeout)
 	defer cancel()

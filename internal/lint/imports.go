@@ -52,12 +52,13 @@ var floors = []floor{
 	{
 		packages: []string{"cluster/..."},
 		imports:  []string{".", "api/...", "cluster/...", "engine", "history", "internal/peer/...", "partition", "partition/leader", "raftlog/..."},
-		tests:    []string{"client"},
+		tests:    []string{"client", "otelreprise"},
 	},
 	{
 		packages: []string{"client/..."},
 		imports:  []string{".", "api/...", "client/...", "history"},
 	},
+	{packages: []string{"otelreprise"}, imports: []string{".", "client", "history"}},
 	{packages: []string{"reprisetest/..."}, imports: []string{".", "engine", "history", "partition", "partition/leader"}},
 
 	// what is made of the authoring API alone
@@ -84,6 +85,7 @@ var foreign = []struct {
 	{"google.golang.org/grpc", []string{"api/...", "client/...", "cluster/...", "cmd/...", "bench/...", "e2e/..."}, "gRPC is the border's language, not the core's"},
 	{"github.com/hashicorp/raft", []string{"raftlog/...", "internal/sim/..."}, "raftlog is the only room that knows Raft"},
 	{"github.com/hashicorp/memberlist", []string{"cluster/..."}, "membership is the node's"},
+	{"go.opentelemetry.io", []string{"otelreprise", "cluster"}, "only who wants OpenTelemetry has it in his program (cluster: its tests)"},
 	{"github.com/spf13/cobra", []string{"cmd/..."}, "only programs have command lines"},
 	{"github.com/anishathalye/porcupine", []string{"internal/sim/...", "e2e/..."}, "a checker judges from outside"},
 }

@@ -23,6 +23,9 @@ type Config struct {
 	// Clock reads the wall clock. The partition's clock follows it but never runs
 	// backward. Nil: time.Now.
 	Clock func() time.Time
+	// Spans hears of every traced execution and activity that has ended, once that is
+	// committed. The loop calls it, so it must not block. Nil: nobody wants them.
+	Spans func(history.Span)
 	// Logger gets what people should know. Nil: nothing is logged.
 	Logger *slog.Logger
 	Limits Limits

@@ -5,6 +5,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition"
 )
 
@@ -22,6 +23,7 @@ type entry struct {
 	dispatch []*attempt
 	cancel   []AttemptID
 	notices  []notice
+	spans    []history.Span
 	rows     []*live // once for each row of history in the entry, and for an entity that goes
 	// written and received say up to which number the entry writes letters to other
 	// partitions, and records those from them.
@@ -138,10 +140,13 @@ func (c *core) let(e *entry) error {
 	for _, n := range e.notices {
 		c.waiters.tell(n)
 	}
+	for _, s := range e.spans {
+		c.cfg.Spans(s)
+	}
 	for lane, n := range e.received {
 		lane.settled(n, c.cut)
 	}
-	e.replies, e.recorded, e.cancel, e.dispatch, e.notices, e.received = nil, nil, nil, nil, nil, nil
+	e.replies, e.recorded, e.cancel, e.dispatch, e.notices, e.spans, e.received = nil, nil, nil, nil, nil, nil, nil
 	written := e.written
 	e.written = nil
 	for lane, n := range written {

@@ -261,6 +261,7 @@ func (c *core) committed(l *live, all []*mail) error {
 			for _, recorded := range m.attempt.again {
 				e.recorded = append(e.recorded, record{recorded, nil})
 			}
+			c.activityEnded(m.attempt, m.Event)
 			c.detach(m.attempt)
 			m.attempt = nil
 		}

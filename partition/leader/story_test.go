@@ -24,7 +24,7 @@ import (
 // leader and its surroundings, each followed by the trace of what came of it.
 // Commands:
 //
-//	start ID NAME [input=] [request=] [age=] [reuse=] [after=] [execution=]
+//	start ID NAME [input=] [request=] [age=] [reuse=] [after=] [execution=] [trace=]
 //	terminate ID [reason=] [recurse] [request=] [age=]
 //	raise ID NAME [data=] [request=] [age=]
 //	signal ID OPERATION [after=] [request=] [age=], entity ID, entities [prefix=] [limit=]
@@ -149,6 +149,7 @@ func (s *story) lead() {
 			return 7
 		},
 		Clock: func() time.Time { return time.Now().Add(time.Duration(s.skew.Load())) }, Limits: s.limits,
+		Spans: s.span,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop, s.ended = cancel, make(chan struct{})
@@ -158,6 +159,13 @@ func (s *story) lead() {
 			s.note("the leader ended: %v", err)
 		}
 	}()
+}
+
+// span notes a span; trace IDs are left out.
+func (s *story) span(p history.Span) {
+	id := func(trace string) string { return trace[36:52] }
+	s.note("span %s %s of %s %s: %s in %s, %s to %s, %s attempts=%d", p.Kind, p.Name, p.Instance, p.Execution,
+		id(p.TraceParent), id(p.Parent), p.Began.Sub(s.begin), p.Ended.Sub(s.begin), p.Status, p.Attempts)
 }
 
 func (s *story) crash() {
@@ -403,6 +411,7 @@ func (s *story) start(t *testing.T, id, name string, opt func(string) string) {
 	if in := opt("input"); in != "" {
 		req.Input = history.Payload(in)
 	}
+	req.TraceParent = opt("trace")
 	if n := number0(opt("size")); n > 0 {
 		req.Input = make(history.Payload, n)
 	}

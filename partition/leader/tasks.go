@@ -99,6 +99,7 @@ func (c *core) drop(l *live, taskID int32) {
 	for _, recorded := range a.again {
 		c.refuse(recorded)
 	}
+	c.activitySpan(a, c.now, history.Canceled, nil)
 	c.detach(a)
 }
 

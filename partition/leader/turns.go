@@ -239,12 +239,19 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	}
 	pending, key := l.rec.Status == history.Pending, c.key(l)
 	t.Mail, t.Rest = rows(taken), rows(l.mail)
+	span, err := c.executionSpan(l, t)
+	if err != nil {
+		return err
+	}
 	fx, err := partition.Apply(&c.view, l.addr, l.rec, t)
 	if err != nil {
 		return err
 	}
 	c.stats.Turns++
 	e := c.view.open
+	if span != nil {
+		e.spans = append(e.spans, *span)
+	}
 	if fx.Continued == nil {
 		l.tail = append(l.tail, tailRow{l.rec.Episodes - 1, fx.Row})
 		l.unapplied++

@@ -1,0 +1,158 @@
+package cluster
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/reprise-run/reprise"
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/otelreprise"
+	"github.com/reprise-run/reprise/partition/leader"
+)
+
+// expectedSpans is what the histories of an instance and of its children say of spans: the
+// trace parent of what each is a part of, by its own.
+func expectedSpans(t *testing.T, w *testWorld, n *Node, id history.InstanceID, into map[string]string) {
+	page, err := n.History(w.within(time.Minute), leader.HistoryRequest{Instance: leader.InstanceRef{Hub: "default", ID: id}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := ""
+	for _, e := range page.Events {
+		switch b := e.Body.(type) {
+		case *history.ExecutionStarted:
+			own = history.ExecutionTrace(b.TraceParent, b.ExecutionID)
+			into[own] = b.TraceParent
+		case *history.TaskScheduled:
+			into[b.TraceParent] = own
+		case *history.SubOrchestrationInstanceCreated:
+			if b.TraceParent != own {
+				t.Errorf("%s starts %s within %s; it is %s itself", id, b.Instance, b.TraceParent, own)
+			}
+			expectedSpans(t, w, n, b.Instance, into)
+		}
+	}
+}
+
+// Spans of orchestrations and activities are those of the histories, each once,
+// through the death of a node, however often code was run again.
+func TestTracesThroughACrash(t *testing.T) {
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	bubble(t, func(t *testing.T, w *testWorld) {
+		made := tracetest.NewSpanRecorder()
+		tracing := otelreprise.New(sdktrace.NewTracerProvider(sdktrace.WithIDGenerator(otelreprise.IDs{}), sdktrace.WithSpanProcessor(made)))
+		var ran, once atomic.Int64
+		w.spans = tracing.Record
+		w.options = []reprise.RegistryOption{
+			reprise.WithActivityInterceptor(tracing.Activity),
+			reprise.WithOrchestratorInterceptor(func(next reprise.OrchestratorFunc) reprise.OrchestratorFunc {
+				return func(c *reprise.OrchestrationCall, input history.Payload) (history.Payload, error) {
+					ran.Add(1)
+					c.Once(func() { once.Add(1) })
+					return next(c, input)
+				}
+			}),
+		}
+		for _, n := range []string{"a", "b", "c"} {
+			w.start(n, 3)
+		}
+		w.ready()
+		w.eventually(w.nodes["a"], "leaders are spread", spreadAsPreferred)
+		ids := map[history.InstanceID]any{"tree": branch{3, 3}, "chain": 60, "list": collection{Want: 30}}
+		for id, input := range ids {
+			req := startOf(string(id), string(id), input)
+			req.TraceParent = parent
+			if _, err := w.nodes["a"].StartInstance(w.within(time.Minute), req); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(25 * time.Millisecond) // of the bubble's time: they are in the middle of it
+		w.crash("b")
+		for i := range 30 {
+			raise := leader.RaiseRequest{
+				Instance: leader.InstanceRef{Hub: "default", ID: "list"}, Name: "Item", Data: history.Payload(fmt.Sprint(i)),
+				Identity: leader.RequestIdentity{ID: fmt.Sprint("e", i), Sent: time.Now()},
+			}
+			if err := w.nodes["a"].Raise(w.within(time.Minute), raise); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := map[string]string{}
+		for id := range ids {
+			ref := leader.InstanceRef{Hub: "default", ID: id}
+			got, err := w.nodes["c"].Wait(w.within(2*time.Minute), leader.WaitRequest{Instance: ref, Ended: true})
+			if err != nil || got.Status != history.Completed {
+				t.Fatalf("%s: %v, %v", id, got.Status, err)
+			}
+			expectedSpans(t, w, w.nodes["a"], id, want)
+		}
+		time.Sleep(time.Second)
+		judgeSpans(t, made.Ended(), want, parent)
+		if ran.Load() <= once.Load() {
+			t.Errorf("no code was run again: %d runs, %d of them new", ran.Load(), once.Load())
+		}
+	})
+}
+
+// judgeSpans compares spans with what the histories say.
+func judgeSpans(t *testing.T, made []sdktrace.ReadOnlySpan, want map[string]string, root string) {
+	spanOf := func(traceParent string) string { return traceParent[36:52] }
+	parents := map[string]string{spanOf(root): ""}
+	for own, parent := range want {
+		parents[spanOf(own)] = spanOf(parent)
+	}
+	seen := map[string]bool{}
+	nodes, kinds := map[string]int{}, map[string]int{}
+	var lists []sdktrace.ReadOnlySpan
+	for _, s := range made {
+		kind, _, _ := strings.Cut(s.Name(), " ")
+		id, parent := s.SpanContext().SpanID().String(), s.Parent().SpanID().String()
+		if s.SpanContext().TraceID().String() != root[3:35] {
+			t.Errorf("%s is in another trace: %v", s.Name(), s.SpanContext())
+		}
+		if seen[id] {
+			t.Errorf("%s %s is there twice", s.Name(), id)
+		}
+		seen[id] = true
+		kinds[kind]++
+		if s.Name() == "orchestration list" {
+			lists = append(lists, s) // the histories of all but the last are gone
+			if parent != spanOf(root) {
+				t.Errorf("%s is a part of %s", s.Name(), parent)
+			}
+			continue
+		}
+		if kind == "attempt" {
+			for _, a := range s.Attributes() {
+				if a.Key == "reprise.node" {
+					nodes[a.Value.AsString()]++
+				}
+			}
+			if _, known := parents[parent]; !known {
+				t.Errorf("%s is a part of %s, which no history names", s.Name(), parent)
+			}
+			continue
+		}
+		if p, known := parents[id]; !known || p != parent {
+			t.Errorf("%s %s is a part of %s; by the history, of %q", s.Name(), id, parent, p)
+		}
+	}
+	// One that a dying leader committed and did not tell may be missing, so most is asked.
+	if kinds["orchestration"] < 35 || kinds["activity"] < 70 || kinds["attempt"] < 70 || len(nodes) < 2 {
+		t.Errorf("too little is there: %v on nodes %v", kinds, nodes)
+	}
+	for i, s := range lists[1:] {
+		if s.StartTime().Before(lists[i].EndTime()) {
+			t.Errorf("execution %d of the list begins %v, before the one ahead of it ends, %v", i+1, s.StartTime(), lists[i].EndTime())
+		}
+	}
+	if len(lists) < 4 {
+		t.Errorf("%d executions of the list", len(lists))
+	}
+}

@@ -1,0 +1,38 @@
+package engine
+
+import "github.com/reprise-run/reprise/history"
+
+// OnDecision lets fn see every decision of the code from now on, before it is made.
+// What fn changes in the body is what is recorded, so it must do the same on every
+// replay; it must not change what the body decides (see sameDecision), nor decide
+// anything itself.
+func (h *Handle) OnDecision(fn func(history.Body)) {
+	h.x.onDecision = append(h.x.onDecision, fn)
+}
+
+// outgoing completes a decision that the code makes.
+func (x *Execution) outgoing(body history.Body) {
+	if x.showing {
+		panic("reprise: an interceptor decided something while it was shown a decision; let it decide before or after it calls next")
+	}
+	if parent := x.started.TraceParent; parent != "" {
+		switch b := body.(type) {
+		case *history.TaskScheduled:
+			if b.TraceParent == "" {
+				b.TraceParent = history.TaskTrace(parent, x.started.ExecutionID, x.nextID)
+			}
+		case *history.SubOrchestrationInstanceCreated:
+			if b.TraceParent == "" {
+				b.TraceParent = history.ExecutionTrace(parent, x.started.ExecutionID)
+			}
+		}
+	}
+	if len(x.onDecision) == 0 {
+		return
+	}
+	x.showing = true
+	defer func() { x.showing = false }()
+	for _, fn := range x.onDecision {
+		fn(body)
+	}
+}

@@ -1,0 +1,37 @@
+package history
+
+import "time"
+
+// Span is something that was recorded from its start to its end, as tracing tells it:
+// an execution of an orchestration, or an activity with all its attempts. There are
+// spans of what is traced only.
+type Span struct {
+	Kind      SpanKind
+	Hub       TaskHub
+	Instance  InstanceID
+	Execution ExecutionID
+	Name      string
+	Version   string
+	// TraceParent is the W3C trace parent that stands for the span, Parent the one of
+	// what it is a part of.
+	TraceParent string
+	Parent      string
+	// Began and Ended are times of the partition's clock. An execution begins when its
+	// start is taken, or when it was to start, or when the one before continued as new.
+	Began, Ended time.Time
+	// Status is how it ended: as an orchestration does.
+	Status  Status
+	Failure *Failure
+	// TaskID is the ID of an activity, Attempts how many it had.
+	TaskID   int32
+	Attempts int
+}
+
+// SpanKind says what a [Span] is.
+type SpanKind string
+
+// The kinds of spans.
+const (
+	OrchestrationSpan SpanKind = "orchestration"
+	ActivitySpan      SpanKind = "activity"
+)

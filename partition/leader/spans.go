@@ -1,0 +1,71 @@
+package leader
+
+import (
+	"time"
+
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/partition"
+)
+
+// Spans are effects: they leave once the entry that records the end is committed. If
+// the leader dies between the two, a span is lost; none is ever told twice, because
+// one end is recorded once.
+
+// traced reports whether anybody wants the spans of an instance.
+func (c *core) traced(r *partition.Record) bool {
+	return c.cfg.Spans != nil && history.ValidTrace(r.TraceParent)
+}
+
+// executionSpan begins the span of the present execution, for the case that the turn
+// which is to be recorded ends it. Call it before the turn is recorded.
+func (c *core) executionSpan(l *live, t partition.Turn) (*history.Span, error) {
+	end := t.Episode.Completion()
+	if end == nil || !c.traced(l.rec) {
+		return nil, nil
+	}
+	s := &history.Span{
+		Kind: history.OrchestrationSpan, Hub: l.ref.Hub, Instance: l.ref.ID, Execution: l.rec.Execution,
+		Name: l.rec.Name, Version: l.rec.Version,
+		TraceParent: history.ExecutionTrace(l.rec.TraceParent, l.rec.Execution), Parent: l.rec.TraceParent,
+		Began: l.rec.Created, Ended: t.Began, Status: end.Status, Failure: end.Failure, TaskID: history.NoID,
+	}
+	if l.rec.ScheduledStart.After(s.Began) {
+		s.Began = l.rec.ScheduledStart
+	}
+	if l.rec.First == "" {
+		return s, nil
+	}
+	// It is the continuation of another one, and its record tells when that began.
+	if s.Began = t.Began; l.rec.Episodes == 0 {
+		return s, nil
+	}
+	first, err := partition.ReadEpisode(&c.view, l.addr, l.rec.Execution, 0)
+	if err == nil && len(first) > 0 {
+		s.Began = first[0].Time
+	}
+	return s, err
+}
+
+// activitySpan tells of an activity that has ended.
+func (c *core) activitySpan(a *attempt, ended time.Time, status history.Status, f *history.Failure) {
+	r := a.live.rec
+	if r == nil || !c.traced(r) {
+		return
+	}
+	c.view.open.spans = append(c.view.open.spans, history.Span{
+		Kind: history.ActivitySpan, Hub: a.id.Hub, Instance: a.id.Instance, Execution: a.id.Execution,
+		Name: a.row.Name, Version: a.row.Version, TaskID: a.id.TaskID, Attempts: a.row.Attempt,
+		TraceParent: history.TaskTrace(r.TraceParent, a.id.Execution, a.id.TaskID),
+		Parent:      history.ExecutionTrace(r.TraceParent, a.id.Execution),
+		Began:       a.row.First, Ended: ended, Status: status, Failure: f,
+	})
+}
+
+// activityEnded tells of an activity whose end is mail that is being written.
+func (c *core) activityEnded(a *attempt, end history.Event) {
+	if failed, ok := end.Body.(*history.TaskFailed); ok {
+		c.activitySpan(a, end.Time, history.Failed, failed.Failure)
+		return
+	}
+	c.activitySpan(a, end.Time, history.Completed, nil)
+}
