@@ -33,7 +33,7 @@ func (a Activity[In, Out]) Name() string { return a.name }
 func (a Activity[In, Out]) Start(o *Orchestration, in In, opts ...ActivityOption) Future[Out] {
 	options := a.options
 	options.apply(opts)
-	f := &future{o: o, what: fmt.Sprintf("activity %q", a.name)}
+	f := o.promise(fmt.Sprintf("activity %q", a.name))
 	input, err := EncodePayload(o.codec, "input of "+f.what, in)
 	switch {
 	case a.name == "":
@@ -43,6 +43,8 @@ func (a Activity[In, Out]) Start(o *Orchestration, in In, opts ...ActivityOption
 	}
 	if err != nil {
 		f.settle(nil, err)
+	}
+	if f.done {
 		return Future[Out]{f}
 	}
 	all := &attempts{o: o, future: f, next: options.retries.byHandler(o)}
@@ -120,12 +122,29 @@ type activityOption func(*activityOptions)
 
 func (f activityOption) activity(s *activityOptions) { f(s) }
 
-// Timeout limits each attempt, from its start to its end. An attempt that takes
-// longer fails with [ErrTimeout]; its context is cancelled.
-func Timeout(d time.Duration) ActivityOption {
-	return activityOption(func(s *activityOptions) {
-		if s.timeout = d; d <= 0 {
-			s.err = fmt.Errorf("timeout of %v; it must be above 0", d)
-		}
-	})
+// TimeLimit is an [ActivityOption] and a [ChildOption], made by [Timeout].
+type TimeLimit time.Duration
+
+// Timeout limits each attempt, from its start to its end. An attempt of an activity
+// that takes longer fails with [ErrTimeout], and its context is cancelled. A
+// sub-orchestration is cancelled, with [ErrTimeout] as the cause, and may clean up; how
+// it ends is what its parent gets.
+func Timeout(d time.Duration) TimeLimit { return TimeLimit(d) }
+
+func (d TimeLimit) check() error {
+	if d <= 0 {
+		return fmt.Errorf("timeout of %v; it must be above 0", time.Duration(d))
+	}
+	return nil
+}
+
+func (d TimeLimit) activity(s *activityOptions) {
+	s.timeout, s.err = time.Duration(d), d.check()
+}
+
+func (d TimeLimit) child(s *childOptions) {
+	s.timeout = time.Duration(d)
+	if err := d.check(); err != nil {
+		s.err = err
+	}
 }

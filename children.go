@@ -3,6 +3,7 @@ package reprise
 import (
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/reprise-run/reprise/engine"
 	"github.com/reprise-run/reprise/history"
@@ -13,10 +14,11 @@ import (
 // of its own, in whichever partition its ID is. A failure of it is an error with its
 // identity; [ErrTerminated] says that somebody terminated it, [ErrInstanceExists]
 // that a live instance has the chosen ID, which is left alone. To cancel the future
-// terminates the child and all children below it. A child whose parent ends without
+// terminates the child and all children below it; if the scope of o is cancelled, the
+// child is asked to end, and its end is awaited. A child whose parent ends without
 // waiting for it goes on.
 func (d Orchestrator[In, Out]) Start(o *Orchestration, in In, opts ...ChildOption) Future[Out] {
-	f := &future{o: o, what: fmt.Sprintf("sub-orchestration %q", d.name)}
+	f := o.promise(fmt.Sprintf("sub-orchestration %q", d.name))
 	options := applyChild(opts)
 	input, err := d.input(o.codec, f.what, in, options)
 	if err == nil {
@@ -26,13 +28,16 @@ func (d Orchestrator[In, Out]) Start(o *Orchestration, in In, opts ...ChildOptio
 	}
 	if err != nil {
 		f.settle(nil, err)
+	}
+	if f.done {
 		return Future[Out]{f}
 	}
 	a := &attempts{o: o, future: f, next: options.retries.inCode(o)}
 	a.begin = func(settled func(*engine.Promise)) *engine.Promise {
-		return o.h.StartChild(&history.SubOrchestrationInstanceCreated{Instance: options.id, Name: d.name, Input: input, Tags: maps.Clone(options.tags)}, settled)
+		return o.h.StartChild(options.created(d.name, input), settled)
 	}
 	a.start()
+	f.askToEnd = a.askToEnd
 	return Future[Out]{f}
 }
 
@@ -55,7 +60,7 @@ func (d Orchestrator[In, Out]) StartDetached(from Sender, in In, opts ...ChildOp
 	if options.retries.policy != nil || options.retries.handler != nil {
 		return "", fmt.Errorf("start %s: nobody is told how a detached orchestration ends, so it cannot be retried", what)
 	}
-	child := &history.SubOrchestrationInstanceCreated{Instance: options.id, Name: d.name, Input: input, Tags: maps.Clone(options.tags)}
+	child := options.created(d.name, input)
 	if err := from.startDetached(child); err != nil {
 		return "", fmt.Errorf("start %s: %w", what, err)
 	}
@@ -81,13 +86,14 @@ func (d Orchestrator[In, Out]) input(c Codec, what string, in In, options childO
 func (o *Orchestration) Parent() *history.ParentInstance { return o.h.Started().Parent }
 
 // ChildOption sets how a sub-orchestration is started: [ChildID], [ChildTags],
-// [Retry], [RetryWith].
+// [Retry], [RetryWith], [Timeout].
 type ChildOption interface{ child(*childOptions) }
 
 type childOptions struct {
 	id      history.InstanceID
 	tags    map[string]string
 	retries Retries
+	timeout time.Duration
 	err     error
 }
 
@@ -97,6 +103,11 @@ func applyChild(opts []ChildOption) childOptions {
 		opt.child(&options)
 	}
 	return options
+}
+
+// created is the decision to start a sub-orchestration.
+func (s childOptions) created(name string, input history.Payload) *history.SubOrchestrationInstanceCreated {
+	return &history.SubOrchestrationInstanceCreated{Instance: s.id, Name: name, Input: input, Tags: maps.Clone(s.tags), Timeout: s.timeout}
 }
 
 type childOption func(*childOptions)

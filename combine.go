@@ -14,9 +14,16 @@ import (
 func All[T any](o *Orchestration, fs ...Future[T]) ([]T, error) {
 	values := make([]T, len(fs))
 	var errs []error
+	canceled := false
 	for i, f := range fs {
 		var err error
 		if values[i], err = f.Await(o); err != nil {
+			if o.scope.err != nil && err == error(o.scope.err) {
+				if canceled {
+					continue // once is enough
+				}
+				canceled = true
+			}
 			errs = append(errs, err)
 		}
 	}
@@ -43,7 +50,7 @@ func Select(o *Orchestration, cases ...Awaitable) int {
 	}
 	q := enqueue(o, cases)
 	first := q.next()
-	q.cancelRest()
+	q.cancelRest(ErrCanceled, "")
 	return first
 }
 
@@ -67,7 +74,7 @@ func AsCompleted[T any](o *Orchestration, fs ...Future[T]) iter.Seq2[int, Result
 			i := q.next()
 			v, err := fs[i].outcome()
 			if !yield(i, Result[T]{v, err}) {
-				q.cancelRest()
+				q.cancelRest(ErrCanceled, "")
 				return
 			}
 		}
@@ -80,8 +87,12 @@ func WithTimeout[T any](o *Orchestration, d time.Duration, f Future[T]) (T, erro
 	if f.of(o).done {
 		return f.outcome()
 	}
-	if Select(o, f, o.Timer(d)) == 0 {
+	timer := o.Timer(d)
+	if Select(o, f, timer) == 0 {
 		return f.outcome()
+	}
+	if timer.f.err != nil { // the scope was cancelled; a sub-orchestration may be ending
+		return f.Await(o)
 	}
 	return *new(T), fmt.Errorf("%s: no outcome within %v: %w", f.f.what, d, ErrTimeout)
 }
@@ -92,6 +103,8 @@ type queue struct {
 	futures []*future
 	done    []int // indexes, in the order in which they were done
 	taken   int
+	// canceled is set once the rest was cancelled because the scope was.
+	canceled bool
 }
 
 func enqueue(o *Orchestration, cases []Awaitable) *queue {
@@ -111,13 +124,24 @@ func enqueue(o *Orchestration, cases []Awaitable) *queue {
 
 // next waits for one more future and returns its index.
 func (q *queue) next() int {
-	q.o.wait(func() bool { return len(q.done) > q.taken })
+	scope := q.o.scope
+	q.o.wait(func() bool { return len(q.done) > q.taken || scope.err != nil && !q.canceled })
+	if len(q.done) == q.taken {
+		// What belongs to a scope around this one is this wait's all the same.
+		q.canceled = true
+		q.cancelRest(scope.err, scope.err.Reason)
+		q.o.wait(func() bool { return len(q.done) > q.taken })
+	}
 	q.taken++
 	return q.done[q.taken-1]
 }
 
-func (q *queue) cancelRest() {
+// cancelRest gives up what is not done, but for sub-orchestrations that were asked to
+// end: they are let to.
+func (q *queue) cancelRest(err error, reason string) {
 	for _, f := range q.futures {
-		f.abandon()
+		if !f.ending {
+			f.abandon(err, reason)
+		}
 	}
 }

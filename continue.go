@@ -10,7 +10,8 @@ import (
 // instance go on with a new execution of the same orchestration: the function begins
 // anew with the input, and the history before it is dropped. The ID, the parent and the
 // tags stay. Events that no wait has taken are kept, in their order; activities, timers
-// and sub-orchestrations that are still open are not waited for any more.
+// and sub-orchestrations that are still open are not waited for any more. In a
+// cancelled scope it returns the *[CanceledError] instead.
 //
 //	func poll(o *reprise.Orchestration, s State) (reprise.None, error) {
 //		// … one round …
@@ -20,15 +21,22 @@ func (d Orchestrator[In, Out]) ContinueAsNew(o *Orchestration, in In) error {
 	if running := o.h.Started().Name; d.name != running {
 		return fmt.Errorf("orchestration %q continues as itself, not as %q", running, d.name)
 	}
+	if err := o.Canceled(); err != nil {
+		return err
+	}
 	input, err := EncodePayload(o.codec, fmt.Sprintf("input of orchestration %q", d.name), in)
 	if err != nil {
 		return err
 	}
-	return &continuation{input}
+	return &continuation{input, o.shielded()}
 }
 
 // continuation is what an orchestrator returns that continues as new.
-type continuation struct{ input history.Payload }
+type continuation struct {
+	input history.Payload
+	// shielded is set where a cancellation does not end it.
+	shielded bool
+}
 
 // Error implements error; who sees it has not returned it.
 func (*continuation) Error() string { return "the orchestration continues as new" }

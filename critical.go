@@ -47,8 +47,13 @@ func Critical(o *Orchestration, lock LockSet, fn func(s *Section) error, opts ..
 	if err := errors.Join(o.section.nests(), lock.problem(), options.err); err != nil {
 		return fmt.Errorf("enter a critical section over %v: %w", lock, err)
 	}
+	entered := o.promise(fmt.Sprintf("critical section over %v", lock))
+	if entered.done {
+		return entered.err
+	}
 	s := &Section{o: o, locked: lock.entities}
-	entered := &future{o: o, what: fmt.Sprintf("critical section over %v", lock), cancel: s.leave}
+	entered.cancel = func(string) { s.leave() }
+	entered.begun = true
 	s.lock = o.h.RequestLock(&history.EntityLockRequested{LockSet: lock.entities}, func(*engine.Promise) { entered.settle(nil, nil) })
 	o.section = s
 	defer s.leave()

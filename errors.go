@@ -52,7 +52,8 @@ var (
 	// ErrTimeout: an attempt of an activity took longer than its [Timeout], or a
 	// [WithTimeout] ran out.
 	ErrTimeout = NewError("reprise.timeout", "timed out")
-	// ErrCanceled: the result is not wanted any more.
+	// ErrCanceled: the result is not wanted any more, the scope was cancelled, or the
+	// sub-orchestration ended because it was; see [CanceledError].
 	ErrCanceled = NewError("reprise.canceled", "canceled")
 	// ErrTerminated: the sub-orchestration was terminated.
 	ErrTerminated = NewError("reprise.terminated", "orchestration was terminated")

@@ -21,13 +21,15 @@ func (e Event[T]) Name() string { return e.name }
 // anybody waits are kept; they are given out in the order in which they arrived, to
 // waits in the order in which those were made. A wait that is cancelled gets none.
 func (e Event[T]) Receive(o *Orchestration) Future[T] {
-	f := &future{o: o, what: fmt.Sprintf("event %q", e.name)}
+	f := o.promise(fmt.Sprintf("event %q", e.name))
 	if e.name == "" {
 		f.settle(nil, fmt.Errorf("wait for an event: its descriptor has no name"))
+	}
+	if f.done {
 		return Future[T]{f}
 	}
 	p := o.h.Receive(e.name, func(p *engine.Promise) { f.settle(p.Result, nil) })
-	f.cancel = func() { o.h.Cancel(p) }
+	f.cancel = func(reason string) { o.h.Cancel(p, reason) }
 	return Future[T]{f}
 }
 
@@ -36,7 +38,7 @@ func (e Event[T]) Await(o *Orchestration) (T, error) { return e.Receive(o).Await
 
 // Send raises the event for another instance, or for the sender's own. It is sent once
 // the decision is committed, exactly once and in order; an instance that is not there,
-// or has ended, drops it. The error is of the ID or of the data.
+// or has ended, drops it. The error is of the ID, of the data, or of a cancelled scope.
 func (e Event[T]) Send(from Sender, to history.InstanceID, data T) error {
 	what := fmt.Sprintf("event %q", e.name)
 	if e.name == "" {

@@ -24,6 +24,7 @@ var standardErrors = map[string]error{
 var systemErrors = map[string]*Error{
 	history.FailureTimeout:    ErrTimeout,
 	history.FailureTerminated: ErrTerminated,
+	history.FailureCanceled:   ErrCanceled,
 	history.FailureExists:     ErrInstanceExists,
 	history.FailureTooDeep:    ErrTooDeep,
 	history.FailureFlooded:    ErrFlooded,

@@ -78,7 +78,10 @@ func (p Operation[State, In, Out]) Signal(from Sender, e EntityRef[State], in In
 func (p Operation[State, In, Out]) start(o *Orchestration, s *Section, e EntityRef[State], in In, opts []OperationOption) Future[Out] {
 	options := p.options
 	options.apply(opts)
-	f := &future{o: o, what: p.what(e)}
+	f := o.promise(p.what(e))
+	if f.done {
+		return Future[Out]{f}
+	}
 	input, err := p.input(o.codec, f.what, e, in)
 	if err == nil {
 		err = options.retries.err

@@ -46,13 +46,21 @@ func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Ou
 		return EncodePayload(r.codec, outputName, out)
 	})
 	r.orchestrators[d.name] = func(h *engine.Handle) (history.Payload, *history.Failure) {
-		output, err := run(&OrchestrationCall{newOrchestration(h, r)}, h.Started().Input)
+		o := newOrchestration(h, r)
+		output, err := run(&OrchestrationCall{o}, h.Started().Input)
 		var next *continuation
-		if errors.As(err, &next) {
+		if errors.As(err, &next) && o.scope.err != nil && !next.shielded {
+			err, next = o.scope.err, nil // it was cancelled after it had decided that
+		}
+		if next != nil {
 			h.ContinueAsNew(next.input)
 			return nil, nil
 		}
 		if err != nil {
+			var notUndone *CompensationError
+			if o.scope.err != nil && errors.Is(err, ErrCanceled) && !errors.As(err, &notUndone) {
+				h.EndCanceled()
+			}
 			return nil, FailureOf(r.codec, err)
 		}
 		return output, nil
@@ -61,14 +69,23 @@ func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Ou
 }
 
 // Orchestration is what an orchestrator runs with: its own goroutine uses it, and
-// only until the function returns. It is not a context.Context.
+// only until the function returns. It is not a context.Context. It stands for a scope
+// of the orchestration, which can be cancelled: see [Orchestration.Scope].
 type Orchestration struct {
+	*running
+	scope *scope
+}
+
+// running is what all scopes of an orchestration share.
+type running struct {
 	h     *engine.Handle
 	codec Codec
 	log   *slog.Logger
 	seed  [sha256.Size]byte
 	ids   uint64
 	rand  *rand.Rand
+	// root is the scope of the whole orchestration.
+	root *scope
 	// settled counts the futures that settled, to know their order.
 	settled int
 	// section is the critical section that it is in, or waits for; nil: none.
@@ -77,7 +94,14 @@ type Orchestration struct {
 
 func newOrchestration(h *engine.Handle, r *Registry) *Orchestration {
 	started := h.Started()
-	o := &Orchestration{h: h, codec: r.codec, seed: sha256.Sum256([]byte(started.ExecutionID))}
+	root := newScope(nil)
+	o := &Orchestration{&running{h: h, codec: r.codec, seed: sha256.Sum256([]byte(started.ExecutionID)), root: root}, root}
+	if !started.Deadline.IsZero() {
+		h.CreateTimer(started.Deadline, func(*engine.Promise) {
+			root.cancel(&CanceledError{Reason: "the orchestration's time is over", cause: ErrTimeout})
+		})
+	}
+	h.OnCancel(func(reason string) { root.cancel(&CanceledError{Reason: reason}) })
 	logger := r.logger
 	if logger == nil {
 		logger = slog.Default()
@@ -102,6 +126,7 @@ func (o *Orchestration) Now() time.Time { return o.h.Now() }
 
 // NewID returns a new unique ID, a UUID as text. It is the same on replay.
 func (o *Orchestration) NewID() string {
+	o.h.Look("make an ID")
 	o.ids++
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64(o.seed[:], o.ids))
 	id := sum[:16]
@@ -115,9 +140,21 @@ func (o *Orchestration) NewID() string {
 // is not for secrets.
 func (o *Orchestration) Rand() *rand.Rand {
 	if o.rand == nil {
-		o.rand = rand.New(rand.NewChaCha8(o.seed))
+		o.rand = rand.New(guarded{o.h, rand.NewChaCha8(o.seed)})
 	}
 	return o.rand
+}
+
+// guarded is a source that queries may not draw from: what they drew would be missing
+// on replay.
+type guarded struct {
+	h      *engine.Handle
+	source rand.Source
+}
+
+func (g guarded) Uint64() uint64 {
+	g.h.Look("draw a random number")
+	return g.source.Uint64()
 }
 
 // Log returns a logger that is silent on replay, so each line appears once unless
@@ -137,16 +174,20 @@ func (o *Orchestration) SetCustomStatus(v any) error {
 
 // Timer returns a future that settles after d.
 func (o *Orchestration) Timer(d time.Duration) Future[None] {
-	f := &future{o: o, what: "timer"}
+	f := o.promise("timer")
+	if f.done {
+		return Future[None]{f}
+	}
 	p := o.h.CreateTimer(o.Now().Add(max(d, 0)), func(*engine.Promise) { f.settle(nil, nil) })
-	f.cancel = func() { o.h.Cancel(p) }
+	f.cancel = func(reason string) { o.h.Cancel(p, reason) }
 	return Future[None]{f}
 }
 
-// Sleep waits for d. The wait is durable: it goes on when nodes come and go.
-func (o *Orchestration) Sleep(d time.Duration) {
-	f := o.Timer(d).f
-	o.wait(func() bool { return f.done })
+// Sleep waits for d. The wait is durable: it goes on when nodes come and go. The error
+// is nil, or the *[CanceledError] that ended the wait early.
+func (o *Orchestration) Sleep(d time.Duration) error {
+	_, err := o.Timer(d).Await(o)
+	return err
 }
 
 func (o *Orchestration) wait(ready func() bool) { o.h.Wait(ready) }

@@ -101,15 +101,28 @@ type attempts struct {
 	next    func(attempt int, f *history.Failure, err error) (wait time.Duration, again bool)
 	count   int
 	current *engine.Promise // the attempt, or the wait before the next
+	waits   bool            // it is the wait
 }
 
 // start makes the first attempt.
 func (a *attempts) start() {
-	a.future.cancel = func() { a.o.h.Cancel(a.current) }
+	a.future.begun = true
+	a.future.cancel = func(reason string) { a.o.h.Cancel(a.current, reason) }
 	a.attempt()
 }
 
+// askToEnd asks a sub-orchestration to end; there is nobody to ask between two
+// attempts.
+func (a *attempts) askToEnd(reason string) bool {
+	if a.waits {
+		return false
+	}
+	a.o.h.AskToEnd(a.current, reason)
+	return true
+}
+
 func (a *attempts) attempt() {
+	a.waits = false
 	a.count++
 	if p := a.begin(a.ended); p != nil {
 		a.current = p
@@ -122,8 +135,9 @@ func (a *attempts) ended(p *engine.Promise) {
 		return
 	}
 	err := ErrorOf(a.o.codec, p.Failure)
-	if a.next != nil {
+	if a.next != nil && !a.future.ending {
 		if wait, again := a.next(a.count, p.Failure, err); again && !a.future.done {
+			a.waits = true
 			a.current = a.o.h.CreateTimer(a.o.Now().Add(max(wait, 0)), func(*engine.Promise) { a.attempt() })
 			return
 		}

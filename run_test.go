@@ -3,6 +3,7 @@ package reprise_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 )
 
 var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// ask lets the player ask the orchestration to end; nothing else comes of it.
+var ask = reprise.NewActivity[string, reprise.None]("ask")
 
 // failer is what the player needs of a test.
 type failer interface {
@@ -107,6 +111,10 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 				if !r.hold[b.Name] && !b.Detached {
 					ready = append(ready, e)
 				}
+			case *history.SubOrchestrationInstanceCanceled:
+				if b.Request {
+					ready = append(ready, e)
+				}
 			case *history.EventSent:
 				if b.Instance == instance {
 					ready = append(ready, e)
@@ -156,6 +164,12 @@ func (r *run) outcome(t failer, parent history.ExecutionID, e history.Event) his
 		return &history.EntityLockGranted{TaskID: e.ID}
 	case *history.EntityOperationCalled:
 		return r.operate(t, e)
+	}
+	if b, ok := e.Body.(*history.SubOrchestrationInstanceCanceled); ok { // the child does as it is asked
+		return &history.SubOrchestrationInstanceFailed{TaskID: b.TaskID, Failure: &history.Failure{Type: history.FailureCanceled, Message: "the child was canceled: " + b.Reason}}
+	}
+	if b, ok := e.Body.(*history.TaskScheduled); ok && b.Name == ask.Name() {
+		return &history.ExecutionCancelRequested{Reason: strings.Trim(string(b.Input), `"`)}
 	}
 	b, ok := e.Body.(*history.SubOrchestrationInstanceCreated)
 	if !ok {

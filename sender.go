@@ -1,6 +1,10 @@
 package reprise
 
-import "github.com/reprise-run/reprise/history"
+import (
+	"errors"
+
+	"github.com/reprise-run/reprise/history"
+)
 
 // Sender is who signals entities, sends events and starts detached orchestrations: an
 // *[Orchestration], or the *[EntityContext] of an operation. What it sends leaves once
@@ -22,7 +26,7 @@ var (
 func (o *Orchestration) payloads() Codec { return o.codec }
 
 func (o *Orchestration) signal(s *history.EntityOperationSignaled) error {
-	if err := o.section.signals(s.Target); err != nil {
+	if err := errors.Join(o.Canceled(), o.section.signals(s.Target)); err != nil {
 		return err
 	}
 	o.h.SignalEntity(s)
@@ -30,11 +34,17 @@ func (o *Orchestration) signal(s *history.EntityOperationSignaled) error {
 }
 
 func (o *Orchestration) sendEvent(e *history.EventSent) error {
+	if err := o.Canceled(); err != nil {
+		return err
+	}
 	o.h.SendEvent(e)
 	return nil
 }
 
 func (o *Orchestration) startDetached(child *history.SubOrchestrationInstanceCreated) error {
+	if err := o.Canceled(); err != nil {
+		return err
+	}
 	o.h.StartDetached(child)
 	return nil
 }

@@ -6,7 +6,7 @@
 //     proto package reprise.durabletask.v1; and the service
 //     TaskHubSidecarService, which has no package because its method paths have
 //     none (/TaskHubSidecarService/StartInstance).
-//   - api/reprisev1: RepriseService, for what that protocol lacks.
+//   - api/reprisev1: RepriseService and CancelService, for what that protocol lacks.
 //
 // Names of messages do not travel, so they may live in a package of ours; that
 // way they do not collide with another copy of the protocol linked into the same

@@ -31,7 +31,10 @@ import (
 type fakeNode struct {
 	durabletask.UnimplementedTaskHubSidecarServiceServer
 	reprisev1.UnimplementedRepriseServiceServer
+	reprisev1.UnimplementedCancelServiceServer
+	fakeAsked
 
+	cancel func(*reprisev1.CancelInstanceRequest) error
 	start  func(*durabletask.CreateInstanceRequest) error
 	says   []said // to one start after the other, instead of start
 	wait   func(context.Context) (*durabletask.OrchestrationState, error)
@@ -114,6 +117,8 @@ func connect(t *testing.T, nodes []*fakeNode, opts ...Option) *Client {
 		s := grpc.NewServer()
 		durabletask.RegisterTaskHubSidecarServiceServer(s, n)
 		reprisev1.RegisterRepriseServiceServer(s, n)
+		reprisev1.RegisterCancelServiceServer(s, n)
+		reprisev1.RegisterOrchestrationServiceServer(s, n)
 		go func() { _ = s.Serve(l) }() // ends with Stop
 		t.Cleanup(s.Stop)
 		address := fmt.Sprintf("n%d", i+1)
@@ -356,6 +361,14 @@ func TestResultKeepsTheError(t *testing.T) {
 	_, err = Attach(connect(t, []*fakeNode{{wait: state(nil, history.Terminated)}}), o, "i").Result(t.Context())
 	if !errors.As(err, &ended) || ended.Instance.Status != history.Terminated {
 		t.Errorf("terminated: %v", err)
+	}
+	byCode := reprise.FailureOf(reprise.JSON, fmt.Errorf("step: %w", &reprise.CanceledError{Reason: "enough"}))
+	byServer := &history.Failure{Type: history.FailureCanceled, Message: "canceled before it began"}
+	for _, failure := range []*history.Failure{byCode, byServer} {
+		_, err = Attach(connect(t, []*fakeNode{{wait: state(failure, history.Canceled)}}), o, "i").Result(t.Context())
+		if !errors.Is(err, reprise.ErrCanceled) || !errors.As(err, &ended) || ended.Instance.Status != history.Canceled {
+			t.Errorf("canceled: %v", err)
+		}
 	}
 	unknown := func(context.Context) (*durabletask.OrchestrationState, error) { return nil, nil }
 	if _, err := Attach(connect(t, []*fakeNode{{wait: unknown}}), o, "i").Result(t.Context()); !errors.Is(err, ErrNotFound) {

@@ -30,6 +30,11 @@ var (
 	// ErrFull: the instance has too many events that it has not taken; the event was
 	// not raised. It may be raised again later.
 	ErrFull = fmt.Errorf("%w: too many events", ErrRefused)
+	// ErrNoHandler: the orchestration does not handle the query or the update. The text
+	// lists what it handles.
+	ErrNoHandler = fmt.Errorf("%w: nothing handles it", ErrRefused)
+	// ErrUnbound: no node binds the orchestration that was asked.
+	ErrUnbound = fmt.Errorf("%w: no code for it", ErrRefused)
 	// ErrNotSupported: the node does not know the call.
 	ErrNotSupported = fmt.Errorf("%w: not supported", ErrRefused)
 
@@ -53,6 +58,8 @@ var reasons = map[string]class{
 	"full":            {err: ErrFull},
 	"not-found":       {err: ErrNotFound},
 	"request-expired": {err: ErrExpired},
+	"no-handler":      {err: ErrNoHandler},
+	"unbound":         {err: ErrUnbound},
 	"too-large":       {err: ErrTooLarge},
 	"invalid":         {err: ErrInvalid},
 }

@@ -52,6 +52,7 @@ type start struct {
 	reuse   *Reuse
 	at      time.Time
 	trace   string
+	timeout time.Duration
 }
 
 // WithID chooses the instance ID; a random one of 32 hex digits is the default.
@@ -65,6 +66,11 @@ func WithTags(tags map[string]string) StartOption { return func(s *start) { s.ta
 
 // WithStartAt delays the first episode until t.
 func WithStartAt(t time.Time) StartOption { return func(s *start) { s.at = t } }
+
+// WithTimeout sets how long after its start the orchestration is cancelled, with
+// reprise.ErrTimeout as the cause, if it has not ended; see [Cancel] for what that is.
+// The deadline stays when the orchestration continues as new.
+func WithTimeout(d time.Duration) StartOption { return func(s *start) { s.timeout = d } }
 
 // WithTraceParent sets the W3C trace parent.
 func WithTraceParent(parent string) StartOption { return func(s *start) { s.trace = parent } }

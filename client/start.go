@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/reprise-run/reprise/api/durabletask"
@@ -37,6 +38,9 @@ func (c *Client) Start(ctx context.Context, name string, input history.Payload, 
 		ScheduledStartTimestamp:    wire.FromTime(s.at),
 		OrchestrationIdReusePolicy: s.reuse.wire(),
 		RequestTime:                wire.FromTime(c.config.now()),
+	}
+	if s.timeout != 0 {
+		req.Timeout = durationpb.New(s.timeout)
 	}
 	if s.version != "" {
 		req.Version = wrapperspb.String(s.version)

@@ -41,6 +41,11 @@ type Config struct {
 	PeerAddr string
 	// GossipAddr is where membership is exchanged (TCP and UDP).
 	GossipAddr string
+	// HTTPAddr is where the node answers to HTTP, in clear text: /metrics, /healthz and
+	// /readyz. Empty: nowhere; [Node.HTTPHandler] is there in any case.
+	HTTPAddr string
+	// Pprof serves Go's profiles there, too, under /debug/pprof.
+	Pprof bool
 	// Join holds gossip addresses of nodes, any of them. Not needed after the
 	// first start, which stores the addresses of all.
 	Join []string
@@ -153,6 +158,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"peer address", c.PeerAddr, c.Network == nil},
 		{"gossip address", c.GossipAddr, c.Members == nil},
 		{"API address", c.APIAddr, false},
+		{"HTTP address", c.HTTPAddr, false},
 	} {
 		if a.addr == "" {
 			if a.needed {

@@ -280,7 +280,7 @@ func (d *dispatcher) lost(ids []leader.AttemptID) {
 }
 
 // Cancel implements [leader.Dispatcher].
-func (d *dispatcher) Cancel(id leader.AttemptID) {
+func (d *dispatcher) Cancel(id leader.AttemptID, reason string) {
 	d.mu.Lock()
 	a := d.attempts[id]
 	if a == nil {
@@ -301,9 +301,9 @@ func (d *dispatcher) Cancel(id leader.AttemptID) {
 	switch {
 	case queued:
 	case to == d.node.self:
-		d.node.worker.cancelAttempt(id)
+		d.node.worker.cancelAttempt(id, reason)
 	default:
-		d.node.sendCancel(to, id)
+		d.node.sendCancel(to, id, reason)
 	}
 }
 

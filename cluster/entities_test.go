@@ -17,9 +17,9 @@ import (
 )
 
 var (
-	counter = reprise.NewEntity[int]("counter")
-	add     = reprise.NewOperation[int, int](counter, "add")
-	count   = reprise.NewOrchestration[string, int]("count")
+	tally = reprise.NewEntity[int]("tally")
+	add   = reprise.NewOperation[int, int](tally, "add")
+	count = reprise.NewOrchestration[string, int]("count")
 
 	account  = reprise.NewEntity[int]("account")
 	change   = reprise.NewOperation[int, int](account, "change")
@@ -46,17 +46,17 @@ func bindEntities(r *reprise.Registry, all bool) {
 	reprise.Bind(r, add, func(e *reprise.EntityContext, n *int, by int) (int, error) {
 		*n += by
 		if e.Key() != "total" {
-			return *n, add.Signal(e, counter.Key("total"), by)
+			return *n, add.Signal(e, tally.Key("total"), by)
 		}
 		return *n, nil
 	})
 	reprise.Bind(r, count, func(o *reprise.Orchestration, key string) (int, error) {
 		for range 5 {
-			if _, err := add.Call(o, counter.Key(key), 1); err != nil {
+			if _, err := add.Call(o, tally.Key(key), 1); err != nil {
 				return 0, err
 			}
 		}
-		return add.Call(o, counter.Key(key), 0)
+		return add.Call(o, tally.Key(key), 0)
 	})
 	reprise.Bind(r, change, func(_ *reprise.EntityContext, n *int, by int) (int, error) {
 		if *n += by; *n < 0 {
@@ -158,7 +158,7 @@ func TestEntitiesThroughCrashes(t *testing.T) {
 		const keys, each = 5, 20
 		var wg sync.WaitGroup
 		for key := range keys {
-			e := counter.Key(fmt.Sprint(key))
+			e := tally.Key(fmt.Sprint(key))
 			if _, err := w.nodes["a"].StartInstance(w.within(time.Minute), startOf("count", fmt.Sprint("count", key), e.Key())); err != nil {
 				t.Fatal(err)
 			}
@@ -183,9 +183,9 @@ func TestEntitiesThroughCrashes(t *testing.T) {
 			if err != nil || got.Status != history.Completed {
 				t.Errorf("%s is %v, %v, %+v", id, got.Status, err, got.Failure)
 			}
-			w.settled(w.nodes["b"], counter.Key(fmt.Sprint(key)).ID(), hasState(fmt.Sprint(each+5)))
+			w.settled(w.nodes["b"], tally.Key(fmt.Sprint(key)).ID(), hasState(fmt.Sprint(each+5)))
 		}
-		w.settled(w.nodes["a"], counter.Key("total").ID(), hasState(fmt.Sprint(keys*(each+5))))
+		w.settled(w.nodes["a"], tally.Key("total").ID(), hasState(fmt.Sprint(keys*(each+5))))
 	})
 }
 
@@ -305,15 +305,15 @@ func TestListEntities(t *testing.T) {
 		w.ready()
 		const count = 40
 		for i := range count {
-			w.signal(w.nodes["a"], counter.Key(fmt.Sprint("k", i)).ID(), "add", i, fmt.Sprint("k", i))
+			w.signal(w.nodes["a"], tally.Key(fmt.Sprint("k", i)).ID(), "add", i, fmt.Sprint("k", i))
 		}
 		w.signal(w.nodes["a"], accountOf(1).ID(), "change", 5, "other")
 		for i := range count {
-			w.settled(w.nodes["a"], counter.Key(fmt.Sprint("k", i)).ID(), hasState(fmt.Sprint(i)))
+			w.settled(w.nodes["a"], tally.Key(fmt.Sprint("k", i)).ID(), hasState(fmt.Sprint(i)))
 		}
 		for _, limit := range []int{1, 7, 0} {
 			found, pages := map[history.InstanceID]string{}, 0
-			for q := (EntitiesQuery{Hub: "default", Prefix: "@counter@k", State: true, Limit: limit}); ; pages++ {
+			for q := (EntitiesQuery{Hub: "default", Prefix: "@tally@k", State: true, Limit: limit}); ; pages++ {
 				list, err := w.nodes["b"].Entities(w.within(time.Minute), q)
 				if err != nil {
 					t.Fatal(err)
@@ -332,7 +332,7 @@ func TestListEntities(t *testing.T) {
 				}
 			}
 			for i := range count {
-				if id := counter.Key(fmt.Sprint("k", i)).ID(); found[id] != fmt.Sprint(i) {
+				if id := tally.Key(fmt.Sprint("k", i)).ID(); found[id] != fmt.Sprint(i) {
 					t.Errorf("limit %d: %s has the state %q", limit, id, found[id])
 				}
 			}

@@ -111,15 +111,14 @@ func (n *Node) handleEpisode(ctx context.Context, _ peer.NodeID, body []byte) ([
 		Key: message.Key, Name: message.Name, Version: message.Version, Episodes: message.Episodes, Arrived: arrived, Fence: message.Fence,
 		History: func(context.Context) ([]history.Event, error) { return past, nil },
 	})
-	var answer episodeAnswer
+	var unfit *history.NondeterminismError
 	switch {
-	case errors.As(err, &answer.Unfit):
+	case errors.As(err, &unfit):
+		return msgpack.Marshal(episodeAnswer{Unfit: unfit})
 	case err != nil:
 		return nil, err
-	default:
-		answer.Episode = history.EncodeEpisode(episode)
 	}
-	return msgpack.Marshal(answer)
+	return msgpack.Marshal(episodeAnswer{Episode: history.EncodeEpisode(episode)})
 }
 
 // lend runs an episode for another node and keeps nothing of it. It returns when

@@ -71,7 +71,7 @@ func (n *Node) openMembership() error {
 	}
 	// What this node says of itself must be what the others see.
 	n.addrs = addresses{
-		api: reachable(n.addrs.api, ip), peer: reachable(n.addrs.peer, ip), gossip: net.JoinHostPort(ip, strconv.Itoa(port)),
+		http: n.addrs.http, api: reachable(n.addrs.api, ip), peer: reachable(n.addrs.peer, ip), gossip: net.JoinHostPort(ip, strconv.Itoa(port)),
 	}
 	return nil
 }

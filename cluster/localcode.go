@@ -46,6 +46,42 @@ func (r *registered) Close(ctx context.Context) error {
 	return errors.Join(r.Orchestrators.Close(ctx), r.entities.Close(ctx))
 }
 
+// ownCode is what a node's own code tells of itself.
+type ownCode interface {
+	Kept() (executions int, bytes int64)
+	CountStuck() int
+	Abandoned() int
+}
+
+var _ ownCode = (*registered)(nil)
+
+// Abandoned returns how many functions of activities run on after their attempt.
+func (r *registered) Abandoned() int { return r.activities.Abandoned() }
+
+// kept returns how many executions are kept between episodes.
+func (n *Node) kept() (executions int, bytes int64) {
+	if c, ok := n.code.(ownCode); ok {
+		return c.Kept()
+	}
+	return 0, 0
+}
+
+// stuck returns how many episodes do not yield.
+func (n *Node) stuck() int {
+	if c, ok := n.code.(ownCode); ok {
+		return c.CountStuck()
+	}
+	return 0
+}
+
+// abandoned returns how many functions of activities run on after their attempt.
+func (n *Node) abandoned() int {
+	if c, ok := n.code.(ownCode); ok {
+		return c.Abandoned()
+	}
+	return 0
+}
+
 func (r *registered) Run(ctx context.Context, task leader.ActivityTask) leader.ActivityResult {
 	return r.activities.Run(ctx, task)
 }

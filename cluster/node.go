@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/internal/peer"
+	"github.com/reprise-run/reprise/partition/leader"
 	"github.com/reprise-run/reprise/raftlog"
 )
 
@@ -41,6 +43,8 @@ type Node struct {
 	courier    *courier
 	clocks     *clocks
 	spans      *spans // nil: nobody wants them
+	metrics    *metrics
+	http       *http.Server // nil: none
 
 	ctx     context.Context // ends when the node stops
 	cancel  context.CancelFunc
@@ -59,16 +63,16 @@ type Node struct {
 	replicas  map[uint32]*replica
 	system    *system // while this node leads the system group
 	known     map[peer.NodeID]*known
-	hints     map[uint32]peer.NodeID // who is said to lead a group
-	retired   Work                   // of leaders that were here
-	unsettled error                  // what tend met when it last looked
+	hints     map[uint32]peer.NodeID  // who is said to lead a group
+	retired   map[uint32]leader.Stats // counters of leaders that were here, by partition
+	unsettled error                   // what tend met when it last looked
 	stopping  bool
 	failed    bool
 	addrs     addresses
 }
 
 // addresses are where a node listens, as it found out.
-type addresses struct{ api, peer, gossip string }
+type addresses struct{ api, peer, gossip, http string }
 
 // Start starts a node. It returns when the node serves; that it belongs to a
 // cluster and finds leaders is what [Node.Ready] waits for. ctx bounds the start
@@ -92,8 +96,9 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 		cfg: cfg, log: cfg.Logger.With("node", cfg.Name), self: peer.NodeID(cfg.Name),
 		incarnation: rand.Uint64() | 1, functions: functionsHash(c), code: c,
 		gossip: make(chan struct{}, 1), replicas: make(map[uint32]*replica),
+		spans: newSpans(cfg.Spans), metrics: newMetrics(), retired: make(map[uint32]leader.Stats),
 		known: make(map[peer.NodeID]*known), hints: make(map[uint32]peer.NodeID),
-		addrs: addresses{cfg.APIAddr, cfg.PeerAddr, cfg.GossipAddr},
+		addrs: addresses{api: cfg.APIAddr, peer: cfg.PeerAddr, gossip: cfg.GossipAddr},
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	defer func() {
@@ -115,10 +120,10 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 	n.worker, n.dispatcher, n.episodes = newWorker(n), newDispatcher(n), &episodes{n}
 	n.courier = &courier{node: n}
 	n.clocks = newClocks(n)
-	n.spans = newSpans(cfg.Spans)
 	n.rpc = newRPC(n.ctx, n.net, &n.wg)
 	log := raftlog.Config{
 		Self: n.self, Dir: n.data.raft(), FS: cfg.FS, Network: n.net, Logger: n.log, OnFatal: n.fatal, Faults: cfg.RaftFaults,
+		TimeFsync: func(took time.Duration) { n.metrics.fsync.Observe(took.Seconds()) },
 	}
 	if cfg.TuneRaft != nil {
 		cfg.TuneRaft(&log)
@@ -134,6 +139,9 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 		n.learnLayout(record.Layout)
 	}
 	n.handlers()
+	if err := n.serveHTTP(); err != nil {
+		return nil, err
+	}
 	if r, ok := n.net.(peer.LossReporter); ok {
 		r.OnLost(n.lostProcess)
 	}
@@ -198,15 +206,18 @@ func (n *Node) handlers() {
 	r.handle(methodEpisode, n.handleEpisode)
 	r.handle(methodOperations, n.handleOperations)
 	r.handle(methodEntities, n.handleEntities)
+	r.handle(methodQuery, n.handleQuery)
 	n.net.Handle(methodLetters, n.handleLetters)
 	serve(n, startRequest)
 	serve(n, terminateRequest)
 	serve(n, raiseRequest)
+	serve(n, cancelRequest)
 	serve(n, statusRequest)
 	serve(n, waitRequest)
 	serve(n, historyRequest)
 	serve(n, signalRequest)
 	serve(n, entityRequest)
+	serve(n, queryRequest)
 }
 
 // Ready returns when the node knows the layout and every partition has a leader.

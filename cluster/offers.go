@@ -261,10 +261,16 @@ func (d *dispatcher) surveyNode(ctx context.Context, m Member, partition uint32,
 	}
 }
 
+// stopWork says that an attempt's result is not wanted, and why.
+type stopWork struct {
+	Attempt leader.AttemptID
+	Reason  string
+}
+
 // sendCancel tells a node that an attempt's result is not wanted. If the message
 // is lost, the attempt runs to its end in vain.
-func (n *Node) sendCancel(to peer.NodeID, id leader.AttemptID) {
-	n.notify(to, methodStopWork, id)
+func (n *Node) sendCancel(to peer.NodeID, id leader.AttemptID, reason string) {
+	n.notify(to, methodStopWork, stopWork{id, reason})
 }
 
 // tellRoom tells a node that was refused that there is room again. If the
@@ -301,11 +307,11 @@ func (n *Node) handleRun(_ context.Context, from peer.NodeID, body []byte) ([]by
 }
 
 func (n *Node) handleStopWork(_ context.Context, _ peer.NodeID, body []byte) ([]byte, error) {
-	var id leader.AttemptID
-	if err := msgpack.Unmarshal(body, &id); err != nil {
+	var stop stopWork
+	if err := msgpack.Unmarshal(body, &stop); err != nil {
 		return nil, fmt.Errorf("decode attempt: %w", err)
 	}
-	n.worker.cancelAttempt(id)
+	n.worker.cancelAttempt(stop.Attempt, stop.Reason)
 	return nil, nil
 }
 

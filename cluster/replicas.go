@@ -87,7 +87,7 @@ func (n *Node) lead(ctx context.Context, g uint32, reign *raftlog.Reign) {
 	} else {
 		l := leader.New(leader.Config{
 			Partition: g, Log: reign, Executor: n.episodes, Entities: &operations{n}, Dispatcher: n.dispatcher,
-			PartitionOf: n.partitionOfSlot, Courier: n.courier, Spans: n.spans.taker(),
+			PartitionOf: n.partitionOfSlot, Courier: n.courier, Spans: n.spans.taker(), Meter: n.metrics.meter(g),
 			Clock: n.cfg.Clock, Logger: n.log, Limits: n.cfg.Limits, Faults: n.cfg.Faults,
 		})
 		n.setLeads(r, true, l, reign.Epoch())
@@ -128,7 +128,8 @@ func (n *Node) awaitReplica(ctx context.Context, g uint32) *replica {
 func (n *Node) setLeads(r *replica, leads bool, l *leader.Leader, epoch uint64) {
 	n.mu.Lock()
 	if r.leader != nil {
-		n.retired.add(r.leader.Stats())
+		g := uint32(r.group.ID())
+		n.retired[g] = added(n.retired[g], r.leader.Stats())
 	}
 	r.leads, r.leader, r.epoch = leads, l, epoch
 	n.mu.Unlock()

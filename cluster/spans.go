@@ -35,6 +35,14 @@ func (s *spans) take(span history.Span) {
 	}
 }
 
+// lost returns how many spans were dropped.
+func (s *spans) lost() uint64 {
+	if s == nil {
+		return 0
+	}
+	return s.dropped.Load()
+}
+
 // taker returns what leaders call; nil where nobody wants spans.
 func (s *spans) taker() func(history.Span) {
 	if s == nil {

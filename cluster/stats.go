@@ -43,7 +43,9 @@ func (n *Node) Stats() Stats {
 	s := Stats{Fsyncs: n.host.Fsyncs(), StaleEntries: n.host.StaleRejected(), StaleWork: n.worker.staleWork()}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s.Work = n.retired
+	for _, past := range n.retired {
+		s.Work.add(past)
+	}
 	for _, r := range n.replicas {
 		if r.leader == nil {
 			continue

@@ -42,6 +42,7 @@ var codes = []struct {
 	{17, ErrNewerFormat},
 	{18, peer.ErrUnreachable},
 	{19, leader.ErrFull},
+	{20, leader.ErrNoHandler},
 }
 
 var (

@@ -95,6 +95,9 @@ func (n *Node) shutdown() error {
 		n.rpc.stop()
 	}
 	var errs []error
+	if n.http != nil {
+		errs = append(errs, n.http.Close())
+	}
 	if n.members != nil {
 		errs = append(errs, n.members.Close())
 	}

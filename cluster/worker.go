@@ -1,10 +1,11 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"sync"
 
+	"github.com/reprise-run/reprise"
 	"github.com/reprise-run/reprise/internal/peer"
 	"github.com/reprise-run/reprise/partition/leader"
 )
@@ -56,8 +57,6 @@ const (
 // attempts that may run.
 const heldFactor = 4
 
-var errNotWanted = errors.New("the result of this attempt is not wanted any more")
-
 func newWorker(n *Node) *worker {
 	return &worker{
 		node: n, attempts: make(map[leader.AttemptID]*attempt),
@@ -108,6 +107,13 @@ func (w *worker) staleWork() uint64 {
 	return w.stale
 }
 
+// held returns how many results wait to be recorded.
+func (w *worker) held() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return max(len(w.attempts)-w.running, 0)
+}
+
 // see notes an epoch of a partition and who leads in it. Call with mu held.
 func (w *worker) see(partition uint32, epoch uint64, from peer.NodeID) *workPartition {
 	p := w.partitions[partition]
@@ -144,13 +150,17 @@ func (w *worker) ended(a *attempt, result leader.ActivityResult) {
 	}
 }
 
-// cancelAttempt tells a running attempt that its result is not wanted.
-func (w *worker) cancelAttempt(id leader.AttemptID) {
+// notWanted is the reason where none was given.
+const notWanted = "the result of this attempt is not wanted any more"
+
+// cancelAttempt tells a running attempt that its result is not wanted: its context is
+// cancelled, and the cause tells why.
+func (w *worker) cancelAttempt(id leader.AttemptID, reason string) {
 	w.mu.Lock()
 	a := w.attempts[id]
 	w.mu.Unlock()
 	if a != nil {
-		a.cancel(errNotWanted)
+		a.cancel(&reprise.CanceledError{Reason: cmp.Or(reason, notWanted)})
 	}
 }
 

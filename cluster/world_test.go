@@ -59,6 +59,8 @@ type testWorld struct {
 	runs   map[string]int
 	clocks map[string]time.Duration // how wrong a node's clock is
 	logs   strings.Builder          // what people should know, of all nodes
+	causes map[string][]error       // why lingering activities of a node were told to end
+	undone map[string]bool          // instances that cleaned up
 }
 
 // Write takes in what nodes log.
@@ -162,9 +164,15 @@ func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
 		return nil, list.ContinueAsNew(o, c)
 	})
 	bindEntities(r, slices.Contains(extra, "rare"))
+	w.bindCareful(r, node)
+	bindAsked(r)
 	if slices.Contains(extra, "rare") {
 		reprise.Bind(r, rare, func(o *reprise.Orchestration, n int) (int, error) {
+			answerSum(o, &n)
 			_, err := work.Call(o, 1)
+			if n < 0 { // it waits for ever, to be asked
+				_, err = item.Await(o)
+			}
 			return n + 1, err
 		})
 	}

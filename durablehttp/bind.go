@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -57,22 +56,27 @@ type Config struct {
 	Resolver *net.Resolver
 }
 
-// TokenSource puts a credential on a request, on the node that sends it. The history
-// does not see it, but it keeps the text of the error. A source is asked for each
-// request, so it keeps a token while that is valid; it is safe for concurrent use.
-// The credential goes to the host of the request's URL and to its CredentialHosts.
-type TokenSource func(ctx context.Context, r *http.Request) error
+// TokenSource puts a credential on requests, on the node that sends them.
+type TokenSource struct {
+	// Hosts are those that get the credential, as in [Config.AllowedHosts]; there must
+	// be at least one. It goes over https, or to an entry with a port.
+	Hosts []string
+	// Set sets it, in a header or as a signature. It is called for each request, so it
+	// keeps a token while that is valid; it is safe for concurrent use. The history has
+	// the text of its error.
+	Set func(ctx context.Context, r *http.Request) error
+}
 
 // Bearer is a [TokenSource] that sets the bearer token that the function returns.
-func Bearer(token func(context.Context) (string, error)) TokenSource {
-	return func(ctx context.Context, r *http.Request) error {
+func Bearer(token func(context.Context) (string, error), hosts ...string) TokenSource {
+	return TokenSource{Hosts: hosts, Set: func(ctx context.Context, r *http.Request) error {
 		t, err := token(ctx)
 		if err == nil && t == "" {
 			err = errors.New("the token is empty")
 		}
 		r.Header.Set("Authorization", "Bearer "+t)
 		return err
-	}
+	}}
 }
 
 // Bind lets a node send the requests of [Call], and run the orchestrations that
@@ -97,10 +101,16 @@ func newSender(cfg Config) (*sender, error) {
 	if limit < 0 || limit > LargestMaxBodyBytes {
 		return nil, fmt.Errorf("MaxBodyBytes of %d; it must be between 1 and %d", limit, LargestMaxBodyBytes)
 	}
+	sources := map[string]credential{}
 	for name, source := range cfg.TokenSources {
-		if name == "" || source == nil {
-			return nil, fmt.Errorf("token source %q: it needs a name and a function", name)
+		hosts, err := parsePatterns(source.Hosts)
+		if err != nil {
+			return nil, fmt.Errorf("token source %q: Hosts: %w", name, err)
 		}
+		if name == "" || source.Set == nil || len(hosts) == 0 {
+			return nil, fmt.Errorf("token source %q: it needs a name, hosts and a function", name)
+		}
+		sources[name] = credential{hosts, source.Set}
 	}
 	transport := &http.Transport{
 		DialContext:            g.dial,
@@ -115,5 +125,5 @@ func newSender(cfg Config) (*sender, error) {
 	if cfg.Proxy != nil {
 		transport.Proxy = http.ProxyURL(cfg.Proxy)
 	}
-	return &sender{guard: g, transport: transport, sources: maps.Clone(cfg.TokenSources), maxBody: limit}, nil
+	return &sender{guard: g, transport: transport, sources: sources, maxBody: limit}, nil
 }

@@ -20,14 +20,16 @@ var (
 
 // exchange is one request and its response, as a node is asked for it.
 type exchange struct {
-	Method          string
-	URL             string
-	Header          http.Header
-	Body            Body     `json:",omitempty"`
-	TokenSource     string   `json:",omitempty"`
-	CredentialHosts []string `json:",omitempty"`
-	Timeout         time.Duration
-	NoRedirects     bool `json:",omitempty"`
+	Method      string
+	URL         string
+	Header      http.Header
+	Body        Body   `json:",omitempty"`
+	TokenSource string `json:",omitempty"`
+	Timeout     time.Duration
+	NoRedirects bool `json:",omitempty"`
+	// Elsewhere is set where an endpoint chose the host. Then a credential that is not
+	// for that host is left out; otherwise the request is refused.
+	Elsewhere bool `json:",omitempty"`
 }
 
 // Call sends a request and waits for the response; for its operation's, where that
@@ -101,7 +103,7 @@ func (c *call) run() (Response, error) {
 	r := c.request
 	resp, err := c.exchange(exchange{
 		Method: r.Method, URL: c.url.String(), Header: r.withKey(c.o), Body: r.Body,
-		TokenSource: r.TokenSource, CredentialHosts: r.CredentialHosts, NoRedirects: r.NoRedirects,
+		TokenSource: r.TokenSource, NoRedirects: r.NoRedirects,
 	})
 	if err == nil && !r.Polling.Off && resp.Status == http.StatusAccepted && resp.Header.Get("Location") != "" {
 		resp, err = c.poll(resp)

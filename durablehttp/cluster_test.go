@@ -184,7 +184,7 @@ func startNodes(ctx context.Context, t *testing.T, endpoint string) map[string]*
 		if err := durablehttp.Bind(registry, durablehttp.Config{
 			AllowedHosts: []string{endpoint}, AllowPrivate: []string{endpoint},
 			TokenSources: map[string]durablehttp.TokenSource{
-				"node": durablehttp.Bearer(func(context.Context) (string, error) { return name, nil }),
+				"node": durablehttp.Bearer(func(context.Context) (string, error) { return name, nil }, endpoint),
 			},
 		}); err != nil {
 			t.Fatal(err)

@@ -18,6 +18,6 @@
 //
 //	err := durablehttp.Bind(registry, durablehttp.Config{
 //		AllowedHosts: []string{"jobs.example.com"},
-//		TokenSources: map[string]durablehttp.TokenSource{"jobs": durablehttp.Bearer(jobsToken)},
+//		TokenSources: map[string]durablehttp.TokenSource{"jobs": durablehttp.Bearer(jobsToken, "jobs.example.com")},,
 //	})
 package durablehttp

@@ -77,6 +77,26 @@ func TestAllowedHosts(t *testing.T) {
 	}
 }
 
+// A credential goes over https, or to the port that its entry names.
+func TestCredentialHosts(t *testing.T) {
+	sender, err := newSender(Config{AllowedHosts: []string{"*"}, TokenSources: map[string]TokenSource{
+		"t": Bearer(nil, "a.example", "*.b.example", "c.example:80", "10.0.0.0/8", "1.1.1.1:8080"),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{
+		"https://a.example": true, "https://A.example.:8443": true, "http://a.example": false, "https://x.a.example": false,
+		"https://x.b.example": true, "http://x.b.example": false, "http://c.example": true, "https://c.example": false,
+		"https://10.1.1.1": true, "http://10.1.1.1": false, "http://1.1.1.1:8080": true, "https://1.1.1.1": false,
+	} {
+		u, err := url.Parse(text)
+		if got := sender.sources["t"].isFor(u); err != nil || got != want {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+}
+
 func TestWrongConfig(t *testing.T) {
 	hosts := []string{"a"}
 	for _, c := range []struct {
@@ -101,7 +121,10 @@ func TestWrongConfig(t *testing.T) {
 		{Config{AllowedHosts: hosts, AllowPrivate: []string{"10.0.0.0/33"}}, "no host"},
 		{Config{AllowedHosts: hosts, MaxBodyBytes: -1}, "MaxBodyBytes"},
 		{Config{AllowedHosts: hosts, MaxBodyBytes: LargestMaxBodyBytes + 1}, "MaxBodyBytes"},
-		{Config{AllowedHosts: hosts, TokenSources: map[string]TokenSource{"a": nil}}, `token source "a"`},
+		{Config{AllowedHosts: hosts, TokenSources: map[string]TokenSource{"a": {Hosts: hosts}}}, `token source "a": it needs`},
+		{Config{AllowedHosts: hosts, TokenSources: map[string]TokenSource{"": Bearer(nil, "a")}}, "name"},
+		{Config{AllowedHosts: hosts, TokenSources: map[string]TokenSource{"a": Bearer(nil)}}, "hosts"},
+		{Config{AllowedHosts: hosts, TokenSources: map[string]TokenSource{"a": Bearer(nil, "https://a")}}, "Hosts"},
 		{Config{AllowedHosts: hosts, Proxy: &url.URL{Host: "a"}}, "proxy"},
 	} {
 		err := Bind(reprise.NewRegistry(), c.cfg)
@@ -171,7 +194,7 @@ func TestRedirects(t *testing.T) {
 	redirect := func(to string) *endpoint { return serve(t, status(307, "", "Location", to)) }
 
 	s := redirect(target.URL)
-	if resp, err := get(t, key(allowed(s, target)), Request{
+	if resp, err := get(t, key(allowed(s, target), s), Request{
 		Method: "POST", URL: s.URL + "/?secret", Body: Body("b"), TokenSource: "key", Header: http.Header{"X-A": {"a"}, "Content-Type": {"text/plain"}},
 	}); err != nil || string(resp.Body) != "there" || resp.URL != target.URL {
 		t.Errorf("%+v, %v", resp, err)
@@ -185,9 +208,21 @@ func TestRedirects(t *testing.T) {
 			t.Errorf("another host gets %s: %v", name, got.Header)
 		}
 	}
-	trusted := Request{URL: s.URL, TokenSource: "key", CredentialHosts: []string{target.Listener.Addr().String()}}
-	if _, err := get(t, key(allowed(s, target)), trusted); err != nil || target.got()[1].Header.Get("X-Api-Key") != "secret" {
+	if _, err := get(t, key(allowed(s, target), s, target), Request{URL: s.URL, TokenSource: "key"}); err != nil || target.got()[1].Header.Get("X-Api-Key") != "secret" {
 		t.Errorf("a trusted host: %v", err)
+	}
+
+	// What speaks of a body goes where the body goes.
+	see := serve(t, to("/next"), status(303, "", "Location", "/end"), status(200, ""))
+	post := Request{Method: "POST", URL: see.URL, Body: Body("b"), Header: http.Header{"Content-Type": {"text/plain"}, "X-A": {"a"}}, TokenSource: "key"}
+	if _, err := get(t, key(allowed(see), see), post); err != nil {
+		t.Error(err)
+	}
+	for i, want := range []string{"POST b text/plain a secret", "POST b text/plain a secret", "GET   a secret"} {
+		r := see.got()[i]
+		if got := strings.Join([]string{r.Method, r.body, r.Header.Get("Content-Type"), r.Header.Get("X-A"), r.Header.Get("X-Api-Key")}, " "); got != want {
+			t.Errorf("request %d: %s; want %s", i, got, want)
+		}
 	}
 
 	_, err := get(t, allowed(s), Request{URL: s.URL})

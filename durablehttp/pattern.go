@@ -68,23 +68,26 @@ func notInName(c rune) bool {
 	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_'
 }
 
-// matches reports whether one of the patterns fits a host, as canonicalHost writes
-// it, and a port.
+// matches reports whether one of the patterns fits.
 func matches(patterns []pattern, host, port string) bool {
+	return slices.ContainsFunc(patterns, func(p pattern) bool { return p.matches(host, port) })
+}
+
+// matches reports whether the pattern fits a host, as canonicalHost writes it, and a
+// port.
+func (p pattern) matches(host, port string) bool {
 	ip, err := netip.ParseAddr(host)
-	return slices.ContainsFunc(patterns, func(p pattern) bool {
-		switch {
-		case p.port != "" && p.port != port:
-			return false
-		case p.any:
-			return true
-		case err == nil:
-			return p.prefix.IsValid() && p.prefix.Contains(ip)
-		case p.suffix != "":
-			return strings.HasSuffix(host, p.suffix)
-		}
-		return p.name != "" && p.name == host
-	})
+	switch {
+	case p.port != "" && p.port != port:
+		return false
+	case p.any:
+		return true
+	case err == nil:
+		return p.prefix.IsValid() && p.prefix.Contains(ip)
+	case p.suffix != "":
+		return strings.HasSuffix(host, p.suffix)
+	}
+	return p.name != "" && p.name == host
 }
 
 // destination returns the host and the port that a URL leads to.
@@ -96,8 +99,12 @@ func destination(u *url.URL) (host, port string) {
 	return canonicalHost(u.Hostname()), port
 }
 
-// authority returns host and port of a URL in one spelling.
-func authority(u *url.URL) string { return net.JoinHostPort(destination(u)) }
+// sameOrigin reports whether two URLs have the same scheme, host and port.
+func sameOrigin(a, b *url.URL) bool {
+	aHost, aPort := destination(a)
+	bHost, bPort := destination(b)
+	return a.Scheme == b.Scheme && aHost == bHost && aPort == bPort
+}
 
 // canonicalHost returns the one spelling of a host in which hosts are compared.
 func canonicalHost(host string) string {

@@ -18,14 +18,16 @@ import (
 // answers with another status. Retry-After says how long the next wait is. A poll
 // may name another Location; one that names none is repeated, and so is one without
 // response or with one of [Retry.Statuses]: an operation of hours does not end
-// because nobody answers for a minute. Polls carry the token source, but no body.
+// because nobody answers for a minute. Polls have the credential, if it is for the
+// host that they go to, and no body.
 type Polling struct {
 	Off         bool          // 202 is a response like any other
 	Interval    time.Duration // the wait without Retry-After; 0 is [DefaultPollInterval]
 	MaxInterval time.Duration // limits Retry-After; 0 is [DefaultMaxInterval]
 	MaxPolls    int           // 0 is [DefaultMaxPolls]
-	// Header names the headers of the request that polls carry. Where it is nil, they
-	// carry all but Content-… and Idempotency-Key.
+	// Header names the headers of the request that polls carry, wherever they go. Where
+	// it is nil, they carry all but Content-… and Idempotency-Key, and none to another
+	// host than that of the request.
 	Header []string
 }
 
@@ -55,13 +57,13 @@ func (p Polling) wait(resp Response, now time.Time) time.Duration {
 	return min(max(wait, minPollInterval), p.MaxInterval)
 }
 
-// header returns what polls carry of the header of the request.
-func (p Polling) header(h http.Header) http.Header {
+// header returns what a poll carries of the header of the request.
+func (p Polling) header(h http.Header, same bool) http.Header {
 	out := http.Header{}
 	for name, values := range h {
 		named := func(chosen string) bool { return http.CanonicalHeaderKey(chosen) == name }
 		ofBody := strings.HasPrefix(name, "Content-") || name == "Idempotency-Key"
-		if slices.ContainsFunc(p.Header, named) || p.Header == nil && !ofBody {
+		if slices.ContainsFunc(p.Header, named) || p.Header == nil && same && !ofBody {
 			out[name] = values
 		}
 	}
@@ -108,12 +110,11 @@ func (c *call) unfinished(at *url.URL, polls int, why error) error {
 // pollOf is the request for the state of an operation.
 func (c *call) pollOf(at *url.URL) exchange {
 	r := c.request
-	x := exchange{Method: http.MethodGet, URL: at.String(), NoRedirects: r.NoRedirects}
-	if trusts(c.url, r.CredentialHosts, at) {
-		x.Header = r.Polling.header(r.Header)
-		x.TokenSource, x.CredentialHosts = r.TokenSource, r.CredentialHosts
+	same := sameOrigin(c.url, at)
+	return exchange{
+		Method: http.MethodGet, URL: at.String(), Header: r.Polling.header(r.Header, same),
+		TokenSource: r.TokenSource, NoRedirects: r.NoRedirects, Elsewhere: !same,
 	}
-	return x
 }
 
 // location returns the URL that a response names, which may be relative to the one

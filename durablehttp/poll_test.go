@@ -13,12 +13,16 @@ import (
 	"github.com/reprise-run/reprise"
 )
 
-// key is a token source that tells which requests get the credential.
-func key(cfg Config) Config {
-	cfg.TokenSources = map[string]TokenSource{"key": func(_ context.Context, r *http.Request) error {
+// key adds a token source that puts a key on requests to these servers.
+func key(cfg Config, servers ...*endpoint) Config {
+	source := TokenSource{Set: func(_ context.Context, r *http.Request) error {
 		r.Header.Set("X-Api-Key", "secret")
 		return nil
 	}}
+	for _, s := range servers {
+		source.Hosts = append(source.Hosts, s.Listener.Addr().String())
+	}
+	cfg.TokenSources = map[string]TokenSource{"key": source}
 	return cfg
 }
 
@@ -31,7 +35,7 @@ func TestPolling(t *testing.T) {
 		status(503, "", "Location", "/elsewhere"),
 		broken,
 		status(200, "done"))
-	r := play(t, key(allowed(s)), func(o *reprise.Orchestration) error {
+	r := play(t, key(allowed(s), s), func(o *reprise.Orchestration) error {
 		resp, err := Call(o, Request{
 			Method: "POST", URL: s.URL + "/v1/jobs/", Body: []byte("job"), TokenSource: "key",
 			Header: http.Header{"Content-Type": {"text/plain"}, "X-Tenant": {"t"}},
@@ -59,29 +63,29 @@ func TestPolling(t *testing.T) {
 	}
 }
 
-// Polls carry the headers that were chosen, and not to another host.
+// What polls carry to another host: headers that were chosen, and a credential that
+// is for it.
 func TestPollsKeepSecrets(t *testing.T) {
 	other := serve(t, status(200, "done"))
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) { status(202, "", "Location", other.URL+"/op")(w, r) })
 	r := Request{URL: s.URL, TokenSource: "key", Header: http.Header{"X-A": {"a"}, "X-B": {"b"}}}
 	for i, c := range []struct {
-		trusted []string
+		servers []*endpoint
 		chosen  []string
 		want    string
 	}{
-		{nil, nil, ",,"},
-		{[]string{strings.TrimPrefix(other.URL, "http://")}, nil, "a,b,secret"},
-		{[]string{strings.TrimPrefix(other.URL, "http://")}, []string{"x-b"}, ",b,secret"},
-		{[]string{"127.0.0.1"}, []string{}, ",,"}, // another port
+		{[]*endpoint{s}, nil, ",,"},
+		{[]*endpoint{s, other}, nil, ",,secret"},
+		{[]*endpoint{s}, []string{"x-b"}, ",b,"},
 	} {
-		play(t, key(allowed(s, other)), func(o *reprise.Orchestration) error {
-			r.CredentialHosts, r.Polling.Header = c.trusted, c.chosen
+		play(t, key(allowed(s, other), c.servers...), func(o *reprise.Orchestration) error {
+			r.Polling.Header = c.chosen
 			_, err := Call(o, r)
 			return err
 		})
 		h := other.got()[i].Header
 		if got := h.Get("X-A") + "," + h.Get("X-B") + "," + h.Get("X-Api-Key"); got != c.want {
-			t.Errorf("%v, %v: %s; want %s", c.trusted, c.chosen, got, c.want)
+			t.Errorf("%d: %s; want %s", i, got, c.want)
 		}
 	}
 }
@@ -178,9 +182,10 @@ func FuzzLocation(f *testing.F) {
 		if err != nil || again.Host != u.Host || u.User != nil || u.Fragment != "" {
 			t.Errorf("%s at %s: %s, %v", text, from, u, err)
 		}
-		own, _ := url.Parse("https://own.example")
-		if authority(u) != "own.example:443" && trusts(own, []string{"listed.example"}, u) && u.Hostname() != "listed.example" {
-			t.Errorf("%s gets the credential", u)
+		own := &url.URL{Scheme: "https", Host: "own.example"}
+		host, port := destination(u)
+		if sameOrigin(own, u) != (u.Scheme == "https" && host == "own.example" && port == "443") {
+			t.Errorf("%s has the origin of %s", u, own)
 		}
 	})
 }

@@ -41,12 +41,8 @@ type Request struct {
 	Header http.Header
 	Body   Body
 	// TokenSource names the source in [Config.TokenSources] that puts the credential
-	// on the request; "" is none.
+	// on the request; "" is none. The history has the name only.
 	TokenSource string
-	// CredentialHosts are hosts (with a port, if it is not the scheme's own) besides
-	// the one of the URL that get the credential and the header too when a redirect
-	// or a Location leads there. To others goes neither.
-	CredentialHosts []string
 	// Timeout limits each attempt and each poll, redirects and body included; 0 is
 	// [DefaultTimeout].
 	Timeout time.Duration
@@ -181,18 +177,3 @@ func (r Request) withKey(o *reprise.Orchestration) http.Header {
 
 // idempotent are the methods that may be repeated without a key (RFC 9110, 9.2.2).
 var idempotent = []string{"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"}
-
-// trusts reports whether u may get what was meant for the URL of the request: it has
-// the same scheme, host and port, or is listed.
-func trusts(own *url.URL, listed []string, u *url.URL) bool {
-	if own.Scheme == "https" && u.Scheme != "https" {
-		return false
-	}
-	if own.Scheme == u.Scheme && authority(own) == authority(u) {
-		return true
-	}
-	return slices.ContainsFunc(listed, func(host string) bool {
-		host = strings.ToLower(host)
-		return host == authority(u) || host == strings.ToLower(u.Hostname()) && u.Port() == ""
-	})
-}

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/reprise-run/reprise"
@@ -24,7 +26,7 @@ const (
 type sender struct {
 	guard     *guard
 	transport http.RoundTripper
-	sources   map[string]TokenSource
+	sources   map[string]credential
 	maxBody   int64
 }
 
@@ -39,7 +41,7 @@ func (s *sender) send(ctx context.Context, x exchange) (Response, error) {
 	if err := s.guard.checkURL(r.URL); err != nil {
 		return Response{}, reprise.NonRetryable(err)
 	}
-	if err := s.prepare(r, x); err != nil {
+	if err := s.prepare(r, x, r.URL); err != nil {
 		return Response{}, s.failure(ctx, r, err)
 	}
 	client := http.Client{Transport: s.transport, CheckRedirect: s.checkRedirect(r.URL, x)}
@@ -56,12 +58,18 @@ func (s *sender) send(ctx context.Context, x exchange) (Response, error) {
 	return Response{resp.StatusCode, resp.Header, body, resp.Request.URL.String()}, nil
 }
 
-// prepare sets the header and the credential.
-func (s *sender) prepare(r *http.Request, x exchange) error {
-	if r.Header = x.Header.Clone(); r.Header == nil {
-		r.Header = http.Header{}
+// prepare sets the header and the credential of a request, which is the first one
+// that x asks for, or one that it was redirected to. Where another host than that of
+// x gets it, it has nothing that was not meant for everybody.
+func (s *sender) prepare(r *http.Request, x exchange, own *url.URL) error {
+	same := sameOrigin(own, r.URL)
+	r.Header = http.Header{"User-Agent": {"reprise-durablehttp"}}
+	for name, values := range x.Header {
+		ofBody := strings.HasPrefix(name, "Content-")
+		if (same || harmless[name]) && !(ofBody && r.Body == nil) {
+			r.Header[name] = slices.Clone(values)
+		}
 	}
-	setDefault(r.Header, "User-Agent", "reprise-durablehttp")
 	if x.TokenSource == "" {
 		return nil
 	}
@@ -69,10 +77,30 @@ func (s *sender) prepare(r *http.Request, x exchange) error {
 	if !ok {
 		return &RefusedError{r.URL.Host, fmt.Sprintf("this node has no token source %q; add it to Config.TokenSources", x.TokenSource)}
 	}
-	if err := source(r.Context(), r); err != nil {
+	if !source.isFor(r.URL) {
+		if x.Elsewhere || !same {
+			return nil
+		}
+		return &RefusedError{r.URL.Host, fmt.Sprintf("token source %q is not for it over %s; add it to the Hosts of the source, with its port", x.TokenSource, r.URL.Scheme)}
+	}
+	if err := source.set(r.Context(), r); err != nil {
 		return fmt.Errorf("token source %q: %w", x.TokenSource, err)
 	}
 	return nil
+}
+
+// credential is a [TokenSource] that was checked.
+type credential struct {
+	hosts []pattern
+	set   func(context.Context, *http.Request) error
+}
+
+// isFor reports whether a request for the URL may have the credential.
+func (c credential) isFor(u *url.URL) bool {
+	host, port := destination(u)
+	return slices.ContainsFunc(c.hosts, func(p pattern) bool {
+		return p.matches(host, port) && (u.Scheme == "https" || p.port != "")
+	})
 }
 
 // harmless are the headers that go to hosts other than the request's, too.
@@ -81,8 +109,7 @@ var harmless = map[string]bool{
 	"Content-Type": true, "Idempotency-Key": true, "User-Agent": true,
 }
 
-// checkRedirect lets redirects pass to allowed hosts. The header that the first
-// request had is restored for each hop, so each hop decides for itself who gets it.
+// checkRedirect lets redirects pass to allowed hosts.
 func (s *sender) checkRedirect(own *url.URL, x exchange) func(*http.Request, []*http.Request) error {
 	return func(r *http.Request, before []*http.Request) error {
 		if x.NoRedirects {
@@ -94,15 +121,7 @@ func (s *sender) checkRedirect(own *url.URL, x exchange) func(*http.Request, []*
 		if err := s.guard.checkURL(r.URL); err != nil {
 			return err
 		}
-		r.Header.Del("Referer") // a query may hold a secret
-		if !trusts(own, x.CredentialHosts, r.URL) {
-			for name := range r.Header {
-				if !harmless[name] {
-					r.Header.Del(name)
-				}
-			}
-		}
-		return nil
+		return s.prepare(r, x, own)
 	}
 }
 

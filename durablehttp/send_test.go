@@ -25,15 +25,17 @@ import (
 func TestTokens(t *testing.T) {
 	s := serve(t, status(200, ""))
 	cfg := allowed(s)
+	host := s.Listener.Addr().String()
 	asked := 0
 	cfg.TokenSources = map[string]TokenSource{
 		"jobs": Bearer(func(ctx context.Context) (string, error) {
 			asked++
 			return fmt.Sprint("token", asked), ctx.Err()
-		}),
-		"empty": Bearer(func(context.Context) (string, error) { return "", nil }),
-		"down":  Bearer(func(context.Context) (string, error) { return "", errors.New("no answer") }),
-		"never": Bearer(func(context.Context) (string, error) { return "", reprise.NonRetryable(errors.New("no such client")) }),
+		}, host),
+		"else":  Bearer(func(context.Context) (string, error) { return "", errors.New("it was asked") }, "127.0.0.1", "other.example:80"),
+		"empty": Bearer(func(context.Context) (string, error) { return "", nil }, host),
+		"down":  Bearer(func(context.Context) (string, error) { return "", errors.New("no answer") }, host),
+		"never": Bearer(func(context.Context) (string, error) { return "", reprise.NonRetryable(errors.New("no such client")) }, host),
 	}
 	for range 2 {
 		if _, err := get(t, cfg, Request{URL: s.URL, TokenSource: "jobs"}); err != nil {
@@ -47,6 +49,8 @@ func TestTokens(t *testing.T) {
 	}
 	_, err := get(t, cfg, Request{URL: s.URL, TokenSource: "other"})
 	wantRefusal(t, "an unknown source", err, `"other"`, "Config.TokenSources")
+	_, err = get(t, cfg, Request{URL: s.URL, TokenSource: "else"})
+	wantRefusal(t, "a source for other hosts, or for https", err, `"else" is not for it over http`, "Hosts")
 	var network *NetworkError
 	for _, source := range []string{"empty", "down"} {
 		if _, err = get(t, cfg, Request{URL: s.URL, TokenSource: source}); !errors.As(err, &network) || !strings.Contains(err.Error(), source) {

@@ -186,7 +186,7 @@ func TestSettings(t *testing.T) {
 	command{}.run(t, "server").want(t, 2, "", "--name", "--data-dir")
 	command{env: append(server.env, "REPRISE_PARTITIONS=many")}.run(t, "server").want(t, 2, "", "REPRISE_PARTITIONS")
 	server.run(t, "server", "--partitions", "65").want(t, 2, "", "65 partitions", "1 to 64")
-	for _, flag := range []string{"--api-addr", "--peer-addr", "--gossip-addr"} {
+	for _, flag := range []string{"--api-addr", "--peer-addr", "--gossip-addr", "--http"} {
 		server.run(t, "server", flag, "0.0.0.0:0").want(t, 2, "", "0.0.0.0:0 is not loopback", "TLS", "gossip key", "--insecure")
 	}
 }

@@ -21,9 +21,9 @@ func (x *Execution) coroutine(yield func(struct{}) bool) {
 		switch {
 		case x.unwinding || x.err != nil || returned:
 		case v != nil:
-			x.complete(failed(&history.Failure{Type: history.FailurePanic, Message: fmt.Sprint(v), Stack: PanicStack()}))
+			x.finish(failed(&history.Failure{Type: history.FailurePanic, Message: fmt.Sprint(v), Stack: PanicStack()}))
 		default:
-			x.complete(failed(&history.Failure{Type: history.FailurePanic, Message: "the orchestrator called runtime.Goexit"}))
+			x.finish(failed(&history.Failure{Type: history.FailurePanic, Message: "the orchestrator called runtime.Goexit"}))
 			// Goexit would spread to the caller of next, so it stays here until Close.
 			x.yield(struct{}{})
 		}
@@ -31,14 +31,18 @@ func (x *Execution) coroutine(yield func(struct{}) bool) {
 	result, failure := x.program(&Handle{x})
 	returned = true
 	if x.continues && failure == nil {
-		x.complete(&history.ExecutionCompleted{Status: history.ContinuedAsNew, Result: x.nextInput})
+		x.finish(&history.ExecutionCompleted{Status: history.ContinuedAsNew, Result: x.nextInput})
 		return
 	}
 	if failure != nil {
-		x.complete(failed(failure))
+		end := failed(failure)
+		if x.endsCanceled {
+			end.Status = history.Canceled
+		}
+		x.finish(end)
 		return
 	}
-	x.complete(&history.ExecutionCompleted{Status: history.Completed, Result: result})
+	x.finish(&history.ExecutionCompleted{Status: history.Completed, Result: result})
 }
 
 func failed(f *history.Failure) *history.ExecutionCompleted {
@@ -79,6 +83,8 @@ var machinery = []string{
 // runners are the functions that call the user's.
 var runners = []string{
 	"github.com/reprise-run/reprise/engine.(*Execution).coroutine",
+	"github.com/reprise-run/reprise/engine.(*Execution).look",
+	"github.com/reprise-run/reprise/engine.(*Execution).handling.func1",
 	"github.com/reprise-run/reprise/cluster/executor.call",
 	"github.com/reprise-run/reprise.(*EntityRun).try",
 }

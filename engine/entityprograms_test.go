@@ -52,8 +52,8 @@ func init() {
 		"drop-operation": func(c code) (string, *history.Failure) {
 			op := c.operation("@e@a", "get", history.NoID)
 			got := c.call("a")
-			c.Cancel(op.Promise)
-			c.Cancel(op.Promise)
+			c.Cancel(op.Promise, "")
+			c.Cancel(op.Promise, "")
 			return got + c.call("b"), nil
 		},
 		"transfer":  func(c code) (string, *history.Failure) { return c.transfer("@acct@a", "@acct@b", "deposit") },
@@ -64,10 +64,10 @@ func init() {
 			a := c.activity("a")
 			c.Wait(func() bool { return lock.done || a.done })
 			if a.done {
-				c.Cancel(lock.Promise)
+				c.Cancel(lock.Promise, "")
 				return "gave up", nil
 			}
-			c.Cancel(lock.Promise) // too late
+			c.Cancel(lock.Promise, "") // too late
 			c.ReleaseLock(lock.Promise)
 			return "had it", nil
 		},

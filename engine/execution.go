@@ -57,6 +57,11 @@ type Execution struct {
 	events events
 	// locals runs local activities.
 	locals Locals
+	// request is the first request to end; canceled is how the code hears of it.
+	request  *history.ExecutionCancelRequested
+	canceled *Promise
+	// endsCanceled is set once a failure of the code is the cancellation itself.
+	endsCanceled bool
 	// continues is set once the code wants to go on as a new execution with nextInput.
 	continues bool
 	nextInput history.Payload
@@ -67,6 +72,12 @@ type Execution struct {
 	decided []history.Event
 	// status is the custom status; nil where none was set.
 	status history.Payload
+	// queries are the handlers of queries, by name; looking is set while one runs.
+	queries map[string]Look
+	looking bool
+	// updates are what callers ask to be done; inHandler is set while a handler runs.
+	updates   updates
+	inHandler bool
 
 	// replaying is true while recorded holds the decisions of the episode that
 	// runs. The first cursor of them were met. recordedAt is the index of
@@ -150,10 +161,16 @@ func (x *Execution) Run(arrived []history.Event) (history.Episode, error) {
 	if x.err != nil {
 		return history.Episode{}, x.err
 	}
-	x.length += len(arrived) + len(x.decided)
-	episode := history.Episode{Decided: x.decided, CustomStatus: x.status, Awaits: x.events.awaits(), Buffered: x.events.buffered}
+	episode := history.Episode{
+		Decided: x.decided, CustomStatus: x.status, Awaits: x.events.awaits(), Buffered: x.events.buffered + x.updates.buffered,
+		Updates: x.updates.names, Unrecorded: x.unrecorded(arrived),
+	}
+	if !episode.Empty(arrived) {
+		x.length += len(arrived) + len(x.decided) - len(episode.Unrecorded)
+	}
 	if end := episode.Completion(); end != nil && end.Status == history.ContinuedAsNew {
-		episode.Carried = x.untaken(arrived)
+		episode.Carried, episode.Cancel = x.untaken(arrived), x.unseenRequest(arrived)
+		episode.CarriedUpdates = x.carriedUpdates()
 	}
 	return episode, nil
 }

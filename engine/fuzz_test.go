@@ -21,6 +21,14 @@ func randomProgram(seed uint64, skip int) Program {
 		r := rand.New(rand.NewPCG(seed, 0))
 		var open []*step
 		said, decisions := "", 0
+		c.OnCancel(func(reason string) { // asks all that is open to end
+			said += "canceled " + reason + ";"
+			for _, s := range open {
+				if !s.done {
+					c.AskToEnd(s.Promise, reason)
+				}
+			}
+		})
 		for range 2 + r.IntN(12) {
 			choice := r.IntN(10)
 			if choice < 5 || choice == 9 && len(open) > 0 {
@@ -58,7 +66,7 @@ func randomProgram(seed uint64, skip int) Program {
 			default:
 				i := r.IntN(len(open))
 				if !open[i].done {
-					c.Cancel(open[i].Promise)
+					c.Cancel(open[i].Promise, "")
 					open = append(open[:i], open[i+1:]...)
 				}
 			}
@@ -194,6 +202,9 @@ func runRandomly(t *testing.T, program Program, seed uint64) []history.Event {
 		recorded = append(append(recorded, arrived...), episode.Decided...)
 		for _, e := range episode.Decided {
 			pending = append(pending, outcomes(e, r)...)
+		}
+		if r.IntN(8) == 0 {
+			pending = append(pending, history.Event{ID: history.NoID, Body: &history.ExecutionCancelRequested{Reason: fmt.Sprint(len(pending))}})
 		}
 		now = now.Add(time.Duration(r.IntN(10)) * time.Second)
 		arrived = nil

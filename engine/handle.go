@@ -26,6 +26,8 @@ type Promise struct {
 	id      int32
 	of      awaited
 	settled func(*Promise)
+	// Update is what the promise of an update got.
+	Update *Update
 	// event is what an event's promise got.
 	event arrivedEvent
 	// released is set once a critical section is left, or not wanted any more.
@@ -42,6 +44,8 @@ const (
 	anEvent
 	aCall
 	aLock
+	aRequest
+	anUpdate
 )
 
 // ID returns the ID of the decision whose outcome the promise stands for. That of an
@@ -125,12 +129,16 @@ func (h *Handle) Receive(name string, settled func(*Promise)) *Promise {
 	return p
 }
 
-// Cancel decides that the outcome is not wanted any more: the callback will not
-// run. It does nothing if the callback has run already.
-func (h *Handle) Cancel(p *Promise) {
+// Cancel decides that the outcome is not wanted any more, for the given reason: the
+// callback will not run. It does nothing if the callback has run already.
+func (h *Handle) Cancel(p *Promise, reason string) {
 	h.enter("cancel")
-	if p.of == anEvent {
+	switch p.of {
+	case anEvent:
 		h.x.giveBack(p)
+		return
+	case anUpdate:
+		h.x.giveBackUpdate(p)
 		return
 	}
 	if h.x.unwinding || h.x.pending[p.id] != p {
@@ -140,13 +148,13 @@ func (h *Handle) Cancel(p *Promise) {
 	case aTimer:
 		h.decide(&history.TimerCanceled{TimerID: p.id})
 	case aChild:
-		h.decide(&history.SubOrchestrationInstanceCanceled{TaskID: p.id})
+		h.decide(&history.SubOrchestrationInstanceCanceled{TaskID: p.id, Reason: history.BriefReason(reason)})
 	case aCall:
 		h.decide(&history.EntityOperationCanceled{TaskID: p.id})
 	case aLock:
 		h.ReleaseLock(p)
 	default:
-		h.decide(&history.TaskCanceled{TaskID: p.id})
+		h.decide(&history.TaskCanceled{TaskID: p.id, Reason: history.BriefReason(reason)})
 	}
 	delete(h.x.pending, p.id)
 }
@@ -163,6 +171,9 @@ func (h *Handle) SetCustomStatus(status history.Payload) {
 func (h *Handle) Wait(ready func() bool) {
 	h.enter("wait")
 	x := h.x
+	if x.inHandler && !x.unwinding {
+		panic("reprise: the handler of an update may not wait; receive the update in the orchestrator instead, and reply to it")
+	}
 	for {
 		if x.unwinding {
 			runtime.Goexit()
@@ -207,6 +218,8 @@ func (h *Handle) decide(body history.Body) int32 {
 func (h *Handle) enter(what string) {
 	x := h.x
 	switch {
+	case x.looking:
+		h.Look(what)
 	case x.inside || x.unwinding:
 	case x.ended:
 		panic("reprise: an orchestration was used after its end, to " + what)

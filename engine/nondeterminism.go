@@ -24,7 +24,7 @@ func sameDecision(recorded, decided history.Event) bool {
 		return ok && r.Name == d.Name && r.Instance == d.Instance && r.Detached == d.Detached
 	case *history.SubOrchestrationInstanceCanceled:
 		r, ok := recorded.Body.(*history.SubOrchestrationInstanceCanceled)
-		return ok && r.TaskID == d.TaskID
+		return ok && r.TaskID == d.TaskID && r.Request == d.Request
 	case *history.TimerCreated:
 		r, ok := recorded.Body.(*history.TimerCreated)
 		return ok && r.FireAt.Equal(d.FireAt)
@@ -52,6 +52,9 @@ func sameDecision(recorded, decided history.Event) bool {
 	case *history.LocalTaskRun:
 		r, ok := recorded.Body.(*history.LocalTaskRun)
 		return ok && r.Name == d.Name && r.Attempt == d.Attempt
+	case *history.UpdateCompleted:
+		r, ok := recorded.Body.(*history.UpdateCompleted)
+		return ok && r.Request == d.Request
 	case *history.ExecutionCompleted:
 		r, ok := recorded.Body.(*history.ExecutionCompleted)
 		return ok && r.Status == d.Status

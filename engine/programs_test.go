@@ -97,10 +97,10 @@ var programs = map[string]func(c code) (string, *history.Failure){
 		a, t := c.activity("a"), c.timer(time.Minute)
 		c.Wait(func() bool { return a.done || t.done })
 		if a.done {
-			c.Cancel(t.Promise)
+			c.Cancel(t.Promise, "")
 			return c.await(a), nil
 		}
-		c.Cancel(a.Promise)
+		c.Cancel(a.Promise, "")
 		return "late", nil
 	},
 	"race-keeps-timer": func(c code) (string, *history.Failure) {
@@ -110,12 +110,12 @@ var programs = map[string]func(c code) (string, *history.Failure){
 	},
 	"cancel-other": func(c code) (string, *history.Failure) {
 		a, b := c.activity("a"), c.activity("b")
-		c.Cancel(a.Promise)
+		c.Cancel(a.Promise, "")
 		return c.await(b), nil
 	},
 	"cancel-this": func(c code) (string, *history.Failure) {
 		a, b := c.activity("a"), c.activity("b")
-		c.Cancel(b.Promise)
+		c.Cancel(b.Promise, "")
 		return c.await(a), nil
 	},
 	"retry": func(c code) (string, *history.Failure) { // a handler in code: schedule anew after a timer
@@ -128,6 +128,37 @@ var programs = map[string]func(c code) (string, *history.Failure){
 			}
 			c.await(c.timer(wait))
 		}
+	},
+	"heeds": func(c code) (string, *history.Failure) { // cleans up when it is cancelled
+		why := ""
+		c.OnCancel(func(reason string) { why = reason })
+		a := c.activity("a")
+		c.Wait(func() bool { return a.done || why != "" })
+		if !a.done {
+			c.Cancel(a.Promise, why)
+			undone := c.call("undo")
+			c.EndCanceled()
+			return "", &history.Failure{Message: "canceled: " + why + ", " + undone}
+		}
+		return c.await(a), nil
+	},
+	"asks": func(c code) (string, *history.Failure) { // asks its child to end, and awaits it
+		kid := c.child("kid")
+		c.OnCancel(func(reason string) { c.AskToEnd(kid.Promise, reason) })
+		return c.await(kid), nil
+	},
+	"drops-kid": func(c code) (string, *history.Failure) { // terminates it
+		kid := c.child("kid")
+		canceled := false
+		c.OnCancel(func(reason string) { c.Cancel(kid.Promise, reason); canceled = true })
+		c.Wait(func() bool { return kid.done || canceled })
+		return c.await(c.activity("after")), nil
+	},
+	"rounds": func(c code) (string, *history.Failure) { // continues as new, whatever it hears
+		c.OnCancel(func(reason string) { c.say("canceled: %s", reason) })
+		c.call("a")
+		c.ContinueAsNew(history.Payload("next"))
+		return "", nil
 	},
 	"children": func(c code) (string, *history.Failure) {
 		first, second := c.child("kid"), c.child("kid")
@@ -148,7 +179,7 @@ var programs = map[string]func(c code) (string, *history.Failure){
 		if kid.done {
 			return c.await(kid), nil
 		}
-		c.Cancel(kid.Promise)
+		c.Cancel(kid.Promise, "")
 		return "late", nil
 	},
 	"events": func(c code) (string, *history.Failure) {
@@ -163,15 +194,15 @@ var programs = map[string]func(c code) (string, *history.Failure){
 		e, t := c.event("go"), c.timer(time.Minute)
 		c.Wait(func() bool { return e.done || t.done })
 		if !e.done {
-			c.Cancel(e.Promise)
+			c.Cancel(e.Promise, "")
 			return "late, then " + c.await(c.event("go")), nil
 		}
-		c.Cancel(t.Promise)
+		c.Cancel(t.Promise, "")
 		return c.await(e), nil
 	},
 	"event-given-back": func(c code) (string, *history.Failure) {
 		c.call("a")
-		c.Cancel(c.event("go").Promise) // it has arrived, and nobody has looked
+		c.Cancel(c.event("go").Promise, "") // it has arrived, and nobody has looked
 		return c.await(c.event("go")), nil
 	},
 	"sends": func(c code) (string, *history.Failure) {
@@ -181,6 +212,106 @@ var programs = map[string]func(c code) (string, *history.Failure){
 	"sends-elsewhere": func(c code) (string, *history.Failure) {
 		c.SendEvent(&history.EventSent{Instance: "another", Name: "hi", Input: history.Payload("x")})
 		return c.call("a"), nil
+	},
+	"price": func(c code) (string, *history.Failure) { // updates set a price until it is final
+		price, final := "0", false
+		c.CheckUpdates("set", func(in history.Payload) (history.Payload, *history.Failure) {
+			if string(in) <= price {
+				return nil, &history.Failure{Message: "it must rise above " + price}
+			}
+			return nil, nil
+		})
+		c.HandleUpdates("set", func(u *Update) {
+			before := price
+			price = string(u.Input)
+			c.SetCustomStatus(history.Payload("price " + price))
+			switch price {
+			case "5":
+				c.activity("tell")
+			case "6":
+				panic("boom")
+			case "7":
+				c.await(c.activity("tell"))
+			case "8":
+				return // never replied to
+			}
+			c.Reply(u, history.Payload("was "+before), nil)
+			c.Reply(u, history.Payload("again"), nil)
+		})
+		c.HandleUpdates("finish", func(u *Update) {
+			c.Reply(u, history.Payload("final"), nil)
+			final = true
+		})
+		c.Wait(func() bool { return final })
+		return price, nil
+	},
+	"unpriced": func(c code) (string, *history.Failure) { // it forgot the updates
+		final := false
+		c.HandleUpdates("finish", func(u *Update) { final = true })
+		c.Wait(func() bool { return final })
+		return "", nil
+	},
+	"serves": func(c code) (string, *history.Failure) { // takes updates one after the other, and waits for each
+		var done []string
+		for len(done) < 2 {
+			s := &step{}
+			s.Promise = c.ReceiveUpdate("job", func(*Promise) { s.done = true })
+			c.await(s)
+			result := c.call(string(s.Update.Input))
+			done = append(done, result)
+			c.Reply(s.Update, history.Payload(result), nil)
+		}
+		return strings.Join(done, ","), nil
+	},
+	"serves-on": func(c code) (string, *history.Failure) { // leaves one open, and goes on as new
+		s := &step{}
+		s.Promise = c.ReceiveUpdate("job", func(*Promise) { s.done = true })
+		c.await(s)
+		c.call("a")
+		c.ContinueAsNew(history.Payload("next"))
+		return "", nil
+	},
+	"update-or-timer": func(c code) (string, *history.Failure) {
+		s, t := &step{}, c.timer(time.Minute)
+		s.Promise = c.ReceiveUpdate("job", func(*Promise) { s.done = true })
+		c.Wait(func() bool { return s.done || t.done })
+		if !s.done {
+			c.Cancel(s.Promise, "")
+			s = &step{}
+			s.Promise = c.ReceiveUpdate("job", func(*Promise) { s.done = true })
+			c.await(s)
+			c.Reply(s.Update, history.Payload("late"), nil)
+			return "late", nil
+		}
+		c.Reply(s.Update, nil, &history.Failure{Message: "not so soon"})
+		return "in time", nil
+	},
+	"asked": func(c code) (string, *history.Failure) { // answers queries while it counts
+		n := 0
+		c.HandleQuery("count", func(in history.Payload) (history.Payload, *history.Failure) {
+			switch string(in) {
+			case "decide":
+				c.activity("x")
+			case "status":
+				c.SetCustomStatus(history.Payload("x"))
+			case "cancel":
+				c.Cancel(&Promise{}, "")
+			case "event":
+				c.event("x")
+			case "wait":
+				c.Wait(func() bool { return false })
+			case "refuse":
+				return nil, &history.Failure{Message: "no"}
+			}
+			return history.Payload(fmt.Sprint(n)), nil
+		})
+		for n < 2 {
+			c.call("a")
+			n++
+		}
+		c.HandleQuery("late", func(history.Payload) (history.Payload, *history.Failure) { return history.Payload("here"), nil })
+		c.call("b")
+		return "done", nil
 	},
 	"locals": func(c code) (string, *history.Failure) {
 		return c.local("x") + c.local("y") + c.call("a") + c.local("z"), nil
@@ -245,7 +376,7 @@ var programs = map[string]func(c code) (string, *history.Failure){
 			c.say("recover gives %v", recover())
 			undo := c.activity("undo")
 			c.say("started an activity")
-			c.Cancel(undo.Promise)
+			c.Cancel(undo.Promise, "")
 			c.SetCustomStatus(history.Payload("undone"))
 			c.say("result %q", c.await(undo))
 		}()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,8 +25,10 @@ var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 //	                     the message: non-retriable), "fired ID", "terminated",
 //	                     "child ID RESULT", "child-failed ID MESSAGE",
 //	                     "event NAME DATA", "operation ID RESULT",
-//	                     "operation-failed ID MESSAGE", "granted ID"
+//	                     "operation-failed ID MESSAGE", "granted ID",
+//	                     "canceled REASON", "update NAME REQUEST DATA"
 //	replay [P]           what was recorded, against program P (the same if left out)
+//	query NAME           ask the execution, and a rebuilt one, with the input
 //	close                unload the execution
 //	history              what was recorded
 //
@@ -64,6 +67,17 @@ func TestStories(t *testing.T) {
 					s.print("as recorded")
 				}
 				unload(x)
+			case "query":
+				second := s.load(s.program, func(string, ...any) {})
+				if err := second.Replay(s.recorded); err != nil {
+					t.Fatalf("replay: %v", err)
+				}
+				kept := s.query(s.execution, d)
+				if again := s.query(second, d); again != kept {
+					t.Errorf("a rebuilt execution answers %s", again)
+				}
+				unload(second)
+				s.print("%s", kept)
 			case "close":
 				s.close()
 			case "history":
@@ -128,6 +142,17 @@ func (s *story) load(program string, say func(string, ...any)) *Execution {
 	return x
 }
 
+func (s *story) query(x *Execution, d *datadriven.TestData) string {
+	result, failure, err := x.Query(d.CmdArgs[0].Key, history.Payload(d.Input))
+	switch {
+	case err != nil:
+		return err.Error()
+	case failure != nil:
+		return fmt.Sprintf("failed %s: %s", failure.Type, failure.Message)
+	}
+	return string(result)
+}
+
 func (s *story) close() {
 	if s.execution != nil {
 		unload(s.execution)
@@ -163,8 +188,26 @@ func (s *story) episode(t *testing.T, now time.Time, bodies ...history.Body) {
 	if episode.Buffered > 0 {
 		s.print("buffered: %d", episode.Buffered)
 	}
+	if episode.Cancel != nil {
+		s.print("carried: canceled %s", episode.Cancel.Reason)
+	}
+	if len(episode.Updates) > 0 {
+		s.print("takes updates: %s", strings.Join(episode.Updates, ", "))
+	}
+	for _, u := range episode.Unrecorded {
+		if u.Failure == nil {
+			s.print("left: %s", history.Describe(arrived[u.Index+1]))
+		} else {
+			s.print("refused: %s, %s", history.Describe(arrived[u.Index+1]), u.Failure.Message)
+		}
+	}
+	for _, b := range episode.CarriedUpdates {
+		s.print("carried on: %s", history.Describe(history.Event{ID: history.NoID, Body: b}))
+	}
 	before := s.recorded
-	s.recorded = append(append(s.recorded[:len(s.recorded):len(s.recorded)], arrived...), episode.Decided...)
+	if !episode.Empty(arrived) {
+		s.recorded = append(append(s.recorded[:len(s.recorded):len(s.recorded)], recordable(arrived, episode)...), episode.Decided...)
+	}
 
 	second := s.load(s.program, func(string, ...any) {})
 	if err := second.Replay(before); err != nil {
@@ -183,6 +226,15 @@ func (s *story) episode(t *testing.T, now time.Time, bodies ...history.Body) {
 		t.Errorf("replay of the new episode: %v", err)
 	}
 	unload(third)
+}
+
+// recordable is what arrived without what the episode leaves out.
+func recordable(arrived []history.Event, episode history.Episode) []history.Event {
+	out := slices.Clone(arrived)
+	for i, u := range episode.Unrecorded {
+		out = slices.Delete(out, u.Index+1-i, u.Index+2-i)
+	}
+	return out
 }
 
 func decisions(episode history.Episode) string {
@@ -215,8 +267,13 @@ func (s *story) bodies(t *testing.T, input string) []history.Body {
 			out = append(out, &history.EntityOperationFailed{TaskID: id, Failure: &history.Failure{Message: text}})
 		case "granted":
 			out = append(out, &history.EntityLockGranted{TaskID: id})
+		case "update":
+			words := strings.SplitN(rest, " ", 3)
+			out = append(out, &history.UpdateRequested{Name: words[0], Request: words[1], Input: history.Payload(words[2])})
 		case "fired":
 			out = append(out, &history.TimerFired{TimerID: id})
+		case "canceled":
+			out = append(out, &history.ExecutionCancelRequested{Reason: rest})
 		case "terminated":
 			out = append(out, &history.ExecutionTerminated{Reason: history.Payload(rest)})
 		case "scheduled":

@@ -53,6 +53,10 @@ func (x *Execution) apply(e history.Event) {
 		x.settle(b.TimerID, aTimer, nil, nil)
 	case *history.EventRaised:
 		x.raise(b)
+	case *history.ExecutionCancelRequested:
+		x.cancelRequested(b)
+	case *history.UpdateRequested:
+		x.updateRequested(b)
 	case *history.ExecutionTerminated:
 		x.complete(&history.ExecutionCompleted{Status: history.Terminated, Result: b.Reason})
 	default:

@@ -48,7 +48,7 @@ func payloadBytes(events []Event) int {
 		case *EventRaised:
 			n += len(b.Input)
 		default:
-			n += len(entityPayload(b))
+			n += len(entityPayload(b)) + len(askedPayload(b))
 		}
 	}
 	return n
@@ -64,7 +64,7 @@ func writeEvent(w *pack.Writer, e *Event) {
 	case OrchestratorStarted:
 		w.Array(0)
 	case *ExecutionStarted:
-		w.Array(8)
+		w.Array(9)
 		w.String(b.Name)
 		w.String(b.Version)
 		w.Binary(b.Input)
@@ -73,6 +73,7 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.Time(b.ScheduledStart)
 		w.String(b.TraceParent)
 		writeTags(w, b.Tags)
+		w.Time(b.Deadline)
 	case *ExecutionCompleted:
 		w.Array(3)
 		w.Int(int64(b.Status))
@@ -82,6 +83,9 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.Array(2)
 		w.Binary(b.Reason)
 		w.Bool(b.Recurse)
+	case *ExecutionCancelRequested:
+		w.Array(1)
+		w.String(b.Reason)
 	case *TaskScheduled:
 		w.Array(7)
 		w.String(b.Name)
@@ -100,8 +104,9 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.Int(int64(b.TaskID))
 		writeFailure(w, b.Failure, 0)
 	case *TaskCanceled:
-		w.Array(1)
+		w.Array(2)
 		w.Int(int64(b.TaskID))
+		w.String(b.Reason)
 	case *LocalTaskRun:
 		w.Array(4)
 		w.String(b.Name)
@@ -109,7 +114,7 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.Binary(b.Result)
 		writeFailure(w, b.Failure, 0)
 	case *SubOrchestrationInstanceCreated:
-		w.Array(7)
+		w.Array(8)
 		w.String(string(b.Instance))
 		w.String(b.Name)
 		w.String(b.Version)
@@ -117,6 +122,7 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.Bool(b.Detached)
 		w.String(b.TraceParent)
 		writeTags(w, b.Tags)
+		w.Int(int64(b.Timeout))
 	case *SubOrchestrationInstanceCompleted:
 		w.Array(2)
 		w.Int(int64(b.TaskID))
@@ -126,8 +132,10 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.Int(int64(b.TaskID))
 		writeFailure(w, b.Failure, 0)
 	case *SubOrchestrationInstanceCanceled:
-		w.Array(1)
+		w.Array(3)
 		w.Int(int64(b.TaskID))
+		w.Bool(b.Request)
+		w.String(b.Reason)
 	case *TimerCreated:
 		w.Array(1)
 		w.Time(b.FireAt)
@@ -148,7 +156,7 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.String(b.Name)
 		w.Binary(b.Input)
 	default:
-		if !writeEntityEvent(w, b) {
+		if !writeEntityEvent(w, b) && !writeAskedEvent(w, b) {
 			panic(fmt.Sprintf("event body %T has no stored form", b))
 		}
 	}
@@ -240,17 +248,24 @@ func readEvent(r *pack.Reader) (Event, error) {
 		expect(r, 0)
 		e.Body = OrchestratorStarted{}
 	case KindExecutionStarted:
-		expect(r, 8)
-		e.Body = &ExecutionStarted{
+		fields := expectWithin(r, 8, 9)
+		b := &ExecutionStarted{
 			Name: r.String(), Version: r.String(), Input: r.Binary(), ExecutionID: ExecutionID(r.String()),
 			Parent: ReadParent(r), ScheduledStart: r.Time(), TraceParent: r.String(), Tags: readTags(r),
 		}
+		if fields > 8 {
+			b.Deadline = r.Time()
+		}
+		e.Body = b
 	case KindExecutionCompleted:
 		expect(r, 3)
 		e.Body = &ExecutionCompleted{Status: Status(r.Int()), Result: r.Binary(), Failure: readFailure(r, 0)}
 	case KindExecutionTerminated:
 		expect(r, 2)
 		e.Body = &ExecutionTerminated{Reason: r.Binary(), Recurse: r.Bool()}
+	case KindExecutionCancelRequested:
+		expect(r, 1)
+		e.Body = &ExecutionCancelRequested{Reason: r.String()}
 	case KindTaskScheduled:
 		expect(r, 7)
 		e.Body = &TaskScheduled{
@@ -267,14 +282,22 @@ func readEvent(r *pack.Reader) (Event, error) {
 		expect(r, 4)
 		e.Body = &LocalTaskRun{Name: r.String(), Attempt: int32(r.Int()), Result: r.Binary(), Failure: readFailure(r, 0)}
 	case KindTaskCanceled:
-		expect(r, 1)
-		e.Body = &TaskCanceled{TaskID: int32(r.Int())}
+		fields := expectWithin(r, 1, 2)
+		b := &TaskCanceled{TaskID: int32(r.Int())}
+		if fields > 1 {
+			b.Reason = r.String()
+		}
+		e.Body = b
 	case KindSubOrchestrationInstanceCreated:
-		expect(r, 7)
-		e.Body = &SubOrchestrationInstanceCreated{
+		fields := expectWithin(r, 7, 8)
+		b := &SubOrchestrationInstanceCreated{
 			Instance: InstanceID(r.String()), Name: r.String(), Version: r.String(), Input: r.Binary(),
 			Detached: r.Bool(), TraceParent: r.String(), Tags: readTags(r),
 		}
+		if fields > 7 {
+			b.Timeout = time.Duration(r.Int())
+		}
+		e.Body = b
 	case KindSubOrchestrationInstanceCompleted:
 		expect(r, 2)
 		e.Body = &SubOrchestrationInstanceCompleted{TaskID: int32(r.Int()), Result: r.Binary()}
@@ -282,8 +305,12 @@ func readEvent(r *pack.Reader) (Event, error) {
 		expect(r, 2)
 		e.Body = &SubOrchestrationInstanceFailed{TaskID: int32(r.Int()), Failure: readFailure(r, 0)}
 	case KindSubOrchestrationInstanceCanceled:
-		expect(r, 1)
-		e.Body = &SubOrchestrationInstanceCanceled{TaskID: int32(r.Int())}
+		fields := expectWithin(r, 1, 3)
+		b := &SubOrchestrationInstanceCanceled{TaskID: int32(r.Int())}
+		if fields > 1 {
+			b.Request, b.Reason = r.Bool(), r.String()
+		}
+		e.Body = b
 	case KindTimerCreated:
 		expect(r, 1)
 		e.Body = &TimerCreated{FireAt: r.Time()}
@@ -301,6 +328,9 @@ func readEvent(r *pack.Reader) (Event, error) {
 		e.Body = &EventRaised{Name: r.String(), Input: r.Binary()}
 	default:
 		if e.Body = readEntityEvent(r, kind); e.Body == nil {
+			e.Body = readAskedEvent(r, kind)
+		}
+		if e.Body == nil {
 			return e, fmt.Errorf("%w: event kind %d is not known to this version", pack.ErrMalformed, kind)
 		}
 	}
@@ -312,6 +342,16 @@ func expect(r *pack.Reader, n int) {
 	if got := r.Array(); r.Err() == nil && got != n {
 		r.Fail(fmt.Sprintf("%d fields where %d belong", got, n))
 	}
+}
+
+// expectWithin reads the head of an array that has so many fields: the least of an
+// older writer, the most of this one. Of what lies between nothing was ever written.
+func expectWithin(r *pack.Reader, least, most int) int {
+	got := r.Array()
+	if r.Err() == nil && got != least && got != most {
+		r.Fail(fmt.Sprintf("%d fields where %d or %d belong", got, least, most))
+	}
+	return got
 }
 
 func readTags(r *pack.Reader) map[string]string {

@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,21 +29,21 @@ func every() []Event {
 	return []Event{
 		{ID: NoID, Time: at, Body: OrchestratorStarted{}},
 		{ID: NoID, Time: at, Body: &ExecutionStarted{Name: "order.fulfil", Version: "2", Input: Payload(`{"id":7}`), ExecutionID: "00ff",
-			Parent: parent, ScheduledStart: at, TraceParent: "00-1", Tags: map[string]string{"b": "2", "a": "1"}}, Extra: []byte{1, 2}},
+			Parent: parent, ScheduledStart: at, TraceParent: "00-1", Tags: map[string]string{"b": "2", "a": "1"}, Deadline: at.Add(time.Hour)}, Extra: []byte{1, 2}},
 		{ID: 9, Time: at, Body: &ExecutionCompleted{Status: Failed, Result: Payload(`null`), Failure: failure}},
 		{ID: NoID, Time: at, Body: &ExecutionTerminated{Reason: Payload(`"why"`), Recurse: true}},
 		{ID: 0, Time: at, Body: &TaskScheduled{Name: "stock.reserve", Version: "1", Input: Payload(`""`), TraceParent: "00-2", Timeout: time.Minute, Tags: map[string]string{"x": "y"},
 			Retry: &RetryPolicy{MaxAttempts: 5, First: time.Second, Backoff: 2, MaxInterval: time.Hour, Total: 2 * time.Hour, NonRetryable: []string{"shop.broken"}}}},
 		{ID: NoID, Time: at, Body: &TaskCompleted{TaskID: 1 << 30, Result: Payload{}}},
 		{ID: NoID, Time: at, Body: &TaskFailed{TaskID: 2, Failure: failure}},
-		{ID: 3, Time: at, Body: &TaskCanceled{TaskID: 0}},
+		{ID: 3, Time: at, Body: &TaskCanceled{TaskID: 0, Reason: "late"}},
 		{ID: 4, Time: at, Body: &TimerCreated{FireAt: at.Add(72 * time.Hour)}},
 		{ID: NoID, Time: at, Body: &TimerFired{TimerID: 4, FireAt: at}},
 		{ID: 5, Time: at, Body: &TimerCanceled{TimerID: 4}},
-		{ID: 6, Time: at, Body: &SubOrchestrationInstanceCreated{Instance: "kid", Name: "shop.kid", Version: "3", Input: Payload(`1`), Detached: true, TraceParent: "00-3", Tags: map[string]string{"x": "y"}}},
+		{ID: 6, Time: at, Body: &SubOrchestrationInstanceCreated{Instance: "kid", Name: "shop.kid", Version: "3", Input: Payload(`1`), Detached: true, TraceParent: "00-3", Tags: map[string]string{"x": "y"}, Timeout: time.Hour}},
 		{ID: NoID, Time: at, Body: &SubOrchestrationInstanceCompleted{TaskID: 6, Result: Payload(`2`)}},
 		{ID: NoID, Time: at, Body: &SubOrchestrationInstanceFailed{TaskID: 6, Failure: failure}},
-		{ID: 7, Time: at, Body: &SubOrchestrationInstanceCanceled{TaskID: 6}},
+		{ID: 7, Time: at, Body: &SubOrchestrationInstanceCanceled{TaskID: 6, Request: true, Reason: "late"}},
 		{ID: 8, Time: at, Body: &EventSent{Instance: "other", Name: "approved", Input: Payload(`3`)}},
 		{ID: NoID, Time: at, Body: &EventRaised{Name: "Approved", Input: Payload(`4`)}},
 		{ID: 15, Time: at, Body: &LocalTaskRun{Name: "stock.count", Attempt: 2, Result: Payload(`8`), Failure: failure}},
@@ -53,8 +55,13 @@ func every() []Event {
 		{ID: 13, Time: at, Body: &EntityLockRequested{LockSet: []InstanceID{"@counter@a", "@counter@b"}, Holder: parent}},
 		{ID: NoID, Time: at, Body: &EntityLockGranted{TaskID: 13}},
 		{ID: 14, Time: at, Body: &EntityUnlockSent{TaskID: 13, Holder: parent}},
+		{ID: 16, Time: at, Body: &PatchApplied{Patch: "two-phases"}},
+		{ID: NoID, Time: at, Body: &UpdateRequested{Request: "r1", Sent: at, Name: "price", Input: Payload(`9`)}},
+		{ID: 17, Time: at, Body: &UpdateCompleted{Request: "r1", Sent: at, Name: "price", Result: Payload(`10`), Failure: failure}},
+		{Body: &PatchApplied{}}, {Body: &UpdateRequested{}}, {Body: &UpdateCompleted{}},
 		{Body: &EntityOperationSignaled{}}, {Body: &EntityOperationCalled{}}, {Body: &EntityOperationCompleted{}}, {Body: &EntityOperationFailed{}},
 		{Body: &EntityOperationCanceled{}}, {Body: &EntityLockRequested{}}, {Body: &EntityLockGranted{}}, {Body: &EntityUnlockSent{}}, {Body: &LocalTaskRun{}},
+		{ID: NoID, Time: at, Body: &ExecutionCancelRequested{Reason: "enough"}}, {Body: &ExecutionCancelRequested{}},
 		{ID: NoID, Body: &ExecutionStarted{}}, {Body: &ExecutionCompleted{}}, {Body: &ExecutionTerminated{}}, {Body: &TaskScheduled{}},
 		{Body: &TaskCompleted{}}, {Body: &TaskFailed{}}, {Body: &TaskCanceled{}}, {Body: &TimerCreated{}}, {Body: &TimerFired{}}, {Body: &TimerCanceled{}},
 		{Body: &SubOrchestrationInstanceCreated{}}, {Body: &SubOrchestrationInstanceCompleted{}}, {Body: &SubOrchestrationInstanceFailed{}}, {Body: &SubOrchestrationInstanceCanceled{}}, {Body: &EventSent{}}, {Body: &EventRaised{}},
@@ -88,6 +95,43 @@ func TestGoldenEvents(t *testing.T) {
 	if !reflect.DeepEqual(events, every()) {
 		t.Errorf("stored events read as\n%v\nwant\n%v", events, every())
 	}
+}
+
+// What was written before these events had their last fields reads as without them.
+func TestDecodeOlder(t *testing.T) {
+	old, err := hex.DecodeString(strings.TrimSpace(read(t, filepath.Join("testdata", "events.older.hex"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	events, err := DecodeEvents(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range events {
+		switch b := e.Body.(type) {
+		case *ExecutionStarted:
+			got = append(got, fmt.Sprint(b.Name, b.Deadline.IsZero()))
+		case *TaskCanceled:
+			got = append(got, Describe(e))
+		case *SubOrchestrationInstanceCanceled:
+			got = append(got, Describe(e))
+		case *SubOrchestrationInstanceCreated:
+			got = append(got, fmt.Sprint(b.Name, b.Timeout))
+		}
+	}
+	want := []string{"order.fulfiltrue", "#3 TaskCanceled of=#0", "shop.kid0s", "#7 SubOrchestrationInstanceCanceled of=#6", "true", "#0 TaskCanceled of=#0", "0s", "#0 SubOrchestrationInstanceCanceled of=#0"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func TestDecodeUnknownKind(t *testing.T) {

@@ -35,11 +35,13 @@ func describeBody(body Body) string {
 		if b.Parent != nil {
 			l.quoted("parent", string(b.Parent.Instance))
 		}
-		l.time("scheduled", b.ScheduledStart).tags(b.Tags)
+		l.time("scheduled", b.ScheduledStart).time("deadline", b.Deadline).tags(b.Tags)
 	case *ExecutionCompleted:
 		l.word("ExecutionCompleted").word(b.Status.String()).payload("result", b.Result).failure(b.Failure)
 	case *ExecutionTerminated:
 		l.word("ExecutionTerminated").payload("reason", b.Reason)
+	case *ExecutionCancelRequested:
+		l.word("ExecutionCancelRequested").quoted("reason", b.Reason)
 	case *TaskScheduled:
 		l.word("TaskScheduled").quoted("", b.Name).quoted("version", b.Version).payload("input", b.Input)
 		if b.Retry != nil {
@@ -60,11 +62,14 @@ func describeBody(body Body) string {
 		}
 		l.payload("result", b.Result).failure(b.Failure)
 	case *TaskCanceled:
-		l.word("TaskCanceled").id(b.TaskID)
+		l.word("TaskCanceled").id(b.TaskID).quoted("reason", b.Reason)
 	case *SubOrchestrationInstanceCreated:
 		l.word("SubOrchestrationInstanceCreated").quoted("", b.Name).quoted("version", b.Version).quoted("instance", string(b.Instance)).payload("input", b.Input)
 		if b.Detached {
 			l.word("detached")
+		}
+		if b.Timeout != 0 {
+			l.word("timeout=" + b.Timeout.String())
 		}
 		l.tags(b.Tags)
 	case *SubOrchestrationInstanceCompleted:
@@ -73,6 +78,10 @@ func describeBody(body Body) string {
 		l.word("SubOrchestrationInstanceFailed").id(b.TaskID).failure(b.Failure)
 	case *SubOrchestrationInstanceCanceled:
 		l.word("SubOrchestrationInstanceCanceled").id(b.TaskID)
+		if b.Request {
+			l.word("request")
+		}
+		l.quoted("reason", b.Reason)
 	case *TimerCreated:
 		l.word("TimerCreated").time("fires", b.FireAt)
 	case *TimerFired:
@@ -83,6 +92,12 @@ func describeBody(body Body) string {
 		l.word("EventSent").quoted("", b.Name).quoted("instance", string(b.Instance)).payload("input", b.Input)
 	case *EventRaised:
 		l.word("EventRaised").quoted("", b.Name).payload("input", b.Input)
+	case *PatchApplied:
+		l.word("PatchApplied").quoted("", b.Patch)
+	case *UpdateRequested:
+		l.word("UpdateRequested").quoted("", b.Name).quoted("request", b.Request).payload("input", b.Input)
+	case *UpdateCompleted:
+		l.word("UpdateCompleted").quoted("", b.Name).quoted("request", b.Request).payload("result", b.Result).failure(b.Failure)
 	case *EntityOperationSignaled:
 		l.word("EntityOperationSignaled").quoted("", b.Operation).quoted("entity", string(b.Target)).payload("input", b.Input).time("scheduled", b.ScheduledTime)
 	case *EntityOperationCalled:

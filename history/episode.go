@@ -10,11 +10,7 @@ import (
 // to the leader.
 func EncodeEpisode(e Episode) []byte {
 	decided := EncodeEvents(e.Decided)
-	carried := make([]Event, len(e.Carried))
-	for i, b := range e.Carried {
-		carried[i] = Event{ID: NoID, Body: b}
-	}
-	w := pack.NewWriter(64+len(decided)+len(e.CustomStatus), 5)
+	w := pack.NewWriter(64+len(decided)+len(e.CustomStatus), 7)
 	w.Binary(decided)
 	w.Binary(e.CustomStatus)
 	w.Array(len(e.Awaits))
@@ -22,7 +18,12 @@ func EncodeEpisode(e Episode) []byte {
 		w.String(name)
 	}
 	w.Int(int64(e.Buffered))
-	w.Binary(EncodeEvents(carried))
+	w.Binary(EncodeEvents(e.carried()))
+	w.Array(len(e.Updates))
+	for _, name := range e.Updates {
+		w.String(name)
+	}
+	writeUnrecorded(w, e.Unrecorded)
 	return w.Bytes()
 }
 
@@ -45,6 +46,12 @@ func DecodeEpisode(data []byte) (Episode, error) {
 			e.Buffered = int(r.Int())
 		case 4:
 			carried = r.Binary()
+		case 5:
+			for n := r.Array(); n > 0 && r.Err() == nil; n-- {
+				e.Updates = append(e.Updates, r.String())
+			}
+		case 6:
+			e.Unrecorded = readUnrecorded(r)
 		default:
 			r.Skip() // of a newer writer
 		}
@@ -54,7 +61,7 @@ func DecodeEpisode(data []byte) (Episode, error) {
 		e.Decided, err = DecodeEvents(decided)
 	}
 	if err == nil {
-		e.Carried, err = decodeCarried(carried)
+		err = e.carry(carried)
 	}
 	if err != nil {
 		return Episode{}, fmt.Errorf("decode episode: %w", err)
@@ -62,18 +69,38 @@ func DecodeEpisode(data []byte) (Episode, error) {
 	return e, nil
 }
 
-func decodeCarried(data []byte) ([]*EventRaised, error) {
+// carried is what the next execution is to get, as events.
+func (e *Episode) carried() []Event {
+	var events []Event
+	for _, b := range e.Carried {
+		events = append(events, Event{ID: NoID, Body: b})
+	}
+	if e.Cancel != nil {
+		events = append(events, Event{ID: NoID, Body: e.Cancel})
+	}
+	for _, b := range e.CarriedUpdates {
+		events = append(events, Event{ID: NoID, Body: b})
+	}
+	return events
+}
+
+// carry reads what carried returned, in stored form.
+func (e *Episode) carry(data []byte) error {
 	events, err := DecodeEvents(data)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var carried []*EventRaised
-	for _, e := range events {
-		b, ok := e.Body.(*EventRaised)
-		if !ok {
-			return nil, fmt.Errorf("%w: %s is carried to the next execution", pack.ErrMalformed, Describe(e))
+	for _, event := range events {
+		switch b := event.Body.(type) {
+		case *EventRaised:
+			e.Carried = append(e.Carried, b)
+		case *ExecutionCancelRequested:
+			e.Cancel = b
+		case *UpdateRequested:
+			e.CarriedUpdates = append(e.CarriedUpdates, b)
+		default:
+			return fmt.Errorf("%w: %s is carried to the next execution", pack.ErrMalformed, Describe(event))
 		}
-		carried = append(carried, b)
 	}
-	return carried, nil
+	return nil
 }

@@ -9,11 +9,15 @@ import (
 // field is left out.
 func TestEpisodesTravelWhole(t *testing.T) {
 	whole := Episode{
-		Decided:      every(),
-		CustomStatus: Payload(`"halfway"`),
-		Awaits:       []string{"approved", "rejected"},
-		Buffered:     3,
-		Carried:      []*EventRaised{{Name: "approved", Input: Payload(`1`)}, {Name: "Rejected"}},
+		Decided:        every(),
+		CustomStatus:   Payload(`"halfway"`),
+		Awaits:         []string{"approved", "rejected"},
+		Buffered:       3,
+		Carried:        []*EventRaised{{Name: "approved", Input: Payload(`1`)}, {Name: "Rejected"}},
+		Cancel:         &ExecutionCancelRequested{Reason: "enough"},
+		CarriedUpdates: []*UpdateRequested{{Request: "r", Name: "raise"}},
+		Updates:        []string{"raise"},
+		Unrecorded:     []Unrecorded{{Index: 2, Failure: &Failure{Message: "no"}}, {Index: 4}},
 	}
 	v := reflect.ValueOf(whole)
 	for i := range v.NumField() {

@@ -36,7 +36,7 @@ type Body interface {
 // Kind numbers the bodies. Numbers are stored and never reused.
 type Kind uint8
 
-// The kinds of events; those of entities (23–29) stand with their bodies. The gaps
+// The kinds of events; those of entities (23–29) and of updates (68–70) stand with their bodies. The gaps
 // are the Durable Task events that are not produced yet (suspend and resume 21–22,
 // rewind 30).
 const (
@@ -59,6 +59,7 @@ const (
 	KindTimerCanceled                    Kind = 64
 	KindTaskCanceled                     Kind = 65
 	KindSubOrchestrationInstanceCanceled Kind = 66
+	KindExecutionCancelRequested         Kind = 67
 	KindLocalTaskRun                     Kind = 72
 )
 
@@ -78,6 +79,9 @@ type (
 		ScheduledStart time.Time
 		TraceParent    string
 		Tags           map[string]string
+		// Deadline is when the orchestration is cancelled if it has not ended; zero:
+		// never.
+		Deadline time.Time
 	}
 
 	// ExecutionCompleted is the last decision of an execution, or the server's
@@ -95,6 +99,10 @@ type (
 		Reason  Payload
 		Recurse bool
 	}
+
+	// ExecutionCancelRequested arrives when somebody asks the orchestrator to end. It
+	// sees that at its waits and may clean up; only the first one counts.
+	ExecutionCancelRequested struct{ Reason string }
 
 	// TaskScheduled decides that an activity is to run.
 	TaskScheduled struct {
@@ -129,8 +137,11 @@ type (
 	}
 
 	// TaskCanceled decides that the result of a scheduled activity is not wanted
-	// any more: its pending row goes, a running attempt is told.
-	TaskCanceled struct{ TaskID int32 }
+	// any more: its pending row goes, a running attempt is told, with the reason.
+	TaskCanceled struct {
+		TaskID int32
+		Reason string
+	}
 
 	// SubOrchestrationInstanceCreated decides that another orchestration, a child,
 	// is to be started. Its execution ID follows from this one's; see
@@ -145,6 +156,9 @@ type (
 		Detached    bool
 		TraceParent string
 		Tags        map[string]string
+		// Timeout is how long after this decision the child is cancelled if it has not
+		// ended; 0: never.
+		Timeout time.Duration
 	}
 
 	// SubOrchestrationInstanceCompleted arrives when a child completed.
@@ -161,8 +175,13 @@ type (
 	}
 
 	// SubOrchestrationInstanceCanceled decides that a child is not wanted any more:
-	// it is terminated, and so are its own children.
-	SubOrchestrationInstanceCanceled struct{ TaskID int32 }
+	// it is terminated, and so are its own children. A request only asks it to end
+	// ([ExecutionCancelRequested]); how it ends is still awaited.
+	SubOrchestrationInstanceCanceled struct {
+		TaskID  int32
+		Request bool
+		Reason  string
+	}
 
 	// TimerCreated decides that a timer is to fire.
 	TimerCreated struct{ FireAt time.Time }
@@ -196,6 +215,7 @@ func (OrchestratorStarted) Kind() Kind                { return KindOrchestratorS
 func (*ExecutionStarted) Kind() Kind                  { return KindExecutionStarted }
 func (*ExecutionCompleted) Kind() Kind                { return KindExecutionCompleted }
 func (*ExecutionTerminated) Kind() Kind               { return KindExecutionTerminated }
+func (*ExecutionCancelRequested) Kind() Kind          { return KindExecutionCancelRequested }
 func (*TaskScheduled) Kind() Kind                     { return KindTaskScheduled }
 func (*TaskCompleted) Kind() Kind                     { return KindTaskCompleted }
 func (*TaskFailed) Kind() Kind                        { return KindTaskFailed }
@@ -256,6 +276,16 @@ type Episode struct {
 	// Carried are the events that the next execution gets, where this one continues
 	// as new: those that no wait has taken, in the order in which they arrived.
 	Carried []*EventRaised
+	// Cancel is a request to end that the code has not seen, where the execution
+	// continues as new; the next one gets it.
+	Cancel *ExecutionCancelRequested
+	// CarriedUpdates are the updates that the next execution gets, likewise.
+	CarriedUpdates []*UpdateRequested
+	// Updates are the names of the updates that the code takes, sorted, each once.
+	Updates []string
+	// Unrecorded are the updates among what arrived that are not to be recorded, in
+	// their order.
+	Unrecorded []Unrecorded
 }
 
 // Completion returns the decision that ended the execution, or nil.

@@ -26,6 +26,8 @@ const (
 	FailureTimeout = "timeout"
 	// FailureTerminated: the child was terminated.
 	FailureTerminated = "terminated"
+	// FailureCanceled: the child was cancelled; or an attempt's context was.
+	FailureCanceled = "canceled"
 	// FailureExists: the child was not started, because a live instance has its ID.
 	FailureExists = "instance-exists"
 	// FailureTooDeep: the child was not started, because it would be below

@@ -21,9 +21,10 @@ func ReadParent(r *pack.Reader) *ParentInstance {
 	if r.IsNil() {
 		return nil
 	}
-	expect(r, 5)
-	return &ParentInstance{
-		Name: r.String(), Instance: InstanceID(r.String()), Execution: ExecutionID(r.String()),
-		TaskID: int32(r.Int()), Depth: int32(r.Int()),
+	fields := expectWithin(r, 4, 5)
+	p := &ParentInstance{Name: r.String(), Instance: InstanceID(r.String()), Execution: ExecutionID(r.String()), TaskID: int32(r.Int())}
+	if fields > 4 {
+		p.Depth = int32(r.Int())
 	}
+	return p
 }

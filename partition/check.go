@@ -445,7 +445,9 @@ func checkHistory(in *checked, events []history.Event, inbox []*Mail, bad func(s
 		case *history.EntityUnlockSent:
 			delete(open, body.TaskID)
 		case *history.SubOrchestrationInstanceCanceled:
-			delete(open, body.TaskID)
+			if !body.Request {
+				delete(open, body.TaskID)
+			}
 		case *history.TaskCanceled:
 			delete(open, body.TaskID)
 		case *history.TimerCanceled:

@@ -82,6 +82,9 @@ func begin(s Store, a Address, r *Record, taskID int32, b *history.SubOrchestrat
 		Name: b.Name, Version: b.Version, Input: b.Input, ExecutionID: child.Execution,
 		TraceParent: b.TraceParent, Tags: b.Tags,
 	}
+	if b.Timeout > 0 {
+		started.Deadline = r.Updated.Add(b.Timeout)
+	}
 	if !b.Detached {
 		started.Parent = &history.ParentInstance{Name: r.Name, Instance: a.ID, Execution: r.Execution, TaskID: taskID, Depth: r.depth() + 1}
 		s.Set(a.childKey(taskID), child.Encode())
@@ -134,6 +137,16 @@ func cancelChild(s Store, a Address, r *Record, taskID int32, fx *Effects) error
 	return removeChild(s, a, r, taskID)
 }
 
+// askChild asks an awaited child to end. Its end is awaited as before.
+func askChild(s Store, a Address, r *Record, b *history.SubOrchestrationInstanceCanceled, fx *Effects) error {
+	child, err := ReadChild(s, a, b.TaskID)
+	if err != nil || child == nil {
+		return err
+	}
+	fx.Sent = append(fx.Sent, a.letter(r, child.Instance, child.Execution, &history.ExecutionCancelRequested{Reason: b.Reason}))
+	return nil
+}
+
 // leaveChildren deletes the rows of all awaited children; terminate ends them.
 func leaveChildren(s Store, a Address, r *Record, terminate *history.ExecutionTerminated, fx *Effects) error {
 	if r.Children == 0 {
@@ -165,6 +178,8 @@ func tellParent(a Address, r *Record, end *history.ExecutionCompleted, fx *Effec
 		body = &history.SubOrchestrationInstanceCompleted{TaskID: p.TaskID, Result: end.Result}
 	case history.Failed:
 		body = &history.SubOrchestrationInstanceFailed{TaskID: p.TaskID, Failure: end.Failure}
+	case history.Canceled:
+		body = &history.SubOrchestrationInstanceFailed{TaskID: p.TaskID, Failure: canceledChild(a, end.Failure)}
 	default:
 		body = &history.SubOrchestrationInstanceFailed{TaskID: p.TaskID, Failure: &history.Failure{
 			Type: history.FailureTerminated, Message: terminatedText(a, end.Result),
@@ -173,6 +188,16 @@ func tellParent(a Address, r *Record, end *history.ExecutionCompleted, fx *Effec
 	l := a.letter(r, p.Instance, p.Execution, body)
 	l.FromExecution = r.first()
 	fx.Sent = append(fx.Sent, l)
+}
+
+// canceledChild is what a parent is told of a child that ended by its cancellation.
+func canceledChild(a Address, why *history.Failure) *history.Failure {
+	f := &history.Failure{Type: history.FailureCanceled, Message: fmt.Sprintf("orchestration %q was canceled", a.ID)}
+	if why != nil {
+		f.Message = fmt.Sprintf("orchestration %q: %s", a.ID, why.Message)
+		f.Inner = []*history.Failure{why}
+	}
+	return f
 }
 
 func terminatedText(a Address, reason history.Payload) string {

@@ -11,15 +11,18 @@ import (
 func continueAsNew(s Store, a Address, r *Record, t Turn, end *history.ExecutionCompleted, fx *Effects) error {
 	fx.Continued = []*Mail{{Event: arrival(t.Began, &history.ExecutionStarted{
 		Name: r.Name, Version: r.Version, Input: end.Result, ExecutionID: history.NextExecution(r.Execution),
-		Parent: r.Parent, TraceParent: r.TraceParent, Tags: r.Tags,
+		Parent: r.Parent, TraceParent: r.TraceParent, Tags: r.Tags, Deadline: r.Deadline,
 	})}}
+	if t.Episode.Cancel != nil {
+		fx.Continued = append(fx.Continued, &Mail{Event: arrival(t.Began, t.Episode.Cancel)})
+	}
 	for _, carried := range t.Episode.Carried {
 		fx.Continued = append(fx.Continued, &Mail{Event: arrival(t.Began, carried)})
 	}
 	all := fx.Continued[:len(fx.Continued):len(fx.Continued)]
 	fx.Dropped = fx.Dropped[:0]
 	for i, m := range t.Rest {
-		_, kept := m.Event.Body.(*history.EventRaised)
+		kept := outlives(m.Event.Body)
 		switch {
 		case m.Number != 0: // it is stored anew, behind what is older
 			if err := consume(s, a, r, m); err != nil {
@@ -52,6 +55,15 @@ func continueAsNew(s Store, a Address, r *Record, t Turn, end *history.Execution
 	next.First, next.Ready, next.CustomStatus = r.first(), r.Ready, r.CustomStatus
 	*r = *next
 	return Keep(s, a, r, all)
+}
+
+// outlives reports whether mail is for the instance, whichever its execution.
+func outlives(b history.Body) bool {
+	switch b.(type) {
+	case *history.EventRaised, *history.ExecutionCancelRequested:
+		return true
+	}
+	return false
 }
 
 // first returns the ID of the execution with which the instance was started.

@@ -107,6 +107,9 @@ type Record struct {
 	// First is the execution with which the instance was started, where it has
 	// continued as new since. The parent knows it by that.
 	First history.ExecutionID
+	// Deadline is when the orchestration is cancelled if it has not ended; zero: never.
+	// It stays when the instance continues as new.
+	Deadline time.Time
 	// Calls counts the operations of entities whose outcome the execution awaits,
 	// Sections its critical sections that were not left.
 	Calls    int64
@@ -115,7 +118,7 @@ type Record struct {
 	Entity *Entity
 }
 
-const recordFields = 29
+const recordFields = 30
 
 // Encode returns the stored form.
 func (r *Record) Encode() []byte {
@@ -157,6 +160,7 @@ func (r *Record) Encode() []byte {
 	}
 	p.Int(r.Buffered)
 	p.String(string(r.First))
+	p.Time(r.Deadline)
 	p.Int(r.Calls)
 	p.Int(r.Sections)
 	putEntity(p, r.Entity)
@@ -230,10 +234,12 @@ func DecodeRecord(value []byte) (*Record, error) {
 		case 25:
 			r.First = history.ExecutionID(u.String())
 		case 26:
-			r.Calls = u.Int()
+			r.Deadline = u.Time()
 		case 27:
-			r.Sections = u.Int()
+			r.Calls = u.Int()
 		case 28:
+			r.Sections = u.Int()
+		case 29:
 			r.Entity = getEntity(u)
 		default:
 			u.Skip() // of a newer writer

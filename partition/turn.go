@@ -34,7 +34,7 @@ type Effects struct {
 	Tasks []Task
 	// Canceled are the activities whose results are not wanted any more. Where the
 	// execution ended, that goes for all that it had pending, listed or not.
-	Canceled []int32
+	Canceled []*history.TaskCanceled
 	// Armed are the timers that were armed.
 	Armed []Timer
 	// Dropped are places in Turn.Rest: mail that has nobody left to take it.
@@ -91,6 +91,7 @@ func Create(started *history.ExecutionStarted, now time.Time) *Record {
 		Tags:           started.Tags,
 		TraceParent:    started.TraceParent,
 		Parent:         started.Parent,
+		Deadline:       started.Deadline,
 	}
 }
 
@@ -277,7 +278,7 @@ func decide(s Store, a Address, r *Record, e history.Event, t Turn, fx *Effects)
 		r.Activities++
 		fx.Tasks = append(fx.Tasks, Task{ID: e.ID, Scheduled: body, Activity: activity})
 	case *history.TaskCanceled:
-		fx.Canceled = append(fx.Canceled, body.TaskID)
+		fx.Canceled = append(fx.Canceled, body)
 		for i := range fx.Tasks {
 			if fx.Tasks[i].ID == body.TaskID {
 				fx.Tasks = append(fx.Tasks[:i], fx.Tasks[i+1:]...)
@@ -313,6 +314,9 @@ func decide(s Store, a Address, r *Record, e history.Event, t Turn, fx *Effects)
 	case *history.SubOrchestrationInstanceCreated:
 		begin(s, a, r, e.ID, body, fx)
 	case *history.SubOrchestrationInstanceCanceled:
+		if body.Request {
+			return askChild(s, a, r, body, fx)
+		}
 		if err := cancelChild(s, a, r, body.TaskID, fx); err != nil {
 			return err
 		}

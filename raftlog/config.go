@@ -28,6 +28,9 @@ type Config struct {
 	// it ends the process and does not return. If it returns, the host stays
 	// mute and [Host.Close] must still be called. The default logs and exits.
 	OnFatal func(error)
+	// TimeFsync hears how long each fsync of the stores took, from many goroutines at
+	// a time. Nil: nobody wants to know.
+	TimeFsync func(time.Duration)
 
 	// HeartbeatTimeout is how long a follower waits for its leader (500 ms).
 	HeartbeatTimeout time.Duration

@@ -16,19 +16,58 @@ type diskFS struct {
 	stall  time.Duration
 	fatal  func(error)
 	fsyncs atomic.Uint64
+	// timed, if it is set, hears how long each fsync took.
+	timed func(time.Duration)
+	// late counts the operations that take long, and are not fatal yet.
+	late atomic.Int64
 }
+
+// lateShare is which part of the time until a disk counts as stalled an operation may
+// take before it is late.
+const lateShare = 4
+
+// The states of an operation.
+const (
+	operationRuns int32 = iota
+	operationLate
+	operationOver
+)
 
 // watch runs one write operation.
 func (fs *diskFS) watch(what, name string, op func() error) error {
-	timer := time.AfterFunc(fs.stall, func() {
-		fs.fatal(fmt.Errorf("disk stalled: %s of %s has taken %s", what, name, fs.stall))
+	var state atomic.Int32
+	timer := time.AfterFunc(fs.stall/lateShare, func() {
+		if !state.CompareAndSwap(operationRuns, operationLate) {
+			return
+		}
+		fs.late.Add(1)
+		time.AfterFunc(fs.stall-fs.stall/lateShare, func() {
+			if state.Load() == operationLate {
+				fs.fatal(fmt.Errorf("disk stalled: %s of %s has taken %s", what, name, fs.stall))
+			}
+		})
 	})
 	err := op()
 	timer.Stop()
+	if state.Swap(operationOver) == operationLate {
+		fs.late.Add(-1)
+	}
 	if err != nil {
 		err = fmt.Errorf("%s %s: %w", what, name, err)
 		fs.fatal(err)
 	}
+	return err
+}
+
+// fsync runs one fsync.
+func (fs *diskFS) fsync(name string, op func() error) error {
+	fs.fsyncs.Add(1)
+	if fs.timed == nil {
+		return fs.watch("fsync", name, op)
+	}
+	began := time.Now()
+	err := fs.watch("fsync", name, op)
+	fs.timed(time.Since(began))
 	return err
 }
 
@@ -92,14 +131,12 @@ func (f *diskFile) WriteAt(p []byte, offset int64) (n int, err error) {
 
 // Sync implements [vfs.File].
 func (f *diskFile) Sync() error {
-	f.fs.fsyncs.Add(1)
-	return f.fs.watch("fsync", f.name, f.File.Sync)
+	return f.fs.fsync(f.name, f.File.Sync)
 }
 
 // SyncData implements [vfs.File].
 func (f *diskFile) SyncData() error {
-	f.fs.fsyncs.Add(1)
-	return f.fs.watch("fsync", f.name, f.File.SyncData)
+	return f.fs.fsync(f.name, f.File.SyncData)
 }
 
 // SyncTo implements [vfs.File].

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/hashicorp/raft"
@@ -24,6 +25,8 @@ type Group struct {
 	hint       hint
 	progress   progress
 	installs   installs
+	elections  atomic.Uint64 // that this replica began
+	reigns     atomic.Uint64 // that it had
 
 	// lifecycle is held (capacity 1) while the incarnation is stopped or started.
 	lifecycle chan struct{}

@@ -217,6 +217,15 @@ func (h *Host) NodeLost(n peer.NodeID) {
 // Fsyncs returns how many fsyncs the stores have done since Open.
 func (h *Host) Fsyncs() uint64 { return h.fs.fsyncs.Load() }
 
+// DiskLate reports whether a write or an fsync takes so long that the disk may be
+// stalled; see [Config].StallTimeout for when it is.
+func (h *Host) DiskLate() bool { return h.fs.late.Load() > 0 }
+
+// StoreMetrics returns Pebble's figures of the log store and of the state store.
+func (h *Host) StoreMetrics() (log, state *pebble.Metrics) {
+	return h.log.db.Metrics(), h.state.Metrics()
+}
+
 // StaleRejected returns how many entries were refused at apply since Open.
 func (h *Host) StaleRejected() uint64 { return h.stale.Load() }
 

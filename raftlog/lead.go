@@ -47,6 +47,7 @@ func (inc *incarnation) reign() bool {
 	})
 	select {
 	case o := <-pending.opened:
+		g.reigns.Add(1)
 		return inc.lead(o)
 	case <-failed:
 		return inc.rest()

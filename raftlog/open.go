@@ -33,7 +33,7 @@ func Open(cfg Config) (*Host, error) {
 		groups:   make(map[GroupID]*Group),
 		replaced: make(map[GroupID]string),
 	}
-	h.fs = &diskFS{FS: cfg.FS, stall: cfg.StallTimeout, fatal: h.fatal}
+	h.fs = &diskFS{FS: cfg.FS, stall: cfg.StallTimeout, fatal: h.fatal, timed: cfg.TimeFsync}
 	h.flusher = newFlusher(h)
 	h.confirms = newConfirmer(h)
 	h.beat = newBeat(cfg.HeartbeatTimeout)

@@ -43,6 +43,9 @@ func (inc *incarnation) keepPatience() {
 	observer := raft.NewObserver(changed, false, func(o *raft.Observation) bool {
 		switch o.Data.(type) {
 		case raft.LeaderObservation, raft.RaftState:
+			if o.Data == raft.Candidate {
+				inc.group.elections.Add(1)
+			}
 			return true
 		}
 		return false

@@ -1,6 +1,10 @@
 package raftlog
 
-import "github.com/hashicorp/raft"
+import (
+	"time"
+
+	"github.com/hashicorp/raft"
+)
 
 // Stats describes a replica for people and metrics.
 type Stats struct {
@@ -23,12 +27,18 @@ type Stats struct {
 	Stale       uint64 // entries refused at apply since the start
 	Installs    uint64 // snapshots installed since the start
 	Quarantined string // why, or empty
-	Servers     []Server
+	Elections   uint64 // that this replica began since the start
+	Reigns      uint64 // that it had since the start
+	// Contact is how long ago the leader was heard of; 0 of a leader, below 0 where it
+	// never was.
+	Contact time.Duration
+	Servers []Server
 }
 
 // Stats returns the replica's figures.
 func (g *Group) Stats() Stats {
-	s := Stats{Group: g.id, Server: g.log.server, Role: "restarting", Installs: g.installs.count.Load()}
+	s := Stats{Group: g.id, Server: g.log.server, Role: "restarting", Installs: g.installs.count.Load(),
+		Elections: g.elections.Load(), Reigns: g.reigns.Load(), Contact: -1}
 	g.machine.mu.Lock()
 	rec := g.machine.rec
 	s.Stale = g.machine.stale
@@ -60,6 +70,12 @@ func (g *Group) Stats() Stats {
 		s.Role = "candidate"
 	case raft.Follower:
 		s.Role = "follower"
+	}
+	switch contact := inc.raft.LastContact(); {
+	case s.Role == "leader":
+		s.Contact = 0
+	case !contact.IsZero():
+		s.Contact = max(time.Since(contact), 0)
 	}
 	_, leader := inc.raft.LeaderWithID()
 	s.Leader = ServerID(leader)

@@ -16,7 +16,9 @@ protoc -I api/proto \
   reprise/durabletask/v1/common.proto \
   reprise/durabletask/v1/history.proto \
   reprise/durabletask/v1/management.proto \
-  reprise/v1/cluster.proto
+  reprise/v1/cluster.proto \
+  reprise/v1/cancel.proto \
+  reprise/v1/orchestration.proto
 
 # The service without a package: gRPC code only, no descriptor. See api/doc.go.
 protoc -I api/proto \

@@ -38,8 +38,10 @@ type ExecutionStartedEvent struct {
 	ParentTraceContext      *TraceContext           `protobuf:"bytes,7,opt,name=parent_trace_context,json=parentTraceContext,proto3" json:"parent_trace_context,omitempty"`
 	OrchestrationSpanId     *wrapperspb.StringValue `protobuf:"bytes,8,opt,name=orchestration_span_id,json=orchestrationSpanId,proto3" json:"orchestration_span_id,omitempty"`
 	Tags                    map[string]string       `protobuf:"bytes,9,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields           protoimpl.UnknownFields
-	sizeCache               protoimpl.SizeCache
+	// Ours: when the orchestration is cancelled if it has not ended.
+	Deadline      *timestamppb.Timestamp `protobuf:"bytes,50001,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecutionStartedEvent) Reset() {
@@ -131,6 +133,13 @@ func (x *ExecutionStartedEvent) GetOrchestrationSpanId() *wrapperspb.StringValue
 func (x *ExecutionStartedEvent) GetTags() map[string]string {
 	if x != nil {
 		return x.Tags
+	}
+	return nil
+}
+
+func (x *ExecutionStartedEvent) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
 	}
 	return nil
 }
@@ -546,7 +555,9 @@ type SubOrchestrationInstanceCreatedEvent struct {
 	ParentTraceContext *TraceContext           `protobuf:"bytes,5,opt,name=parent_trace_context,json=parentTraceContext,proto3" json:"parent_trace_context,omitempty"`
 	Tags               map[string]string       `protobuf:"bytes,6,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Ours: the child has no parent.
-	Detached      bool `protobuf:"varint,50001,opt,name=detached,proto3" json:"detached,omitempty"`
+	Detached bool `protobuf:"varint,50001,opt,name=detached,proto3" json:"detached,omitempty"`
+	// Ours: how long after this decision the child is cancelled if it has not ended.
+	Timeout       *durationpb.Duration `protobuf:"bytes,50002,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -628,6 +639,13 @@ func (x *SubOrchestrationInstanceCreatedEvent) GetDetached() bool {
 		return x.Detached
 	}
 	return false
+}
+
+func (x *SubOrchestrationInstanceCreatedEvent) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
 }
 
 // SubOrchestrationInstanceCompletedEvent arrives when a child completed.
@@ -1882,6 +1900,7 @@ func (x *ExecutionRewoundEvent) GetTags() map[string]string {
 type TaskCanceledEvent struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	TaskScheduledId int32                  `protobuf:"varint,1,opt,name=task_scheduled_id,json=taskScheduledId,proto3" json:"task_scheduled_id,omitempty"`
+	Reason          string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1921,6 +1940,13 @@ func (x *TaskCanceledEvent) GetTaskScheduledId() int32 {
 		return x.TaskScheduledId
 	}
 	return 0
+}
+
+func (x *TaskCanceledEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // TimerCanceledEvent is ours: a timer is not wanted any more.
@@ -1973,8 +1999,11 @@ func (x *TimerCanceledEvent) GetTimerId() int32 {
 type SubOrchestrationInstanceCanceledEvent struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	TaskScheduledId int32                  `protobuf:"varint,1,opt,name=task_scheduled_id,json=taskScheduledId,proto3" json:"task_scheduled_id,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The child is only asked to end, and its end is still awaited.
+	Request       bool   `protobuf:"varint,2,opt,name=request,proto3" json:"request,omitempty"`
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubOrchestrationInstanceCanceledEvent) Reset() {
@@ -2014,6 +2043,66 @@ func (x *SubOrchestrationInstanceCanceledEvent) GetTaskScheduledId() int32 {
 	return 0
 }
 
+func (x *SubOrchestrationInstanceCanceledEvent) GetRequest() bool {
+	if x != nil {
+		return x.Request
+	}
+	return false
+}
+
+func (x *SubOrchestrationInstanceCanceledEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ExecutionCancelRequestedEvent arrives when somebody asks the orchestrator to end.
+// Ours.
+type ExecutionCancelRequestedEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecutionCancelRequestedEvent) Reset() {
+	*x = ExecutionCancelRequestedEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecutionCancelRequestedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecutionCancelRequestedEvent) ProtoMessage() {}
+
+func (x *ExecutionCancelRequestedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecutionCancelRequestedEvent.ProtoReflect.Descriptor instead.
+func (*ExecutionCancelRequestedEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ExecutionCancelRequestedEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // LocalTaskRunEvent is ours: what an attempt of a local activity came to, which has
 // run inside the episode. It failed exactly if failure_details is set.
 type LocalTaskRunEvent struct {
@@ -2028,7 +2117,7 @@ type LocalTaskRunEvent struct {
 
 func (x *LocalTaskRunEvent) Reset() {
 	*x = LocalTaskRunEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2040,7 +2129,7 @@ func (x *LocalTaskRunEvent) String() string {
 func (*LocalTaskRunEvent) ProtoMessage() {}
 
 func (x *LocalTaskRunEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2053,7 +2142,7 @@ func (x *LocalTaskRunEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalTaskRunEvent.ProtoReflect.Descriptor instead.
 func (*LocalTaskRunEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{33}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *LocalTaskRunEvent) GetName() string {
@@ -2078,6 +2167,198 @@ func (x *LocalTaskRunEvent) GetResult() *wrapperspb.BytesValue {
 }
 
 func (x *LocalTaskRunEvent) GetFailureDetails() *TaskFailureDetails {
+	if x != nil {
+		return x.FailureDetails
+	}
+	return nil
+}
+
+// PatchAppliedEvent is ours: the execution goes the way of a patch from here on.
+type PatchAppliedEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Patch         string                 `protobuf:"bytes,1,opt,name=patch,proto3" json:"patch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PatchAppliedEvent) Reset() {
+	*x = PatchAppliedEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PatchAppliedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PatchAppliedEvent) ProtoMessage() {}
+
+func (x *PatchAppliedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PatchAppliedEvent.ProtoReflect.Descriptor instead.
+func (*PatchAppliedEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *PatchAppliedEvent) GetPatch() string {
+	if x != nil {
+		return x.Patch
+	}
+	return ""
+}
+
+// UpdateRequestedEvent arrives when somebody asks for an update. Ours.
+type UpdateRequestedEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Sent          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sent,proto3" json:"sent,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Input         *wrapperspb.BytesValue `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateRequestedEvent) Reset() {
+	*x = UpdateRequestedEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateRequestedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateRequestedEvent) ProtoMessage() {}
+
+func (x *UpdateRequestedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateRequestedEvent.ProtoReflect.Descriptor instead.
+func (*UpdateRequestedEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *UpdateRequestedEvent) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateRequestedEvent) GetSent() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
+}
+
+func (x *UpdateRequestedEvent) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdateRequestedEvent) GetInput() *wrapperspb.BytesValue {
+	if x != nil {
+		return x.Input
+	}
+	return nil
+}
+
+// UpdateCompletedEvent decides the reply to an update; it failed exactly if
+// failure_details is set. Ours.
+type UpdateCompletedEvent struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	RequestId      string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Sent           *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sent,proto3" json:"sent,omitempty"`
+	Name           string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Result         *wrapperspb.BytesValue `protobuf:"bytes,4,opt,name=result,proto3" json:"result,omitempty"`
+	FailureDetails *TaskFailureDetails    `protobuf:"bytes,5,opt,name=failure_details,json=failureDetails,proto3" json:"failure_details,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *UpdateCompletedEvent) Reset() {
+	*x = UpdateCompletedEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateCompletedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateCompletedEvent) ProtoMessage() {}
+
+func (x *UpdateCompletedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateCompletedEvent.ProtoReflect.Descriptor instead.
+func (*UpdateCompletedEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *UpdateCompletedEvent) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateCompletedEvent) GetSent() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
+}
+
+func (x *UpdateCompletedEvent) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdateCompletedEvent) GetResult() *wrapperspb.BytesValue {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *UpdateCompletedEvent) GetFailureDetails() *TaskFailureDetails {
 	if x != nil {
 		return x.FailureDetails
 	}
@@ -2124,6 +2405,10 @@ type HistoryEvent struct {
 	//	*HistoryEvent_TaskCanceled
 	//	*HistoryEvent_SubOrchestrationInstanceCanceled
 	//	*HistoryEvent_EntityOperationCanceled
+	//	*HistoryEvent_PatchApplied
+	//	*HistoryEvent_UpdateRequested
+	//	*HistoryEvent_UpdateCompleted
+	//	*HistoryEvent_ExecutionCancelRequested
 	//	*HistoryEvent_LocalTaskRun
 	EventType     isHistoryEvent_EventType `protobuf_oneof:"event_type"`
 	unknownFields protoimpl.UnknownFields
@@ -2132,7 +2417,7 @@ type HistoryEvent struct {
 
 func (x *HistoryEvent) Reset() {
 	*x = HistoryEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2144,7 +2429,7 @@ func (x *HistoryEvent) String() string {
 func (*HistoryEvent) ProtoMessage() {}
 
 func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2157,7 +2442,7 @@ func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEvent.ProtoReflect.Descriptor instead.
 func (*HistoryEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{34}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *HistoryEvent) GetEventId() int32 {
@@ -2469,6 +2754,42 @@ func (x *HistoryEvent) GetEntityOperationCanceled() *EntityOperationCanceledEven
 	return nil
 }
 
+func (x *HistoryEvent) GetPatchApplied() *PatchAppliedEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_PatchApplied); ok {
+			return x.PatchApplied
+		}
+	}
+	return nil
+}
+
+func (x *HistoryEvent) GetUpdateRequested() *UpdateRequestedEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_UpdateRequested); ok {
+			return x.UpdateRequested
+		}
+	}
+	return nil
+}
+
+func (x *HistoryEvent) GetUpdateCompleted() *UpdateCompletedEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_UpdateCompleted); ok {
+			return x.UpdateCompleted
+		}
+	}
+	return nil
+}
+
+func (x *HistoryEvent) GetExecutionCancelRequested() *ExecutionCancelRequestedEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_ExecutionCancelRequested); ok {
+			return x.ExecutionCancelRequested
+		}
+	}
+	return nil
+}
+
 func (x *HistoryEvent) GetLocalTaskRun() *LocalTaskRunEvent {
 	if x != nil {
 		if x, ok := x.EventType.(*HistoryEvent_LocalTaskRun); ok {
@@ -2612,6 +2933,22 @@ type HistoryEvent_EntityOperationCanceled struct {
 	EntityOperationCanceled *EntityOperationCanceledEvent `protobuf:"bytes,50073,opt,name=entity_operation_canceled,json=entityOperationCanceled,proto3,oneof"`
 }
 
+type HistoryEvent_PatchApplied struct {
+	PatchApplied *PatchAppliedEvent `protobuf:"bytes,50068,opt,name=patch_applied,json=patchApplied,proto3,oneof"`
+}
+
+type HistoryEvent_UpdateRequested struct {
+	UpdateRequested *UpdateRequestedEvent `protobuf:"bytes,50069,opt,name=update_requested,json=updateRequested,proto3,oneof"`
+}
+
+type HistoryEvent_UpdateCompleted struct {
+	UpdateCompleted *UpdateCompletedEvent `protobuf:"bytes,50070,opt,name=update_completed,json=updateCompleted,proto3,oneof"`
+}
+
+type HistoryEvent_ExecutionCancelRequested struct {
+	ExecutionCancelRequested *ExecutionCancelRequestedEvent `protobuf:"bytes,50067,opt,name=execution_cancel_requested,json=executionCancelRequested,proto3,oneof"`
+}
+
 type HistoryEvent_LocalTaskRun struct {
 	LocalTaskRun *LocalTaskRunEvent `protobuf:"bytes,50072,opt,name=local_task_run,json=localTaskRun,proto3,oneof"`
 }
@@ -2680,13 +3017,21 @@ func (*HistoryEvent_SubOrchestrationInstanceCanceled) isHistoryEvent_EventType()
 
 func (*HistoryEvent_EntityOperationCanceled) isHistoryEvent_EventType() {}
 
+func (*HistoryEvent_PatchApplied) isHistoryEvent_EventType() {}
+
+func (*HistoryEvent_UpdateRequested) isHistoryEvent_EventType() {}
+
+func (*HistoryEvent_UpdateCompleted) isHistoryEvent_EventType() {}
+
+func (*HistoryEvent_ExecutionCancelRequested) isHistoryEvent_EventType() {}
+
 func (*HistoryEvent_LocalTaskRun) isHistoryEvent_EventType() {}
 
 var File_reprise_durabletask_v1_history_proto protoreflect.FileDescriptor
 
 const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\n" +
-	"$reprise/durabletask/v1/history.proto\x12\x16reprise.durabletask.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\x1a#reprise/durabletask/v1/common.proto\"\xd9\x05\n" +
+	"$reprise/durabletask/v1/history.proto\x12\x16reprise.durabletask.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\x1a#reprise/durabletask/v1/common.proto\"\x93\x06\n" +
 	"\x15ExecutionStartedEvent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
 	"\aversion\x18\x02 \x01(\v2\x1c.google.protobuf.StringValueR\aversion\x121\n" +
@@ -2696,7 +3041,8 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x19scheduled_start_timestamp\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x17scheduledStartTimestamp\x12V\n" +
 	"\x14parent_trace_context\x18\a \x01(\v2$.reprise.durabletask.v1.TraceContextR\x12parentTraceContext\x12P\n" +
 	"\x15orchestration_span_id\x18\b \x01(\v2\x1c.google.protobuf.StringValueR\x13orchestrationSpanId\x12K\n" +
-	"\x04tags\x18\t \x03(\v27.reprise.durabletask.v1.ExecutionStartedEvent.TagsEntryR\x04tags\x1a7\n" +
+	"\x04tags\x18\t \x03(\v27.reprise.durabletask.v1.ExecutionStartedEvent.TagsEntryR\x04tags\x128\n" +
+	"\bdeadline\x18ц\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x83\x02\n" +
@@ -2730,7 +3076,7 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x06result\x18\x02 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\"\x92\x01\n" +
 	"\x0fTaskFailedEvent\x12*\n" +
 	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\x12S\n" +
-	"\x0ffailure_details\x18\x02 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xd1\x03\n" +
+	"\x0ffailure_details\x18\x02 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\x88\x04\n" +
 	"$SubOrchestrationInstanceCreatedEvent\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12\x12\n" +
@@ -2739,7 +3085,8 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x05input\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\x12V\n" +
 	"\x14parent_trace_context\x18\x05 \x01(\v2$.reprise.durabletask.v1.TraceContextR\x12parentTraceContext\x12Z\n" +
 	"\x04tags\x18\x06 \x03(\v2F.reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntryR\x04tags\x12\x1c\n" +
-	"\bdetached\x18ц\x03 \x01(\bR\bdetached\x1a7\n" +
+	"\bdetached\x18ц\x03 \x01(\bR\bdetached\x125\n" +
+	"\atimeout\x18҆\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x89\x01\n" +
@@ -2828,18 +3175,38 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x04tags\x18\t \x03(\v27.reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntryR\x04tags\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"?\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"W\n" +
 	"\x11TaskCanceledEvent\x12*\n" +
-	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\"/\n" +
+	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"/\n" +
 	"\x12TimerCanceledEvent\x12\x19\n" +
-	"\btimer_id\x18\x01 \x01(\x05R\atimerId\"S\n" +
+	"\btimer_id\x18\x01 \x01(\x05R\atimerId\"\x85\x01\n" +
 	"%SubOrchestrationInstanceCanceledEvent\x12*\n" +
-	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\"\xcb\x01\n" +
+	"\x11task_scheduled_id\x18\x01 \x01(\x05R\x0ftaskScheduledId\x12\x18\n" +
+	"\arequest\x18\x02 \x01(\bR\arequest\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"7\n" +
+	"\x1dExecutionCancelRequestedEvent\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xcb\x01\n" +
 	"\x11LocalTaskRunEvent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\x05R\aattempt\x123\n" +
 	"\x06result\x18\x03 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\x12S\n" +
-	"\x0ffailure_details\x18\x04 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xd5\x1a\n" +
+	"\x0ffailure_details\x18\x04 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\")\n" +
+	"\x11PatchAppliedEvent\x12\x14\n" +
+	"\x05patch\x18\x01 \x01(\tR\x05patch\"\xac\x01\n" +
+	"\x14UpdateRequestedEvent\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12.\n" +
+	"\x04sent\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04sent\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x121\n" +
+	"\x05input\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\"\x83\x02\n" +
+	"\x14UpdateCompletedEvent\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12.\n" +
+	"\x04sent\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04sent\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x123\n" +
+	"\x06result\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\x12S\n" +
+	"\x0ffailure_details\x18\x05 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xdc\x1d\n" +
 	"\fHistoryEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\x05R\aeventId\x128\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x12\\\n" +
@@ -2878,7 +3245,11 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x0etimer_canceled\x18\x90\x87\x03 \x01(\v2*.reprise.durabletask.v1.TimerCanceledEventH\x00R\rtimerCanceled\x12R\n" +
 	"\rtask_canceled\x18\x91\x87\x03 \x01(\v2).reprise.durabletask.v1.TaskCanceledEventH\x00R\ftaskCanceled\x12\x90\x01\n" +
 	"#sub_orchestration_instance_canceled\x18\x92\x87\x03 \x01(\v2=.reprise.durabletask.v1.SubOrchestrationInstanceCanceledEventH\x00R subOrchestrationInstanceCanceled\x12t\n" +
-	"\x19entity_operation_canceled\x18\x99\x87\x03 \x01(\v24.reprise.durabletask.v1.EntityOperationCanceledEventH\x00R\x17entityOperationCanceled\x12S\n" +
+	"\x19entity_operation_canceled\x18\x99\x87\x03 \x01(\v24.reprise.durabletask.v1.EntityOperationCanceledEventH\x00R\x17entityOperationCanceled\x12R\n" +
+	"\rpatch_applied\x18\x94\x87\x03 \x01(\v2).reprise.durabletask.v1.PatchAppliedEventH\x00R\fpatchApplied\x12[\n" +
+	"\x10update_requested\x18\x95\x87\x03 \x01(\v2,.reprise.durabletask.v1.UpdateRequestedEventH\x00R\x0fupdateRequested\x12[\n" +
+	"\x10update_completed\x18\x96\x87\x03 \x01(\v2,.reprise.durabletask.v1.UpdateCompletedEventH\x00R\x0fupdateCompleted\x12w\n" +
+	"\x1aexecution_cancel_requested\x18\x93\x87\x03 \x01(\v25.reprise.durabletask.v1.ExecutionCancelRequestedEventH\x00R\x18executionCancelRequested\x12S\n" +
 	"\x0elocal_task_run\x18\x98\x87\x03 \x01(\v2).reprise.durabletask.v1.LocalTaskRunEventH\x00R\flocalTaskRunB\f\n" +
 	"\n" +
 	"event_typeB0Z.github.com/reprise-run/reprise/api/durabletaskb\x06proto3"
@@ -2895,7 +3266,7 @@ func file_reprise_durabletask_v1_history_proto_rawDescGZIP() []byte {
 	return file_reprise_durabletask_v1_history_proto_rawDescData
 }
 
-var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*ExecutionStartedEvent)(nil),                  // 0: reprise.durabletask.v1.ExecutionStartedEvent
 	(*ExecutionCompletedEvent)(nil),                // 1: reprise.durabletask.v1.ExecutionCompletedEvent
@@ -2930,127 +3301,142 @@ var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*TaskCanceledEvent)(nil),                      // 30: reprise.durabletask.v1.TaskCanceledEvent
 	(*TimerCanceledEvent)(nil),                     // 31: reprise.durabletask.v1.TimerCanceledEvent
 	(*SubOrchestrationInstanceCanceledEvent)(nil),  // 32: reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	(*LocalTaskRunEvent)(nil),                      // 33: reprise.durabletask.v1.LocalTaskRunEvent
-	(*HistoryEvent)(nil),                           // 34: reprise.durabletask.v1.HistoryEvent
-	nil,                                            // 35: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	nil,                                            // 36: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	nil,                                            // 37: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	nil,                                            // 38: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	(*wrapperspb.StringValue)(nil),                 // 39: google.protobuf.StringValue
-	(*wrapperspb.BytesValue)(nil),                  // 40: google.protobuf.BytesValue
-	(*OrchestrationInstance)(nil),                  // 41: reprise.durabletask.v1.OrchestrationInstance
-	(*ParentInstanceInfo)(nil),                     // 42: reprise.durabletask.v1.ParentInstanceInfo
-	(*timestamppb.Timestamp)(nil),                  // 43: google.protobuf.Timestamp
-	(*TraceContext)(nil),                           // 44: reprise.durabletask.v1.TraceContext
-	(OrchestrationStatus)(0),                       // 45: reprise.durabletask.v1.OrchestrationStatus
-	(*TaskFailureDetails)(nil),                     // 46: reprise.durabletask.v1.TaskFailureDetails
-	(*durationpb.Duration)(nil),                    // 47: google.protobuf.Duration
-	(*OrchestrationState)(nil),                     // 48: reprise.durabletask.v1.OrchestrationState
+	(*ExecutionCancelRequestedEvent)(nil),          // 33: reprise.durabletask.v1.ExecutionCancelRequestedEvent
+	(*LocalTaskRunEvent)(nil),                      // 34: reprise.durabletask.v1.LocalTaskRunEvent
+	(*PatchAppliedEvent)(nil),                      // 35: reprise.durabletask.v1.PatchAppliedEvent
+	(*UpdateRequestedEvent)(nil),                   // 36: reprise.durabletask.v1.UpdateRequestedEvent
+	(*UpdateCompletedEvent)(nil),                   // 37: reprise.durabletask.v1.UpdateCompletedEvent
+	(*HistoryEvent)(nil),                           // 38: reprise.durabletask.v1.HistoryEvent
+	nil,                                            // 39: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	nil,                                            // 40: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	nil,                                            // 41: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	nil,                                            // 42: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	(*wrapperspb.StringValue)(nil),                 // 43: google.protobuf.StringValue
+	(*wrapperspb.BytesValue)(nil),                  // 44: google.protobuf.BytesValue
+	(*OrchestrationInstance)(nil),                  // 45: reprise.durabletask.v1.OrchestrationInstance
+	(*ParentInstanceInfo)(nil),                     // 46: reprise.durabletask.v1.ParentInstanceInfo
+	(*timestamppb.Timestamp)(nil),                  // 47: google.protobuf.Timestamp
+	(*TraceContext)(nil),                           // 48: reprise.durabletask.v1.TraceContext
+	(OrchestrationStatus)(0),                       // 49: reprise.durabletask.v1.OrchestrationStatus
+	(*TaskFailureDetails)(nil),                     // 50: reprise.durabletask.v1.TaskFailureDetails
+	(*durationpb.Duration)(nil),                    // 51: google.protobuf.Duration
+	(*OrchestrationState)(nil),                     // 52: reprise.durabletask.v1.OrchestrationState
 }
 var file_reprise_durabletask_v1_history_proto_depIdxs = []int32{
-	39, // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
-	40, // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
-	41, // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
-	42, // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	43, // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
-	44, // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	39, // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
-	35, // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	45, // 8: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	40, // 9: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	46, // 10: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	40, // 11: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 12: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
-	40, // 13: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
-	44, // 14: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	36, // 15: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	4,  // 16: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
-	47, // 17: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
-	47, // 18: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
-	47, // 19: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
-	47, // 20: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
-	40, // 21: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	46, // 22: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	39, // 23: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
-	40, // 24: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
-	44, // 25: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	37, // 26: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	40, // 27: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	46, // 28: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	43, // 29: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
-	43, // 30: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
-	40, // 31: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
-	40, // 32: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
-	40, // 33: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
-	48, // 34: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
-	40, // 35: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
-	40, // 36: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
-	40, // 37: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
-	43, // 38: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	40, // 39: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 40: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	44, // 41: reprise.durabletask.v1.EntityOperationSignaledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	43, // 42: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	40, // 43: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
-	39, // 44: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	39, // 45: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	39, // 46: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	44, // 47: reprise.durabletask.v1.EntityOperationCalledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	39, // 48: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	40, // 49: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
-	46, // 50: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	39, // 51: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	39, // 52: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	39, // 53: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
-	39, // 54: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	39, // 55: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
-	44, // 56: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	39, // 57: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
-	39, // 58: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
-	40, // 59: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
-	42, // 60: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	38, // 61: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	40, // 62: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
-	46, // 63: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	43, // 64: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
-	0,  // 65: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
-	1,  // 66: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
-	2,  // 67: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
-	3,  // 68: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
-	5,  // 69: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
-	6,  // 70: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
-	7,  // 71: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
-	8,  // 72: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
-	9,  // 73: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
-	10, // 74: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
-	11, // 75: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
-	12, // 76: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
-	13, // 77: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
-	14, // 78: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
-	15, // 79: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
-	16, // 80: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
-	17, // 81: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
-	18, // 82: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
-	19, // 83: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
-	20, // 84: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
-	21, // 85: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
-	22, // 86: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
-	25, // 87: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
-	26, // 88: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
-	24, // 89: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
-	28, // 90: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
-	27, // 91: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
-	29, // 92: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
-	31, // 93: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
-	30, // 94: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
-	32, // 95: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	23, // 96: reprise.durabletask.v1.HistoryEvent.entity_operation_canceled:type_name -> reprise.durabletask.v1.EntityOperationCanceledEvent
-	33, // 97: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
-	98, // [98:98] is the sub-list for method output_type
-	98, // [98:98] is the sub-list for method input_type
-	98, // [98:98] is the sub-list for extension type_name
-	98, // [98:98] is the sub-list for extension extendee
-	0,  // [0:98] is the sub-list for field type_name
+	43,  // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
+	44,  // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
+	46,  // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	47,  // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
+	48,  // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	43,  // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
+	39,  // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	47,  // 8: reprise.durabletask.v1.ExecutionStartedEvent.deadline:type_name -> google.protobuf.Timestamp
+	49,  // 9: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	44,  // 10: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	50,  // 11: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	44,  // 12: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
+	43,  // 13: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
+	44,  // 14: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
+	48,  // 15: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	40,  // 16: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	4,   // 17: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
+	51,  // 18: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
+	51,  // 19: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
+	51,  // 20: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
+	51,  // 21: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
+	44,  // 22: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	50,  // 23: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	43,  // 24: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
+	44,  // 25: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
+	48,  // 26: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	41,  // 27: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	51,  // 28: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.timeout:type_name -> google.protobuf.Duration
+	44,  // 29: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	50,  // 30: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	47,  // 31: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
+	47,  // 32: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
+	44,  // 33: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
+	44,  // 34: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
+	44,  // 35: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
+	52,  // 36: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
+	44,  // 37: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
+	44,  // 38: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
+	44,  // 39: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
+	47,  // 40: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	44,  // 41: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
+	43,  // 42: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	48,  // 43: reprise.durabletask.v1.EntityOperationSignaledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	47,  // 44: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	44,  // 45: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
+	43,  // 46: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	43,  // 47: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	43,  // 48: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	48,  // 49: reprise.durabletask.v1.EntityOperationCalledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	43,  // 50: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	44,  // 51: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
+	50,  // 52: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	43,  // 53: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	43,  // 54: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	43,  // 55: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
+	43,  // 56: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	43,  // 57: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
+	48,  // 58: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	43,  // 59: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
+	43,  // 60: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
+	44,  // 61: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
+	46,  // 62: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	42,  // 63: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	44,  // 64: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
+	50,  // 65: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	47,  // 66: reprise.durabletask.v1.UpdateRequestedEvent.sent:type_name -> google.protobuf.Timestamp
+	44,  // 67: reprise.durabletask.v1.UpdateRequestedEvent.input:type_name -> google.protobuf.BytesValue
+	47,  // 68: reprise.durabletask.v1.UpdateCompletedEvent.sent:type_name -> google.protobuf.Timestamp
+	44,  // 69: reprise.durabletask.v1.UpdateCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	50,  // 70: reprise.durabletask.v1.UpdateCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	47,  // 71: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
+	0,   // 72: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
+	1,   // 73: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
+	2,   // 74: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
+	3,   // 75: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
+	5,   // 76: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
+	6,   // 77: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
+	7,   // 78: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
+	8,   // 79: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
+	9,   // 80: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
+	10,  // 81: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
+	11,  // 82: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
+	12,  // 83: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
+	13,  // 84: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
+	14,  // 85: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
+	15,  // 86: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
+	16,  // 87: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
+	17,  // 88: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
+	18,  // 89: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
+	19,  // 90: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
+	20,  // 91: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
+	21,  // 92: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
+	22,  // 93: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
+	25,  // 94: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
+	26,  // 95: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
+	24,  // 96: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
+	28,  // 97: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
+	27,  // 98: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
+	29,  // 99: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
+	31,  // 100: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
+	30,  // 101: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
+	32,  // 102: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
+	23,  // 103: reprise.durabletask.v1.HistoryEvent.entity_operation_canceled:type_name -> reprise.durabletask.v1.EntityOperationCanceledEvent
+	35,  // 104: reprise.durabletask.v1.HistoryEvent.patch_applied:type_name -> reprise.durabletask.v1.PatchAppliedEvent
+	36,  // 105: reprise.durabletask.v1.HistoryEvent.update_requested:type_name -> reprise.durabletask.v1.UpdateRequestedEvent
+	37,  // 106: reprise.durabletask.v1.HistoryEvent.update_completed:type_name -> reprise.durabletask.v1.UpdateCompletedEvent
+	33,  // 107: reprise.durabletask.v1.HistoryEvent.execution_cancel_requested:type_name -> reprise.durabletask.v1.ExecutionCancelRequestedEvent
+	34,  // 108: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
+	109, // [109:109] is the sub-list for method output_type
+	109, // [109:109] is the sub-list for method input_type
+	109, // [109:109] is the sub-list for extension type_name
+	109, // [109:109] is the sub-list for extension extendee
+	0,   // [0:109] is the sub-list for field type_name
 }
 
 func init() { file_reprise_durabletask_v1_history_proto_init() }
@@ -3059,7 +3445,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		return
 	}
 	file_reprise_durabletask_v1_common_proto_init()
-	file_reprise_durabletask_v1_history_proto_msgTypes[34].OneofWrappers = []any{
+	file_reprise_durabletask_v1_history_proto_msgTypes[38].OneofWrappers = []any{
 		(*HistoryEvent_ExecutionStarted)(nil),
 		(*HistoryEvent_ExecutionCompleted)(nil),
 		(*HistoryEvent_ExecutionTerminated)(nil),
@@ -3092,6 +3478,10 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		(*HistoryEvent_TaskCanceled)(nil),
 		(*HistoryEvent_SubOrchestrationInstanceCanceled)(nil),
 		(*HistoryEvent_EntityOperationCanceled)(nil),
+		(*HistoryEvent_PatchApplied)(nil),
+		(*HistoryEvent_UpdateRequested)(nil),
+		(*HistoryEvent_UpdateCompleted)(nil),
+		(*HistoryEvent_ExecutionCancelRequested)(nil),
 		(*HistoryEvent_LocalTaskRun)(nil),
 	}
 	type x struct{}
@@ -3100,7 +3490,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reprise_durabletask_v1_history_proto_rawDesc), len(file_reprise_durabletask_v1_history_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   39,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -91,8 +91,10 @@ type CreateInstanceRequest struct {
 	Tags                       map[string]string           `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	ParentTraceContext         *TraceContext               `protobuf:"bytes,9,opt,name=parent_trace_context,json=parentTraceContext,proto3" json:"parent_trace_context,omitempty"`
 	RequestTime                *timestamppb.Timestamp      `protobuf:"bytes,10,opt,name=request_time,json=requestTime,proto3" json:"request_time,omitempty"`
-	unknownFields              protoimpl.UnknownFields
-	sizeCache                  protoimpl.SizeCache
+	// Ours: how long after its start the orchestration is cancelled if it has not ended.
+	Timeout       *durationpb.Duration `protobuf:"bytes,50001,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateInstanceRequest) Reset() {
@@ -191,6 +193,13 @@ func (x *CreateInstanceRequest) GetParentTraceContext() *TraceContext {
 func (x *CreateInstanceRequest) GetRequestTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.RequestTime
+	}
+	return nil
+}
+
+func (x *CreateInstanceRequest) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
 	}
 	return nil
 }
@@ -2090,7 +2099,7 @@ var File_reprise_durabletask_v1_management_proto protoreflect.FileDescriptor
 
 const file_reprise_durabletask_v1_management_proto_rawDesc = "" +
 	"\n" +
-	"'reprise/durabletask/v1/management.proto\x12\x16reprise.durabletask.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\x1a#reprise/durabletask/v1/common.proto\x1a$reprise/durabletask/v1/history.proto\"\xe4\x05\n" +
+	"'reprise/durabletask/v1/management.proto\x12\x16reprise.durabletask.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\x1a#reprise/durabletask/v1/common.proto\x1a$reprise/durabletask/v1/history.proto\"\x9b\x06\n" +
 	"\x15CreateInstanceRequest\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12\x12\n" +
@@ -2103,7 +2112,8 @@ const file_reprise_durabletask_v1_management_proto_rawDesc = "" +
 	"\x04tags\x18\b \x03(\v27.reprise.durabletask.v1.CreateInstanceRequest.TagsEntryR\x04tags\x12V\n" +
 	"\x14parent_trace_context\x18\t \x01(\v2$.reprise.durabletask.v1.TraceContextR\x12parentTraceContext\x12=\n" +
 	"\frequest_time\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\vrequestTime\x1a7\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\vrequestTime\x125\n" +
+	"\atimeout\x18ц\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc3\x01\n" +
@@ -2301,9 +2311,9 @@ var file_reprise_durabletask_v1_management_proto_goTypes = []any{
 	(*wrapperspb.BytesValue)(nil),        // 35: google.protobuf.BytesValue
 	(*timestamppb.Timestamp)(nil),        // 36: google.protobuf.Timestamp
 	(*TraceContext)(nil),                 // 37: reprise.durabletask.v1.TraceContext
-	(OrchestrationStatus)(0),             // 38: reprise.durabletask.v1.OrchestrationStatus
-	(*OrchestrationState)(nil),           // 39: reprise.durabletask.v1.OrchestrationState
-	(*durationpb.Duration)(nil),          // 40: google.protobuf.Duration
+	(*durationpb.Duration)(nil),          // 38: google.protobuf.Duration
+	(OrchestrationStatus)(0),             // 39: reprise.durabletask.v1.OrchestrationStatus
+	(*OrchestrationState)(nil),           // 40: reprise.durabletask.v1.OrchestrationState
 	(*wrapperspb.BoolValue)(nil),         // 41: google.protobuf.BoolValue
 	(*HistoryEvent)(nil),                 // 42: reprise.durabletask.v1.HistoryEvent
 	(*wrapperspb.Int32Value)(nil),        // 43: google.protobuf.Int32Value
@@ -2317,60 +2327,61 @@ var file_reprise_durabletask_v1_management_proto_depIdxs = []int32{
 	33, // 5: reprise.durabletask.v1.CreateInstanceRequest.tags:type_name -> reprise.durabletask.v1.CreateInstanceRequest.TagsEntry
 	37, // 6: reprise.durabletask.v1.CreateInstanceRequest.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
 	36, // 7: reprise.durabletask.v1.CreateInstanceRequest.request_time:type_name -> google.protobuf.Timestamp
-	38, // 8: reprise.durabletask.v1.OrchestrationIdReusePolicy.replaceable_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	0,  // 9: reprise.durabletask.v1.OrchestrationIdReusePolicy.action:type_name -> reprise.durabletask.v1.CreateOrchestrationAction
-	39, // 10: reprise.durabletask.v1.GetInstanceResponse.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
-	35, // 11: reprise.durabletask.v1.TerminateRequest.output:type_name -> google.protobuf.BytesValue
-	35, // 12: reprise.durabletask.v1.RaiseEventRequest.input:type_name -> google.protobuf.BytesValue
-	34, // 13: reprise.durabletask.v1.SuspendRequest.reason:type_name -> google.protobuf.StringValue
-	34, // 14: reprise.durabletask.v1.ResumeRequest.reason:type_name -> google.protobuf.StringValue
-	34, // 15: reprise.durabletask.v1.RewindInstanceRequest.reason:type_name -> google.protobuf.StringValue
-	14, // 16: reprise.durabletask.v1.QueryInstancesRequest.query:type_name -> reprise.durabletask.v1.InstanceQuery
-	38, // 17: reprise.durabletask.v1.InstanceQuery.runtime_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	36, // 18: reprise.durabletask.v1.InstanceQuery.created_time_from:type_name -> google.protobuf.Timestamp
-	36, // 19: reprise.durabletask.v1.InstanceQuery.created_time_to:type_name -> google.protobuf.Timestamp
-	34, // 20: reprise.durabletask.v1.InstanceQuery.task_hub_names:type_name -> google.protobuf.StringValue
-	34, // 21: reprise.durabletask.v1.InstanceQuery.continuation_token:type_name -> google.protobuf.StringValue
-	34, // 22: reprise.durabletask.v1.InstanceQuery.instance_id_prefix:type_name -> google.protobuf.StringValue
-	39, // 23: reprise.durabletask.v1.QueryInstancesResponse.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
-	34, // 24: reprise.durabletask.v1.QueryInstancesResponse.continuation_token:type_name -> google.protobuf.StringValue
-	38, // 25: reprise.durabletask.v1.ListInstanceIdsRequest.runtime_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	36, // 26: reprise.durabletask.v1.ListInstanceIdsRequest.completed_time_from:type_name -> google.protobuf.Timestamp
-	36, // 27: reprise.durabletask.v1.ListInstanceIdsRequest.completed_time_to:type_name -> google.protobuf.Timestamp
-	34, // 28: reprise.durabletask.v1.ListInstanceIdsRequest.last_instance_key:type_name -> google.protobuf.StringValue
-	34, // 29: reprise.durabletask.v1.ListInstanceIdsResponse.last_instance_key:type_name -> google.protobuf.StringValue
-	19, // 30: reprise.durabletask.v1.PurgeInstancesRequest.purge_instance_filter:type_name -> reprise.durabletask.v1.PurgeInstanceFilter
-	20, // 31: reprise.durabletask.v1.PurgeInstancesRequest.instance_batch:type_name -> reprise.durabletask.v1.InstanceBatch
-	36, // 32: reprise.durabletask.v1.PurgeInstanceFilter.created_time_from:type_name -> google.protobuf.Timestamp
-	36, // 33: reprise.durabletask.v1.PurgeInstanceFilter.created_time_to:type_name -> google.protobuf.Timestamp
-	38, // 34: reprise.durabletask.v1.PurgeInstanceFilter.runtime_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	40, // 35: reprise.durabletask.v1.PurgeInstanceFilter.timeout:type_name -> google.protobuf.Duration
-	41, // 36: reprise.durabletask.v1.PurgeInstancesResponse.is_complete:type_name -> google.protobuf.BoolValue
-	34, // 37: reprise.durabletask.v1.StreamInstanceHistoryRequest.execution_id:type_name -> google.protobuf.StringValue
-	42, // 38: reprise.durabletask.v1.HistoryChunk.events:type_name -> reprise.durabletask.v1.HistoryEvent
-	35, // 39: reprise.durabletask.v1.SignalEntityRequest.input:type_name -> google.protobuf.BytesValue
-	36, // 40: reprise.durabletask.v1.SignalEntityRequest.scheduled_time:type_name -> google.protobuf.Timestamp
-	37, // 41: reprise.durabletask.v1.SignalEntityRequest.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	36, // 42: reprise.durabletask.v1.SignalEntityRequest.request_time:type_name -> google.protobuf.Timestamp
-	27, // 43: reprise.durabletask.v1.GetEntityResponse.entity:type_name -> reprise.durabletask.v1.EntityMetadata
-	36, // 44: reprise.durabletask.v1.EntityMetadata.last_modified_time:type_name -> google.protobuf.Timestamp
-	34, // 45: reprise.durabletask.v1.EntityMetadata.locked_by:type_name -> google.protobuf.StringValue
-	35, // 46: reprise.durabletask.v1.EntityMetadata.serialized_state:type_name -> google.protobuf.BytesValue
-	34, // 47: reprise.durabletask.v1.EntityQuery.instance_id_starts_with:type_name -> google.protobuf.StringValue
-	36, // 48: reprise.durabletask.v1.EntityQuery.last_modified_from:type_name -> google.protobuf.Timestamp
-	36, // 49: reprise.durabletask.v1.EntityQuery.last_modified_to:type_name -> google.protobuf.Timestamp
-	43, // 50: reprise.durabletask.v1.EntityQuery.page_size:type_name -> google.protobuf.Int32Value
-	34, // 51: reprise.durabletask.v1.EntityQuery.continuation_token:type_name -> google.protobuf.StringValue
-	28, // 52: reprise.durabletask.v1.QueryEntitiesRequest.query:type_name -> reprise.durabletask.v1.EntityQuery
-	27, // 53: reprise.durabletask.v1.QueryEntitiesResponse.entities:type_name -> reprise.durabletask.v1.EntityMetadata
-	34, // 54: reprise.durabletask.v1.QueryEntitiesResponse.continuation_token:type_name -> google.protobuf.StringValue
-	34, // 55: reprise.durabletask.v1.CleanEntityStorageRequest.continuation_token:type_name -> google.protobuf.StringValue
-	34, // 56: reprise.durabletask.v1.CleanEntityStorageResponse.continuation_token:type_name -> google.protobuf.StringValue
-	57, // [57:57] is the sub-list for method output_type
-	57, // [57:57] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	38, // 8: reprise.durabletask.v1.CreateInstanceRequest.timeout:type_name -> google.protobuf.Duration
+	39, // 9: reprise.durabletask.v1.OrchestrationIdReusePolicy.replaceable_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	0,  // 10: reprise.durabletask.v1.OrchestrationIdReusePolicy.action:type_name -> reprise.durabletask.v1.CreateOrchestrationAction
+	40, // 11: reprise.durabletask.v1.GetInstanceResponse.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
+	35, // 12: reprise.durabletask.v1.TerminateRequest.output:type_name -> google.protobuf.BytesValue
+	35, // 13: reprise.durabletask.v1.RaiseEventRequest.input:type_name -> google.protobuf.BytesValue
+	34, // 14: reprise.durabletask.v1.SuspendRequest.reason:type_name -> google.protobuf.StringValue
+	34, // 15: reprise.durabletask.v1.ResumeRequest.reason:type_name -> google.protobuf.StringValue
+	34, // 16: reprise.durabletask.v1.RewindInstanceRequest.reason:type_name -> google.protobuf.StringValue
+	14, // 17: reprise.durabletask.v1.QueryInstancesRequest.query:type_name -> reprise.durabletask.v1.InstanceQuery
+	39, // 18: reprise.durabletask.v1.InstanceQuery.runtime_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	36, // 19: reprise.durabletask.v1.InstanceQuery.created_time_from:type_name -> google.protobuf.Timestamp
+	36, // 20: reprise.durabletask.v1.InstanceQuery.created_time_to:type_name -> google.protobuf.Timestamp
+	34, // 21: reprise.durabletask.v1.InstanceQuery.task_hub_names:type_name -> google.protobuf.StringValue
+	34, // 22: reprise.durabletask.v1.InstanceQuery.continuation_token:type_name -> google.protobuf.StringValue
+	34, // 23: reprise.durabletask.v1.InstanceQuery.instance_id_prefix:type_name -> google.protobuf.StringValue
+	40, // 24: reprise.durabletask.v1.QueryInstancesResponse.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
+	34, // 25: reprise.durabletask.v1.QueryInstancesResponse.continuation_token:type_name -> google.protobuf.StringValue
+	39, // 26: reprise.durabletask.v1.ListInstanceIdsRequest.runtime_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	36, // 27: reprise.durabletask.v1.ListInstanceIdsRequest.completed_time_from:type_name -> google.protobuf.Timestamp
+	36, // 28: reprise.durabletask.v1.ListInstanceIdsRequest.completed_time_to:type_name -> google.protobuf.Timestamp
+	34, // 29: reprise.durabletask.v1.ListInstanceIdsRequest.last_instance_key:type_name -> google.protobuf.StringValue
+	34, // 30: reprise.durabletask.v1.ListInstanceIdsResponse.last_instance_key:type_name -> google.protobuf.StringValue
+	19, // 31: reprise.durabletask.v1.PurgeInstancesRequest.purge_instance_filter:type_name -> reprise.durabletask.v1.PurgeInstanceFilter
+	20, // 32: reprise.durabletask.v1.PurgeInstancesRequest.instance_batch:type_name -> reprise.durabletask.v1.InstanceBatch
+	36, // 33: reprise.durabletask.v1.PurgeInstanceFilter.created_time_from:type_name -> google.protobuf.Timestamp
+	36, // 34: reprise.durabletask.v1.PurgeInstanceFilter.created_time_to:type_name -> google.protobuf.Timestamp
+	39, // 35: reprise.durabletask.v1.PurgeInstanceFilter.runtime_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	38, // 36: reprise.durabletask.v1.PurgeInstanceFilter.timeout:type_name -> google.protobuf.Duration
+	41, // 37: reprise.durabletask.v1.PurgeInstancesResponse.is_complete:type_name -> google.protobuf.BoolValue
+	34, // 38: reprise.durabletask.v1.StreamInstanceHistoryRequest.execution_id:type_name -> google.protobuf.StringValue
+	42, // 39: reprise.durabletask.v1.HistoryChunk.events:type_name -> reprise.durabletask.v1.HistoryEvent
+	35, // 40: reprise.durabletask.v1.SignalEntityRequest.input:type_name -> google.protobuf.BytesValue
+	36, // 41: reprise.durabletask.v1.SignalEntityRequest.scheduled_time:type_name -> google.protobuf.Timestamp
+	37, // 42: reprise.durabletask.v1.SignalEntityRequest.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	36, // 43: reprise.durabletask.v1.SignalEntityRequest.request_time:type_name -> google.protobuf.Timestamp
+	27, // 44: reprise.durabletask.v1.GetEntityResponse.entity:type_name -> reprise.durabletask.v1.EntityMetadata
+	36, // 45: reprise.durabletask.v1.EntityMetadata.last_modified_time:type_name -> google.protobuf.Timestamp
+	34, // 46: reprise.durabletask.v1.EntityMetadata.locked_by:type_name -> google.protobuf.StringValue
+	35, // 47: reprise.durabletask.v1.EntityMetadata.serialized_state:type_name -> google.protobuf.BytesValue
+	34, // 48: reprise.durabletask.v1.EntityQuery.instance_id_starts_with:type_name -> google.protobuf.StringValue
+	36, // 49: reprise.durabletask.v1.EntityQuery.last_modified_from:type_name -> google.protobuf.Timestamp
+	36, // 50: reprise.durabletask.v1.EntityQuery.last_modified_to:type_name -> google.protobuf.Timestamp
+	43, // 51: reprise.durabletask.v1.EntityQuery.page_size:type_name -> google.protobuf.Int32Value
+	34, // 52: reprise.durabletask.v1.EntityQuery.continuation_token:type_name -> google.protobuf.StringValue
+	28, // 53: reprise.durabletask.v1.QueryEntitiesRequest.query:type_name -> reprise.durabletask.v1.EntityQuery
+	27, // 54: reprise.durabletask.v1.QueryEntitiesResponse.entities:type_name -> reprise.durabletask.v1.EntityMetadata
+	34, // 55: reprise.durabletask.v1.QueryEntitiesResponse.continuation_token:type_name -> google.protobuf.StringValue
+	34, // 56: reprise.durabletask.v1.CleanEntityStorageRequest.continuation_token:type_name -> google.protobuf.StringValue
+	34, // 57: reprise.durabletask.v1.CleanEntityStorageResponse.continuation_token:type_name -> google.protobuf.StringValue
+	58, // [58:58] is the sub-list for method output_type
+	58, // [58:58] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_reprise_durabletask_v1_management_proto_init() }

@@ -24,21 +24,31 @@ func FromEvent(e history.Event, instance history.InstanceID) (*durabletask.Histo
 			OrchestrationStatus: durabletask.OrchestrationStatus(b.Status), Result: FromPayload(b.Result), FailureDetails: FromFailure(b.Failure)}}
 	case *history.ExecutionTerminated:
 		m.EventType = &durabletask.HistoryEvent_ExecutionTerminated{ExecutionTerminated: &durabletask.ExecutionTerminatedEvent{Input: FromPayload(b.Reason), Recurse: b.Recurse}}
+	case *history.ExecutionCancelRequested:
+		m.EventType = &durabletask.HistoryEvent_ExecutionCancelRequested{ExecutionCancelRequested: &durabletask.ExecutionCancelRequestedEvent{Reason: b.Reason}}
 	case *history.TaskScheduled:
 		m.EventType = &durabletask.HistoryEvent_TaskScheduled{TaskScheduled: fromScheduled(b)}
 	case *history.TaskCompleted:
 		m.EventType = &durabletask.HistoryEvent_TaskCompleted{TaskCompleted: &durabletask.TaskCompletedEvent{TaskScheduledId: b.TaskID, Result: FromPayload(b.Result)}}
 	case *history.TaskFailed:
 		m.EventType = &durabletask.HistoryEvent_TaskFailed{TaskFailed: &durabletask.TaskFailedEvent{TaskScheduledId: b.TaskID, FailureDetails: FromFailure(b.Failure)}}
+	case *history.PatchApplied:
+		m.EventType = &durabletask.HistoryEvent_PatchApplied{PatchApplied: &durabletask.PatchAppliedEvent{Patch: b.Patch}}
+	case *history.UpdateRequested:
+		m.EventType = &durabletask.HistoryEvent_UpdateRequested{UpdateRequested: &durabletask.UpdateRequestedEvent{
+			RequestId: b.Request, Sent: FromTime(b.Sent), Name: b.Name, Input: FromPayload(b.Input)}}
+	case *history.UpdateCompleted:
+		m.EventType = &durabletask.HistoryEvent_UpdateCompleted{UpdateCompleted: &durabletask.UpdateCompletedEvent{
+			RequestId: b.Request, Sent: FromTime(b.Sent), Name: b.Name, Result: FromPayload(b.Result), FailureDetails: FromFailure(b.Failure)}}
 	case *history.LocalTaskRun:
 		m.EventType = &durabletask.HistoryEvent_LocalTaskRun{LocalTaskRun: &durabletask.LocalTaskRunEvent{
 			Name: b.Name, Attempt: b.Attempt, Result: FromPayload(b.Result), FailureDetails: FromFailure(b.Failure)}}
 	case *history.TaskCanceled:
-		m.EventType = &durabletask.HistoryEvent_TaskCanceled{TaskCanceled: &durabletask.TaskCanceledEvent{TaskScheduledId: b.TaskID}}
+		m.EventType = &durabletask.HistoryEvent_TaskCanceled{TaskCanceled: &durabletask.TaskCanceledEvent{TaskScheduledId: b.TaskID, Reason: b.Reason}}
 	case *history.SubOrchestrationInstanceCreated:
 		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceCreated{SubOrchestrationInstanceCreated: &durabletask.SubOrchestrationInstanceCreatedEvent{
 			InstanceId: string(b.Instance), Name: b.Name, Version: FromText(b.Version), Input: FromPayload(b.Input),
-			ParentTraceContext: fromTrace(b.TraceParent), Tags: b.Tags, Detached: b.Detached}}
+			ParentTraceContext: fromTrace(b.TraceParent), Tags: b.Tags, Detached: b.Detached, Timeout: fromDuration(b.Timeout)}}
 	case *history.SubOrchestrationInstanceCompleted:
 		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceCompleted{SubOrchestrationInstanceCompleted: &durabletask.SubOrchestrationInstanceCompletedEvent{
 			TaskScheduledId: b.TaskID, Result: FromPayload(b.Result)}}
@@ -46,7 +56,8 @@ func FromEvent(e history.Event, instance history.InstanceID) (*durabletask.Histo
 		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceFailed{SubOrchestrationInstanceFailed: &durabletask.SubOrchestrationInstanceFailedEvent{
 			TaskScheduledId: b.TaskID, FailureDetails: FromFailure(b.Failure)}}
 	case *history.SubOrchestrationInstanceCanceled:
-		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceCanceled{SubOrchestrationInstanceCanceled: &durabletask.SubOrchestrationInstanceCanceledEvent{TaskScheduledId: b.TaskID}}
+		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceCanceled{SubOrchestrationInstanceCanceled: &durabletask.SubOrchestrationInstanceCanceledEvent{
+			TaskScheduledId: b.TaskID, Request: b.Request, Reason: b.Reason}}
 	case *history.TimerCreated:
 		m.EventType = &durabletask.HistoryEvent_TimerCreated{TimerCreated: &durabletask.TimerCreatedEvent{FireAt: timestamppb.New(b.FireAt)}}
 	case *history.TimerFired:
@@ -81,22 +92,32 @@ func Event(m *durabletask.HistoryEvent) (history.Event, error) {
 		e.Body = &history.ExecutionCompleted{Status: history.Status(b.GetOrchestrationStatus()), Result: Payload(b.GetResult()), Failure: Failure(b.GetFailureDetails())}
 	case *durabletask.HistoryEvent_ExecutionTerminated:
 		e.Body = &history.ExecutionTerminated{Reason: Payload(t.ExecutionTerminated.GetInput()), Recurse: t.ExecutionTerminated.GetRecurse()}
+	case *durabletask.HistoryEvent_ExecutionCancelRequested:
+		e.Body = &history.ExecutionCancelRequested{Reason: t.ExecutionCancelRequested.GetReason()}
 	case *durabletask.HistoryEvent_TaskScheduled:
 		e.Body = scheduled(t.TaskScheduled)
 	case *durabletask.HistoryEvent_TaskCompleted:
 		e.Body = &history.TaskCompleted{TaskID: t.TaskCompleted.GetTaskScheduledId(), Result: Payload(t.TaskCompleted.GetResult())}
 	case *durabletask.HistoryEvent_TaskFailed:
 		e.Body = &history.TaskFailed{TaskID: t.TaskFailed.GetTaskScheduledId(), Failure: Failure(t.TaskFailed.GetFailureDetails())}
+	case *durabletask.HistoryEvent_PatchApplied:
+		e.Body = &history.PatchApplied{Patch: t.PatchApplied.GetPatch()}
+	case *durabletask.HistoryEvent_UpdateRequested:
+		b := t.UpdateRequested
+		e.Body = &history.UpdateRequested{Request: b.GetRequestId(), Sent: Time(b.GetSent()), Name: b.GetName(), Input: Payload(b.GetInput())}
+	case *durabletask.HistoryEvent_UpdateCompleted:
+		b := t.UpdateCompleted
+		e.Body = &history.UpdateCompleted{Request: b.GetRequestId(), Sent: Time(b.GetSent()), Name: b.GetName(), Result: Payload(b.GetResult()), Failure: Failure(b.GetFailureDetails())}
 	case *durabletask.HistoryEvent_LocalTaskRun:
 		b := t.LocalTaskRun
 		e.Body = &history.LocalTaskRun{Name: b.GetName(), Attempt: b.GetAttempt(), Result: Payload(b.GetResult()), Failure: Failure(b.GetFailureDetails())}
 	case *durabletask.HistoryEvent_TaskCanceled:
-		e.Body = &history.TaskCanceled{TaskID: t.TaskCanceled.GetTaskScheduledId()}
+		e.Body = &history.TaskCanceled{TaskID: t.TaskCanceled.GetTaskScheduledId(), Reason: t.TaskCanceled.GetReason()}
 	case *durabletask.HistoryEvent_SubOrchestrationInstanceCreated:
 		b := t.SubOrchestrationInstanceCreated
 		e.Body = &history.SubOrchestrationInstanceCreated{
 			Instance: history.InstanceID(b.GetInstanceId()), Name: b.GetName(), Version: b.GetVersion().GetValue(), Input: Payload(b.GetInput()),
-			TraceParent: b.GetParentTraceContext().GetTraceParent(), Tags: b.GetTags(), Detached: b.GetDetached()}
+			TraceParent: b.GetParentTraceContext().GetTraceParent(), Tags: b.GetTags(), Detached: b.GetDetached(), Timeout: duration(b.GetTimeout())}
 	case *durabletask.HistoryEvent_SubOrchestrationInstanceCompleted:
 		b := t.SubOrchestrationInstanceCompleted
 		e.Body = &history.SubOrchestrationInstanceCompleted{TaskID: b.GetTaskScheduledId(), Result: Payload(b.GetResult())}
@@ -104,7 +125,8 @@ func Event(m *durabletask.HistoryEvent) (history.Event, error) {
 		b := t.SubOrchestrationInstanceFailed
 		e.Body = &history.SubOrchestrationInstanceFailed{TaskID: b.GetTaskScheduledId(), Failure: Failure(b.GetFailureDetails())}
 	case *durabletask.HistoryEvent_SubOrchestrationInstanceCanceled:
-		e.Body = &history.SubOrchestrationInstanceCanceled{TaskID: t.SubOrchestrationInstanceCanceled.GetTaskScheduledId()}
+		b := t.SubOrchestrationInstanceCanceled
+		e.Body = &history.SubOrchestrationInstanceCanceled{TaskID: b.GetTaskScheduledId(), Request: b.GetRequest(), Reason: b.GetReason()}
 	case *durabletask.HistoryEvent_TimerCreated:
 		e.Body = &history.TimerCreated{FireAt: Time(t.TimerCreated.GetFireAt())}
 	case *durabletask.HistoryEvent_TimerFired:
@@ -138,6 +160,7 @@ func fromStarted(b *history.ExecutionStarted, instance history.InstanceID) *dura
 		ScheduledStartTimestamp: FromTime(b.ScheduledStart),
 		ParentTraceContext:      fromTrace(b.TraceParent),
 		Tags:                    b.Tags,
+		Deadline:                FromTime(b.Deadline),
 	}
 	if p := b.Parent; p != nil {
 		m.ParentInstance = &durabletask.ParentInstanceInfo{
@@ -160,6 +183,7 @@ func started(m *durabletask.ExecutionStartedEvent) *history.ExecutionStarted {
 		ScheduledStart: Time(m.GetScheduledStartTimestamp()),
 		TraceParent:    m.GetParentTraceContext().GetTraceParent(),
 		Tags:           m.GetTags(),
+		Deadline:       Time(m.GetDeadline()),
 	}
 	if p := m.GetParentInstance(); p != nil {
 		b.Parent = &history.ParentInstance{

@@ -16,7 +16,7 @@ import (
 // Types of failures that the runner gives besides those of package history.
 const (
 	// FailureCanceled: the attempt's context ended before the function returned.
-	FailureCanceled = "canceled"
+	FailureCanceled = history.FailureCanceled
 	// FailureUnbound: no function has the name here.
 	FailureUnbound = "unbound"
 )

@@ -20,6 +20,7 @@ const (
 	DefaultTurnLimit      = 10 * time.Second
 	DefaultKeptExecutions = 10_000
 	DefaultKeptBytes      = 64 << 20
+	DefaultQueryLimit     = 10 * time.Second
 )
 
 // Options bound what [Orchestrators] and [Entities] do, and name the node. Zero values take
@@ -36,6 +37,8 @@ type Options struct {
 	// KeptBytes limits the bytes of the histories of kept executions, each counted
 	// with an eighth of the limit at most.
 	KeptBytes int64
+	// QueryLimit is how long the code may take to answer a query.
+	QueryLimit time.Duration
 	// Logger gets reports of stuck episodes; slog.Default if nil.
 	Logger *slog.Logger
 }
@@ -49,6 +52,9 @@ func (o *Options) fill() {
 	}
 	if o.KeptBytes <= 0 {
 		o.KeptBytes = DefaultKeptBytes
+	}
+	if o.QueryLimit <= 0 {
+		o.QueryLimit = DefaultQueryLimit
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -99,6 +105,7 @@ type turn struct {
 
 	// Guarded by the executor's mutex.
 	abandoned bool          // nobody takes the outcome
+	asks      bool          // it is a query that lost its turn
 	done      chan struct{} // nil if nobody waits; closed when the code has given the word back
 }
 
@@ -292,6 +299,9 @@ func (e *Orchestrators) Kept() (executions int, bytes int64) {
 // Stuck lists code that does not yield, the longest first. It is for people: it
 // looks at every goroutine of the process.
 func (e *Orchestrators) Stuck() []Stuck { return e.watch.stuck() }
+
+// CountStuck returns how much code does not yield. It is cheap.
+func (e *Orchestrators) CountStuck() int { return len(e.watch.late()) }
 
 // Close unloads everything that is kept and waits until no user code runs any
 // more, or ctx is done. Episodes that are asked for from then on are refused.

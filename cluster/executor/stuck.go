@@ -79,16 +79,21 @@ func (w *watch) close() {
 	}
 }
 
-// stuck lists code that does not yield, the longest first.
-func (w *watch) stuck() []Stuck {
+// late returns the code that does not yield.
+func (w *watch) late() (turns []*turn) {
 	w.mu.Lock()
-	var turns []*turn
+	defer w.mu.Unlock()
 	for t := range w.turns {
 		if time.Since(t.since) >= w.limit {
 			turns = append(turns, t)
 		}
 	}
-	w.mu.Unlock()
+	return turns
+}
+
+// stuck lists code that does not yield, the longest first.
+func (w *watch) stuck() []Stuck {
+	turns := w.late()
 	if len(turns) == 0 {
 		return nil
 	}

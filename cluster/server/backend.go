@@ -17,6 +17,9 @@ type Backend interface {
 	Terminate(ctx context.Context, req leader.TerminateRequest) error
 	// Raise returns when the event is committed; an instance that has ended drops it.
 	Raise(ctx context.Context, req leader.RaiseRequest) error
+	// Cancel returns when the request to end is committed; an instance that has ended
+	// stays as it is.
+	Cancel(ctx context.Context, req leader.CancelRequest) error
 	// Status is a linearizable read.
 	Status(ctx context.Context, req leader.StatusRequest) (leader.Instance, error)
 	// Wait returns when the instance is as the request wants it. When ctx is done,
@@ -24,6 +27,7 @@ type Backend interface {
 	Wait(ctx context.Context, req leader.WaitRequest) (leader.Instance, error)
 	// History reads a page of a history.
 	History(ctx context.Context, req leader.HistoryRequest) (leader.HistoryPage, error)
+	Asked
 	// Describe tells what the node knows about the cluster.
 	Describe(ctx context.Context) (cluster.Description, error)
 

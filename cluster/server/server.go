@@ -8,8 +8,10 @@ import (
 	"net"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/reprise-run/reprise/api/durabletask"
@@ -24,6 +26,11 @@ const MaxMessageBytes = 64 << 20
 type Config struct {
 	// TLS is used where it is set.
 	TLS *tls.Config
+	// Ready says, as an error, what keeps the node from serving; for the health service
+	// of gRPC. Nil: nothing does.
+	Ready func(context.Context) error
+	// Metrics is where the server registers its metrics; nil: nowhere.
+	Metrics prometheus.Registerer
 	// Logger gets requests that failed for a reason of ours; nil: slog.Default.
 	Logger *slog.Logger
 }
@@ -31,7 +38,8 @@ type Config struct {
 // Server serves the gRPC services of a node. Its methods are safe for concurrent
 // use.
 type Server struct {
-	grpc *grpc.Server
+	grpc    *grpc.Server
+	metrics *metrics
 	// stopping is cancelled when the server stops, so that long waits end and their
 	// callers turn to another node.
 	stopping context.Context
@@ -43,15 +51,18 @@ func New(b Backend, c Config) *Server {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	s := &Server{}
+	s := &Server{metrics: newMetrics()}
+	if c.Metrics != nil {
+		c.Metrics.MustRegister(s.metrics.all()...)
+	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(MaxMessageBytes),
 		grpc.MaxSendMsgSize(MaxMessageBytes),
 		// Clients that wait for minutes ask now and then whether the node is there.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 2 * time.Second, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(s.unary(c.Logger)),
-		grpc.ChainStreamInterceptor(s.stream(c.Logger)),
+		grpc.ChainUnaryInterceptor(s.metrics.unary, s.unary(c.Logger)),
+		grpc.ChainStreamInterceptor(s.metrics.stream, s.stream(c.Logger)),
 	}
 	if c.TLS != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(c.TLS)))
@@ -59,6 +70,9 @@ func New(b Backend, c Config) *Server {
 	s.grpc = grpc.NewServer(options...)
 	durabletask.RegisterTaskHubSidecarServiceServer(s.grpc, &taskHubService{backend: b})
 	reprisev1.RegisterRepriseServiceServer(s.grpc, &repriseService{backend: b})
+	reprisev1.RegisterCancelServiceServer(s.grpc, &cancelService{backend: b})
+	reprisev1.RegisterOrchestrationServiceServer(s.grpc, &orchestrationService{backend: b})
+	healthgrpc.RegisterHealthServer(s.grpc, &healthService{server: s, ready: c.Ready})
 	return s
 }
 
@@ -93,6 +107,7 @@ func (s *Server) untilStop(ctx context.Context) (context.Context, func()) {
 var waits = map[string]bool{
 	durabletask.TaskHubSidecarService_WaitForInstanceStart_FullMethodName:      true,
 	durabletask.TaskHubSidecarService_WaitForInstanceCompletion_FullMethodName: true,
+	reprisev1.OrchestrationService_QueryInstance_FullMethodName:                true,
 }
 
 func (s *Server) unary(log *slog.Logger) grpc.UnaryServerInterceptor {
@@ -107,6 +122,7 @@ func (s *Server) unary(log *slog.Logger) grpc.UnaryServerInterceptor {
 			return answer, nil
 		}
 		trailer, err := toStatus(ctx, log, info.FullMethod, err)
+		s.metrics.refuse(trailer)
 		if trailer != nil {
 			_ = grpc.SetTrailer(ctx, trailer) // only fails once the call has ended
 		}
@@ -121,6 +137,7 @@ func (s *Server) stream(log *slog.Logger) grpc.StreamServerInterceptor {
 			return nil
 		}
 		trailer, err := toStatus(stream.Context(), log, info.FullMethod, err)
+		s.metrics.refuse(trailer)
 		if trailer != nil {
 			stream.SetTrailer(trailer)
 		}

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -35,17 +36,20 @@ type fake struct {
 	start     func(leader.StartRequest) (leader.StartAnswer, error)
 	terminate func(leader.TerminateRequest) error
 	raise     func(leader.RaiseRequest) error
+	cancel    func(leader.CancelRequest) error
 	status    func(leader.StatusRequest) (leader.Instance, error)
 	wait      func(context.Context, leader.WaitRequest) (leader.Instance, error)
 	history   func(leader.HistoryRequest) (leader.HistoryPage, error)
 	describe  func() (cluster.Description, error)
 	entityFake
+	Asked
 }
 
 func (f *fake) StartInstance(_ context.Context, r leader.StartRequest) (leader.StartAnswer, error) {
 	return f.start(r)
 }
 func (f *fake) Terminate(_ context.Context, r leader.TerminateRequest) error { return f.terminate(r) }
+func (f *fake) Cancel(_ context.Context, r leader.CancelRequest) error       { return f.cancel(r) }
 func (f *fake) Raise(_ context.Context, r leader.RaiseRequest) error         { return f.raise(r) }
 func (f *fake) Status(_ context.Context, r leader.StatusRequest) (leader.Instance, error) {
 	return f.status(r)
@@ -61,8 +65,13 @@ func (f *fake) Describe(context.Context) (cluster.Description, error) { return f
 // dial serves the backend in memory and returns the server and a connection.
 func dial(t *testing.T, b Backend) (*Server, *grpc.ClientConn) {
 	t.Helper()
+	return dialWith(t, b, Config{Logger: slog.New(slog.DiscardHandler)})
+}
+
+func dialWith(t *testing.T, b Backend, c Config) (*Server, *grpc.ClientConn) {
+	t.Helper()
 	l := bufconn.Listen(1 << 20)
-	s := New(b, Config{Logger: slog.New(slog.DiscardHandler)})
+	s := New(b, c)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	conn, err := grpc.NewClient("passthrough:///memory", grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -116,13 +125,13 @@ func TestStart(t *testing.T) {
 		"with everything": {
 			req: &durabletask.CreateInstanceRequest{
 				InstanceId: "i", Name: "o", Version: wrapperspb.String("2"), Input: wrapperspb.Bytes([]byte("1")), ScheduledStartTimestamp: timestamppb.New(later),
-				Tags: map[string]string{"a": "b"}, ParentTraceContext: &durabletask.TraceContext{TraceParent: "00"},
+				Tags: map[string]string{"a": "b"}, ParentTraceContext: &durabletask.TraceContext{TraceParent: "00"}, Timeout: durationpb.New(time.Hour),
 				OrchestrationIdReusePolicy: &durabletask.OrchestrationIdReusePolicy{ReplaceableStatus: []durabletask.OrchestrationStatus{replace}},
 			},
 			md: []string{"taskhub", "h", "reprise-request-id", "r", "reprise-request-time", "1000000000"},
 			want: leader.StartRequest{
 				Instance: leader.InstanceRef{Hub: "h", ID: "i"}, Name: "o", Version: "2", Input: history.Payload("1"), ScheduledStart: later,
-				Tags: map[string]string{"a": "b"}, TraceParent: "00", Reuse: leader.ReusePolicy{history.Failed: leader.Replace},
+				Tags: map[string]string{"a": "b"}, TraceParent: "00", Timeout: time.Hour, Reuse: leader.ReusePolicy{history.Failed: leader.Replace},
 				Identity: leader.RequestIdentity{ID: "r", Sent: time.Unix(1, 0).UTC()},
 			},
 		},
@@ -269,6 +278,25 @@ func TestRaiseEvent(t *testing.T) {
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestCancelInstance(t *testing.T) {
+	var got leader.CancelRequest
+	answer := error(nil)
+	_, conn := dial(t, &fake{cancel: func(r leader.CancelRequest) error { got = r; return answer }})
+	c := reprisev1.NewCancelServiceClient(conn)
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "taskhub", "shop", "reprise-request-id", "r1", "reprise-request-time", "5000000000")
+	_, err := c.CancelInstance(ctx, &reprisev1.CancelInstanceRequest{InstanceId: "i", Reason: "enough"})
+	want := leader.CancelRequest{
+		Instance: leader.InstanceRef{Hub: "shop", ID: "i"}, Reason: "enough", Identity: leader.RequestIdentity{ID: "r1", Sent: time.Unix(5, 0).UTC()},
+	}
+	if err != nil || got != want {
+		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+	answer = leader.ErrNotFound
+	if _, err := c.CancelInstance(ctx, &reprisev1.CancelInstanceRequest{InstanceId: "i"}); status.Code(err) != codes.NotFound {
+		t.Error(err)
 	}
 }
 

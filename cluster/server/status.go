@@ -31,6 +31,8 @@ var statuses = []struct {
 	{leader.ErrExists, codes.AlreadyExists, "exists"},
 	{leader.ErrNotFound, codes.NotFound, "not-found"},
 	{leader.ErrRequestExpired, codes.FailedPrecondition, "request-expired"},
+	{leader.ErrNoHandler, codes.FailedPrecondition, "no-handler"},
+	{leader.ErrUnbound, codes.FailedPrecondition, "unbound"},
 	{leader.ErrTooLarge, codes.InvalidArgument, "too-large"},
 	{leader.ErrInvalid, codes.InvalidArgument, "invalid"},
 	{context.Canceled, codes.Canceled, ""},

@@ -62,6 +62,9 @@ func (s *taskHubService) StartInstance(ctx context.Context, m *durabletask.Creat
 		TraceParent: m.GetParentTraceContext().GetTraceParent(),
 		Identity:    who,
 	}
+	if d := m.GetTimeout(); d != nil {
+		req.Timeout = d.AsDuration()
+	}
 	if t := m.GetScheduledStartTimestamp(); t != nil && t.AsTime().After(time.Unix(0, 0)) {
 		req.ScheduledStart = t.AsTime()
 	}

@@ -80,7 +80,7 @@ Exit codes:
 	}
 	root.AddCommand(
 		p.serverCommand(), p.upCommand(), p.demoCommand(),
-		p.startCommand(), p.waitCommand(), p.statusCommand(), p.historyCommand(), p.raiseCommand(), p.terminateCommand(),
+		p.startCommand(), p.waitCommand(), p.statusCommand(), p.historyCommand(), p.raiseCommand(), p.queryCommand(), p.cancelCommand(), p.terminateCommand(),
 		p.signalCommand(), p.entityCommand(), p.entitiesCommand(),
 		p.clusterCommand(), p.recoverCommand(),
 	)

@@ -38,6 +38,7 @@ func try(t *testing.T, stdin string, args ...string) outcome {
 type backend struct {
 	started chan leader.StartRequest
 	entityBackend
+	asked
 }
 
 func (b *backend) instance(id history.InstanceID) (leader.Instance, error) {
@@ -71,6 +72,14 @@ func (b *backend) StartInstance(_ context.Context, r leader.StartRequest) (leade
 }
 
 func (b *backend) Terminate(_ context.Context, r leader.TerminateRequest) error {
+	_, err := b.instance(r.Instance.ID)
+	return err
+}
+
+func (b *backend) Cancel(_ context.Context, r leader.CancelRequest) error {
+	if err := history.ValidateReason(r.Reason); err != nil {
+		return fmt.Errorf("%w: %w", leader.ErrInvalid, err)
+	}
 	_, err := b.instance(r.Instance.ID)
 	return err
 }
@@ -150,6 +159,13 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "wait i", code: 0, stdout: "{\"a\": [1]}\n"},
 		{args: "terminate i --reason enough", code: 0},
 
+		{args: "start o --cancel-after -1s", code: 2, stderr: "must be above 0"},
+		{args: "cancel i", code: 0},
+		{args: "cancel i --reason changed-my-mind", code: 0},
+		{args: "cancel", code: 2, stderr: "instance ID"},
+		{args: "cancel a/b", code: 2, stderr: "none of / \\ # ? is allowed"},
+		{args: "cancel none", code: 3},
+		{args: "cancel i --reason " + strings.Repeat("x", 1025), code: 5, stderr: "at most 1024"},
 		{args: "raise i approved", code: 0},
 		{args: "raise i approved --data -", stdin: `{"ok":true}`, code: 0},
 		{args: "raise i", code: 2, stderr: "name of an event"},
@@ -340,19 +356,21 @@ func TestServerRefusesBadSettings(t *testing.T) {
 		code   int
 		stderr string
 	}{
-		"no name":       {[]string{"--data-dir", dir, "--api-addr", free}, 2, "name"},
-		"no directory":  {[]string{"--name", "n1", "--api-addr", free}, 2, "--data-dir"},
-		"port in use":   {[]string{"--name", "n1", "--data-dir", dir, "--api-addr", taken.Addr().String()}, 2, "already in use"},
-		"not loopback":  {[]string{"--name", "n1", "--data-dir", dir, "--api-addr", free, "--peer-addr", "0.0.0.0:0"}, 2, "not loopback"},
-		"unknown key":   {[]string{"--config", config("nmae: n1\n")}, 2, `line 1: there is no setting "nmae"`},
-		"hidden key":    {[]string{"--config", config("attached: true\n")}, 2, "no setting"},
-		"bad value":     {[]string{"--config", config("partitions: many\n")}, 2, "partitions"},
-		"bad YAML":      {[]string{"--config", config("a: [")}, 2, "configuration"},
-		"no such file":  {[]string{"--config", "/does/not/exist"}, 2, "no such file"},
-		"log level":     {[]string{"--name", "n1", "--data-dir", dir, "--log-level", "loud"}, 2, "loud"},
-		"half of TLS":   {[]string{"--name", "n1", "--data-dir", dir, "--tls-cert", "x"}, 2, "--tls-ca"},
-		"an argument":   {[]string{"n1"}, 2, "n1"},
-		"no gossip key": {[]string{"--name", "n1", "--data-dir", dir, "--gossip-key", "/does/not/exist"}, 2, "gossip key"},
+		"no name":          {[]string{"--data-dir", dir, "--api-addr", free}, 2, "name"},
+		"no directory":     {[]string{"--name", "n1", "--api-addr", free}, 2, "--data-dir"},
+		"port in use":      {[]string{"--name", "n1", "--data-dir", dir, "--api-addr", taken.Addr().String()}, 2, "already in use"},
+		"not loopback":     {[]string{"--name", "n1", "--data-dir", dir, "--api-addr", free, "--peer-addr", "0.0.0.0:0"}, 2, "not loopback"},
+		"HTTP port in use": {[]string{"--name", "n1", "--data-dir", dir, "--api-addr", free, "--peer-addr", free, "--gossip-addr", free, "--http", taken.Addr().String()}, 2, "HTTP address " + taken.Addr().String()},
+		"pprof alone":      {[]string{"--name", "n1", "--data-dir", dir, "--api-addr", free, "--pprof"}, 2, "--http"},
+		"unknown key":      {[]string{"--config", config("nmae: n1\n")}, 2, `line 1: there is no setting "nmae"`},
+		"hidden key":       {[]string{"--config", config("attached: true\n")}, 2, "no setting"},
+		"bad value":        {[]string{"--config", config("partitions: many\n")}, 2, "partitions"},
+		"bad YAML":         {[]string{"--config", config("a: [")}, 2, "configuration"},
+		"no such file":     {[]string{"--config", "/does/not/exist"}, 2, "no such file"},
+		"log level":        {[]string{"--name", "n1", "--data-dir", dir, "--log-level", "loud"}, 2, "loud"},
+		"half of TLS":      {[]string{"--name", "n1", "--data-dir", dir, "--tls-cert", "x"}, 2, "--tls-ca"},
+		"an argument":      {[]string{"n1"}, 2, "n1"},
+		"no gossip key":    {[]string{"--name", "n1", "--data-dir", dir, "--gossip-key", "/does/not/exist"}, 2, "gossip key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := try(t, "", append([]string{"server"}, c.args...)...)

@@ -31,6 +31,7 @@ type serverSettings struct {
 	node      cluster.Config
 	tls       tlsFiles
 	gossipKey string
+	http      httpSettings
 	samples   bool
 	pace      time.Duration
 	attached  bool
@@ -60,11 +61,14 @@ The command line overrides the environment, which overrides the file.`,
 	f.StringVar(&s.node.APIAddr, "api-addr", client.DefaultAddress, "`address` for clients (host:port)")
 	f.StringVar(&s.node.PeerAddr, "peer-addr", "127.0.0.1:4002", "`address` for other nodes")
 	f.StringVar(&s.node.GossipAddr, "gossip-addr", "127.0.0.1:4003", "`address` for membership, TCP and UDP")
+	f.StringVar(&s.node.HTTPAddr, "http", "", "`address` for metrics and health, in clear text: /metrics, /healthz, /readyz; empty: none")
+	f.BoolVar(&s.node.Pprof, "pprof", false, "serve Go's profiles at the address of --http, too")
 	f.StringSliceVar(&s.node.Join, "join", nil, "gossip `addresses` of other nodes, comma-separated")
 	f.IntVar(&s.node.BootstrapExpect, "bootstrap-expect", 0, "found a new cluster when so many nodes are there")
 	f.IntVar(&s.node.Partitions, "partitions", 0, fmt.Sprintf("partitions of a new cluster; 0: %d", cluster.DefaultPartitions))
 	f.IntVar(&s.node.Activities, "activities", 0, "how many activities run here at a time; 0: 64 a processor")
 	f.BoolVar(&s.samples, "samples", false, "run the sample orchestrations hello and wordcount")
+	s.http.flags(cmd)
 	s.tls.flags(cmd)
 	f.StringVar(&s.gossipKey, "gossip-key", "", "`file` with the key that encrypts gossip: 16, 24 or 32 bytes in base64")
 	f.BoolVar(&s.node.Insecure, "insecure", false, "allow listen addresses that are not loopback without TLS and gossip key")
@@ -99,6 +103,9 @@ func (p *program) serve(ctx context.Context, s serverSettings) (err error) {
 	if err := config.Validate(); err != nil { // before anything listens
 		return err
 	}
+	if err := s.http.bind(registry); err != nil {
+		return err
+	}
 	if s.samples {
 		samples.Bind(registry, samples.Config{Node: config.Name, Pace: s.pace})
 	}
@@ -122,7 +129,7 @@ func (p *program) serve(ctx context.Context, s serverSettings) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	front := server.New(node, server.Config{TLS: tlsConfig, Logger: config.Logger})
+	front := server.New(node, server.Config{TLS: tlsConfig, Logger: config.Logger, Ready: node.Serving, Metrics: node.Metrics()})
 	served := make(chan error, 1)
 	go func() { served <- front.Serve(listener) }()
 	go func() {
@@ -148,6 +155,9 @@ func (p *program) serve(ctx context.Context, s serverSettings) (err error) {
 func (p *program) nodeConfig(s serverSettings) (config cluster.Config, _ *tls.Config, err error) {
 	if s.node.Name == "" || s.node.DataDir == "" {
 		return config, nil, usage("a node needs --name and --data-dir")
+	}
+	if s.node.Pprof && s.node.HTTPAddr == "" {
+		return config, nil, usage("--pprof serves profiles at the address of --http; give one")
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +15,7 @@ func (p *program) startCommand() *cobra.Command {
 	var t target
 	var id, input, version string
 	var wait bool
+	var within time.Duration
 	cmd := &cobra.Command{
 		Use:   "start NAME",
 		Short: "Start an orchestration; print its ID or, with --wait, its output",
@@ -34,6 +36,7 @@ accepted: the instance waits until a node that has it joins.`,
 	f.StringVar(&id, "id", "", "`ID` of the instance; a random one if not given")
 	f.StringVar(&input, "input", "", "input as `JSON`, @file, or - for standard input")
 	f.StringVar(&version, "version", "", "version that the orchestrator is told")
+	f.DurationVar(&within, "cancel-after", 0, "cancel the orchestration if it has not ended so long after its start")
 	f.BoolVar(&wait, "wait", false, "wait for the end and print the output")
 	cmd.RunE = t.asks(func(ctx context.Context, c *client.Client, args []string) error {
 		payload, err := readInput("input", input, f.Changed("input"), p.stdin)
@@ -44,6 +47,12 @@ accepted: the instance waits until a node that has it joins.`,
 			return usage("the name of the orchestration is empty")
 		}
 		options := []client.StartOption{client.WithVersion(version)}
+		if f.Changed("cancel-after") {
+			if within <= 0 {
+				return usage("--cancel-after is %v; it must be above 0", within)
+			}
+			options = append(options, client.WithTimeout(within))
+		}
 		if f.Changed("id") {
 			if err := history.ValidateOrchestrationID(history.InstanceID(id)); err != nil {
 				return err

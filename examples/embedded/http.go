@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/reprise-run/reprise"
 	"github.com/reprise-run/reprise/client"
 	"github.com/reprise-run/reprise/history"
 )
@@ -86,11 +87,11 @@ func (a api) show(w http.ResponseWriter, r *http.Request) {
 	v := view{ID: string(in.ID), Status: in.Status.String()}
 	switch {
 	case in.Status == history.Completed:
-		err = json.Unmarshal(in.Output, &v.Done)
+		v.Done, err = reprise.DecodePayload[*Fulfilled](reprise.JSON, "how it ended", in.Output)
 	case in.Status.Ended():
 		v.Error = a.client.Outcome(in).Error()
-	case in.CustomStatus != nil:
-		err = json.Unmarshal(in.CustomStatus, &v.Stands)
+	default:
+		v.Stands, err = reprise.DecodePayload[string](reprise.JSON, "where it stands", in.CustomStatus)
 	}
 	if err != nil {
 		fail(w, fmt.Errorf("read order %s: %w", in.ID, err))

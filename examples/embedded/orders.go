@@ -39,7 +39,7 @@ type (
 var (
 	Fulfil   = reprise.NewOrchestration[Order, Fulfilled]("orders.fulfil")
 	Charge   = reprise.NewActivity[Order, Receipt]("orders.charge", patiently)
-	Refund   = reprise.NewActivity[Receipt, reprise.None]("orders.refund", patiently)
+	Refund   = reprise.NewActivity[reprise.Undo[Order, Receipt], reprise.None]("orders.refund", patiently)
 	Pack     = reprise.NewActivity[Order, Parcel]("orders.pack", patiently)
 	Approved = reprise.NewEvent[Approval]("approved")
 
@@ -58,6 +58,8 @@ const (
 
 // fulfil is the life of an order. Its custom status is where it stands.
 func fulfil(o *reprise.Orchestration, order Order) (done Fulfilled, err error) {
+	var saga reprise.Saga
+	defer saga.Compensate(o, &err) // pays back where a later step fails
 	if order.Cents >= approvalFrom {
 		if err := o.SetCustomStatus("waits for approval"); err != nil {
 			return done, err
@@ -74,12 +76,11 @@ func fulfil(o *reprise.Orchestration, order Order) (done Fulfilled, err error) {
 	if err := o.SetCustomStatus("is being paid and packed"); err != nil {
 		return done, err
 	}
-	if done.Receipt, err = Charge.Call(o, order); err != nil {
+	if done.Receipt, err = reprise.StepWithOutput(o, &saga, Charge, Refund, order).Await(o); err != nil {
 		return done, fmt.Errorf("charge: %w", err)
 	}
 	if done.Parcel, err = Pack.Call(o, order); err != nil {
-		_, refunded := Refund.Call(o, done.Receipt)
-		return done, errors.Join(fmt.Errorf("pack: %w", err), refunded)
+		return done, fmt.Errorf("pack: %w", err)
 	}
 	return done, nil
 }
@@ -92,8 +93,13 @@ func (s shop) charge(ctx context.Context, order Order) (Receipt, error) {
 	return Receipt{number, order.Cents}, err
 }
 
-func (s shop) refund(ctx context.Context, receipt Receipt) (reprise.None, error) {
-	_, err := s.payments.post(ctx, "/refunds", receipt)
+// refund undoes a charge. Where nobody knows whether there was one, the receipt has
+// no number, and the card company looks for the order.
+func (s shop) refund(ctx context.Context, charge reprise.Undo[Order, Receipt]) (reprise.None, error) {
+	_, err := s.payments.post(ctx, "/refunds", struct {
+		Order   string
+		Receipt int
+	}{charge.Input.ID, charge.Output.Number})
 	return reprise.None{}, err
 }
 

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 
+	"github.com/reprise-run/reprise"
 	"github.com/reprise-run/reprise/client"
 	"github.com/reprise-run/reprise/examples/internal/exampletest"
 )
@@ -58,9 +58,8 @@ func TestRecordedCountsStay(t *testing.T) {
 	}
 	last.By()
 	c.Until(h.ID(), func(in client.Instance) bool {
-		var p Progress
-		_ = json.Unmarshal(in.CustomStatus, &p) // absent at first
-		return p.Of > 0 && p.Done == p.Of-1
+		p, err := reprise.DecodePayload[Progress](reprise.JSON, "progress", in.CustomStatus) // absent at first
+		return err == nil && p.Of > 0 && p.Done == p.Of-1
 	})
 	c.KillLeader(h.ID())
 	last.Release()

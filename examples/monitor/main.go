@@ -60,7 +60,9 @@ func monitor(o *reprise.Orchestration, w Watch) (Outcome, error) {
 		if err := o.SetCustomStatus(Status{polls, job.State, next}); err != nil {
 			return Outcome{}, err
 		}
-		o.Sleep(pause)
+		if err := o.Sleep(pause); err != nil {
+			return Outcome{}, err // somebody cancelled it
+		}
 		pause = min(2*pause, w.Most)
 	}
 }

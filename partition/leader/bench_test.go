@@ -15,6 +15,9 @@ type instantExecutor struct{}
 
 func (instantExecutor) Forget(ExecutionKey)        {}
 func (instantExecutor) ForgetReign(uint32, uint64) {}
+func (instantExecutor) Query(context.Context, Inquiry) (QueryAnswer, error) {
+	return QueryAnswer{}, ErrNoHandler
+}
 func (instantExecutor) Episode(_ context.Context, req EpisodeRequest) (history.Episode, error) {
 	var body history.Body = &history.TaskScheduled{Name: "step", Input: history.Payload(`{"some":"input of about a hundred bytes, as the workloads have it, in JSON as always"}`)}
 	if req.Episodes == 5 {
@@ -30,7 +33,7 @@ func (n *instantNodes) Dispatch(task ActivityTask) bool {
 	n.leader.Complete(ActivityResult{Attempt: task.Attempt, Result: history.Payload(`{"some":"result of about a hundred bytes, as the workloads have it"}`)}, func(error) {})
 	return true
 }
-func (n *instantNodes) Cancel(AttemptID) {}
+func (n *instantNodes) Cancel(AttemptID, string) {}
 func (n *instantNodes) Survey(context.Context, uint32, uint64) []AttemptID {
 	return nil
 }
@@ -90,6 +93,9 @@ type countingExecutor struct {
 
 func (*countingExecutor) Forget(ExecutionKey)        {}
 func (*countingExecutor) ForgetReign(uint32, uint64) {}
+func (*countingExecutor) Query(context.Context, Inquiry) (QueryAnswer, error) {
+	return QueryAnswer{}, ErrNoHandler
+}
 func (x *countingExecutor) Episode(_ context.Context, req EpisodeRequest) (history.Episode, error) {
 	var ep history.Episode
 	if req.Episodes == 0 {

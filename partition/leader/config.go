@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/partition"
 )
 
 // Config is what a leader is made of.
@@ -26,11 +27,24 @@ type Config struct {
 	// Spans hears of every traced execution and activity that has ended, once that is
 	// committed. The loop calls it, so it must not block. Nil: nobody wants them.
 	Spans func(history.Span)
+	// Meter is told what cannot be read from [Stats]. Nil: nobody wants to know.
+	Meter Meter
 	// Logger gets what people should know. Nil: nothing is logged.
 	Logger *slog.Logger
 	Limits Limits
 	// Faults plants bugs, for tests of the tests. Nil in production.
 	Faults *Faults
+}
+
+// Meter takes figures of single events. The loop calls it, so it must be quick.
+type Meter interface {
+	// Committed is told of each entry that was applied: how long after it was
+	// proposed, and of how many bytes.
+	Committed(took time.Duration, bytes int)
+	// Fired is told how late a timer fired by the partition's clock.
+	Fired(late time.Duration)
+	// Parked is told why an instance was parked.
+	Parked(why partition.Why)
 }
 
 // Limits bound what a leader holds and does at a time. A zero field takes the

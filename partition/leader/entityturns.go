@@ -13,15 +13,14 @@ func (c *core) askEntity(l *live) error {
 	if err != nil {
 		return err
 	}
-	r := &run{live: l, mail: l.entity.portion(l.rec), began: c.now, since: c.mono, bindings: c.bindings}
-	l.run = r
+	r := &run{mail: l.entity.portion(l.rec)}
 	name, _ := l.ref.ID.Entity()
 	r.request.Key, r.request.Name = c.key(l), l.rec.Name
-	r.entity = &EntityRequest{Key: r.request.Key, Name: name, State: state, Now: r.began, NextID: l.rec.LastID + 1}
+	r.entity = &EntityRequest{Key: r.request.Key, Name: name, State: state, Now: c.now, NextID: l.rec.LastID + 1}
 	for _, m := range r.mail {
 		r.entity.Operations = append(r.entity.Operations, m.Event)
 	}
-	c.hire(r)
+	c.launch(l, r)
 	return nil
 }
 

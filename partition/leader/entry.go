@@ -2,6 +2,7 @@ package leader
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -13,6 +14,8 @@ import (
 // effects that wait for it.
 type entry struct {
 	sequence uint64 // 0 until it is proposed
+	proposed int    // its size when it was, at since of the loop's monotonic clock
+	since    time.Duration
 	batch    pebble.Batch
 	keys     []string // that it writes, with repetitions
 	// needed is set where effects wait for the entry even if it writes nothing.
@@ -21,10 +24,11 @@ type entry struct {
 	replies  []reply
 	recorded []record
 	dispatch []*attempt
-	cancel   []AttemptID
+	cancel   []unwanted
 	notices  []notice
 	spans    []history.Span
 	rows     []*live // once for each row of history in the entry, and for an entity that goes
+	after    []func()
 	// written and received say up to which number the entry writes letters to other
 	// partitions, and records those from them.
 	written  map[*outLane]uint64
@@ -87,6 +91,7 @@ func (c *core) send(e *entry) error {
 	}
 	e.sequence = sequence
 	e.batch = pebble.Batch{} // the log has it now
+	e.proposed, e.since = len(repr), time.Since(c.began)
 	c.stats.Entries++
 	c.stats.EntryBytes += uint64(len(repr))
 	if c.cfg.Faults.ackBeforeCommit() {
@@ -107,9 +112,15 @@ func (c *core) advance() error {
 		c.inFlight[0] = nil
 		c.inFlight = c.inFlight[1:]
 		c.view.forget(e)
+		if m := c.cfg.Meter; m != nil {
+			m.Committed(max(c.mono-e.since, 0), e.proposed)
+		}
 		for _, l := range e.rows {
 			if l.unapplied--; l.unapplied == 0 {
 				l.tail = nil
+				if len(l.queries) > 0 {
+					c.queue(l)
+				}
 				if l.entity != nil {
 					l.entity.before = nil
 				}
@@ -132,7 +143,7 @@ func (c *core) let(e *entry) error {
 		r.fn(r.err)
 	}
 	for _, a := range e.cancel {
-		c.cfg.Dispatcher.Cancel(a)
+		c.cfg.Dispatcher.Cancel(a.id, a.reason)
 	}
 	for _, a := range e.dispatch {
 		c.offer(a)
@@ -143,6 +154,10 @@ func (c *core) let(e *entry) error {
 	for _, s := range e.spans {
 		c.cfg.Spans(s)
 	}
+	for _, fn := range e.after {
+		fn()
+	}
+	e.after = nil
 	for lane, n := range e.received {
 		lane.settled(n, c.cut)
 	}

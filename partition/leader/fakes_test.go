@@ -293,11 +293,14 @@ func (d *fakeDispatcher) Dispatch(task ActivityTask) bool {
 	return true
 }
 
-func (d *fakeDispatcher) Cancel(id AttemptID) {
+func (d *fakeDispatcher) Cancel(id AttemptID, reason string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.canceled = append(d.canceled, id)
-	d.note("cancel %s", describeAttempt(id))
+	if reason != "" {
+		reason = ": " + reason
+	}
+	d.note("cancel %s%s", describeAttempt(id), reason)
 }
 
 func (d *fakeDispatcher) Survey(ctx context.Context, _ uint32, _ uint64) []AttemptID {
@@ -324,4 +327,33 @@ func short(p history.Payload) string {
 		return fmt.Sprintf("%d bytes", len(p))
 	}
 	return string(p)
+}
+
+// Query answers how many events were recorded, and the number of the episodes; the
+// program may be blocked as for an episode.
+func (x *fakeExecutor) Query(ctx context.Context, q Inquiry) (QueryAnswer, error) {
+	name, _, _ := strings.Cut(q.Execution.Name, ":")
+	x.mu.Lock()
+	unbound, gate := x.bound["-"+name], x.slow[name]
+	x.mu.Unlock()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return QueryAnswer{}, ctx.Err()
+		}
+	}
+	past, err := q.Execution.History(ctx)
+	switch {
+	case unbound:
+		return QueryAnswer{}, ErrUnbound
+	case err != nil:
+		return QueryAnswer{}, err
+	case q.Query == "refuse":
+		return QueryAnswer{Failure: &history.Failure{Message: "no"}}, nil
+	case q.Query != "events":
+		return QueryAnswer{}, fmt.Errorf("%w: query %q", ErrNoHandler, q.Query)
+	}
+	x.note("query of %s: %d episodes", q.Execution.Key.Instance, q.Execution.Episodes)
+	return QueryAnswer{Result: history.Payload(fmt.Sprintf("%d events", len(past)))}, nil
 }

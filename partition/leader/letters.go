@@ -109,6 +109,12 @@ func (c *core) deliver(letter *partition.Letter, m *mail) error {
 			return nil
 		}
 		return c.terminate(l, m)
+	case *history.ExecutionCancelRequested:
+		if l.rec == nil || !l.rec.Is(letter.ToExecution) || l.rec.Status.Ended() {
+			c.discard(m)
+			return nil
+		}
+		return c.postCancel(l, m)
 	case *history.EventRaised:
 		return c.deliverEvent(l, m)
 	case *history.SubOrchestrationInstanceCompleted:

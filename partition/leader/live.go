@@ -25,7 +25,11 @@ type live struct {
 	mail   []*mail
 	loaded bool
 	run    *run // the episode that runs; nil: none
-	queued bool // waits in the queue for a turn
+	queued bool // waits in the queue of the runnable
+	turn   bool // that, or something else, is to give it a turn
+	// queries wait to be asked. queriesFirst is set where they go before the next turn.
+	queries      []*query
+	queriesFirst bool
 	// waiting is set while mail waits that is neither stored nor recorded, the
 	// oldest since waits, by the loop's monotonic clock.
 	waiting bool
@@ -146,7 +150,7 @@ func (c *core) settle(l *live) {
 		l.mail, l.loaded = nil, l.rec.Stored == 0
 		l.entity.unload()
 	}
-	if l.run != nil || l.queued || l.fresh || l.resting || l.unapplied > 0 || len(l.mail) > 0 || len(l.attempts) > 0 || l.entity.busy(l.rec) {
+	if l.run != nil || l.queued || len(l.queries) > 0 || l.fresh || l.resting || l.unapplied > 0 || len(l.mail) > 0 || len(l.attempts) > 0 || l.entity.busy(l.rec) {
 		return
 	}
 	if l.rec == nil {
@@ -173,6 +177,11 @@ func (c *core) post(l *live, m *mail) error {
 	l.mail = append(l.mail, m)
 	if l.rec.Parked.Why != partition.NotParked || l.resting {
 		return c.store(l)
+	}
+	if l.rec.StartArmed { // it is for later, like the start
+		err := c.store(l)
+		l.mail, l.loaded = nil, false
+		return err
 	}
 	c.enqueue(l)
 	c.letWait(l)

@@ -32,6 +32,9 @@ func (c *core) park(l *live, why partition.Why, reason string) error {
 		return err
 	}
 	c.stats.Parked++
+	if m := c.cfg.Meter; m != nil {
+		m.Parked(p.Why)
+	}
 	if why != partition.Unbound {
 		c.log.Warn("an instance is parked", "instance", l.addr.String(), "name", l.rec.Name, "reason", reason)
 	}

@@ -20,8 +20,9 @@ type seen struct {
 	ended  map[int32]history.Body // how tasks and timers ended, by ID
 	began  map[int32]time.Time    // when decisions were made
 	events []history.Event
-	raised []string // the data of the external events, in order
-	awaits bool     // set by the program: it waits for events named go
+	raised []string                          // the data of the external events, in order
+	cancel *history.ExecutionCancelRequested // the first request to end
+	awaits bool                              // set by the program: it waits for events named go
 }
 
 var programs = map[string]program{
@@ -37,6 +38,8 @@ var programs = map[string]program{
 	"call":  callAll,
 	"cast":  cast,
 	"drop":  dropChild,
+	"heed":  heed,
+	"ask":   askChild,
 
 	"listen": listen,
 	"tell":   tell,
@@ -76,6 +79,10 @@ func replay(name string, events []history.Event) (history.Episode, error) {
 			s.ended[body.TaskID] = body
 		case *history.EventRaised:
 			s.raised = append(s.raised, string(body.Input))
+		case *history.ExecutionCancelRequested:
+			if s.cancel == nil {
+				s.cancel = body
+			}
 		default:
 			s.began[e.ID] = s.now
 			made++
@@ -212,6 +219,48 @@ func dropChild(s *seen, arg string) []history.Body {
 		return want
 	}
 	return append(want, &history.SubOrchestrationInstanceCanceled{TaskID: 0}, done("dropped"))
+}
+
+// canceled is the end of an orchestration that was cancelled.
+func canceled(s *seen) history.Body {
+	return &history.ExecutionCompleted{Status: history.Canceled, Failure: &history.Failure{Type: "e", Message: "canceled: " + s.cancel.Reason}}
+}
+
+// heed runs an activity. When it is cancelled it runs another one, and ends.
+func heed(s *seen, _ string) []history.Body {
+	want := []history.Body{&history.TaskScheduled{Name: "step"}}
+	if s.cancel == nil {
+		if b := s.ended[0]; b != nil {
+			return append(want, done(string(b.(*history.TaskCompleted).Result)))
+		}
+		return want
+	}
+	want = append(want, &history.TaskCanceled{TaskID: 0, Reason: s.cancel.Reason}, &history.TaskScheduled{Name: "undo"})
+	if s.ended[2] == nil {
+		return want
+	}
+	return append(want, canceled(s))
+}
+
+// askChild starts a child, asks it to end when it is cancelled itself, and waits for
+// that.
+func askChild(s *seen, arg string) []history.Body {
+	want := []history.Body{child(arg)}
+	if s.cancel != nil {
+		want = append(want, &history.SubOrchestrationInstanceCanceled{TaskID: 0, Request: true, Reason: s.cancel.Reason})
+	}
+	b := s.ended[0]
+	switch {
+	case b == nil:
+		return want
+	case s.cancel != nil:
+		return append(want, canceled(s))
+	}
+	r, failed := outcomeOf(b)
+	if failed != nil {
+		return append(want, failed)
+	}
+	return append(want, done(r))
 }
 
 func echo(s *seen, _ string) []history.Body { return []history.Body{done(string(s.input))} }

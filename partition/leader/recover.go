@@ -36,6 +36,9 @@ func (ids surveyed) handle(c *core) error {
 	return nil
 }
 
+// superseded is why an attempt is cancelled that is not the newest of its activity.
+const superseded = "there is a newer attempt"
+
 // adopt takes an attempt of an earlier reign over, or cancels it.
 func (c *core) adopt(id AttemptID) error {
 	if id.Fence.Epoch >= c.epoch {
@@ -61,15 +64,15 @@ func (c *core) adopt(id AttemptID) error {
 	switch {
 	case row == nil, row.Execution != id.Execution,
 		!above(id.Fence, Fence{row.FailedEpoch, row.FailedN}):
-		c.cfg.Dispatcher.Cancel(id)
+		c.cfg.Dispatcher.Cancel(id, "")
 	case a == nil:
 		c.attach(l, &attempt{live: l, id: id, row: row, state: running})
 		c.attempts++
 	case a.state == running && a.id.Fence.Epoch < c.epoch && above(id.Fence, a.id.Fence):
-		c.cfg.Dispatcher.Cancel(a.id)
+		c.cfg.Dispatcher.Cancel(a.id, superseded)
 		a.id = id
 	default:
-		c.cfg.Dispatcher.Cancel(id)
+		c.cfg.Dispatcher.Cancel(id, superseded)
 	}
 	return nil
 }

@@ -92,10 +92,13 @@ type StartRequest struct {
 	Input     history.Payload
 	// ScheduledStart is when the first episode may run; zero or past is at once.
 	ScheduledStart time.Time
-	Reuse          ReusePolicy // nil: [DefaultReuse]
-	Tags           map[string]string
-	TraceParent    string
-	Identity       RequestIdentity
+	// Timeout is how long after its start the orchestration is cancelled if it has not
+	// ended; 0: never.
+	Timeout     time.Duration
+	Reuse       ReusePolicy // nil: [DefaultReuse]
+	Tags        map[string]string
+	TraceParent string
+	Identity    RequestIdentity
 }
 
 // StartAnswer tells which execution the ID now stands for.

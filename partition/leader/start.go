@@ -27,7 +27,8 @@ type call struct {
 	start     *StartRequest     // or
 	terminate *TerminateRequest // or
 	raise     *RaiseRequest     // or
-	signal    *SignalRequest    // one of them
+	signal    *SignalRequest    // or
+	cancel    *CancelRequest    // one of them
 	done      chan outcome      // capacity 1
 }
 
@@ -116,6 +117,9 @@ func validateStart(req *StartRequest) error {
 	if req.Execution == "" {
 		return fmt.Errorf("%w: no execution ID", ErrInvalid)
 	}
+	if req.Timeout < 0 {
+		return fmt.Errorf("%w: timeout of %v", ErrInvalid, req.Timeout)
+	}
 	for _, text := range []string{req.Name, req.Version, string(req.Execution)} {
 		if err := validateText(text); err != nil {
 			return err
@@ -203,6 +207,8 @@ func (q *call) handle(c *core) error {
 		return q.doRaise(c, l)
 	case q.signal != nil:
 		return q.doSignal(c, l)
+	case q.cancel != nil:
+		return q.doCancel(c, l)
 	}
 	return q.doStart(c, l)
 }
@@ -257,6 +263,9 @@ func (q *call) doStart(c *core, l *live) error {
 		Name: req.Name, Version: req.Version, Input: req.Input, ExecutionID: req.Execution,
 		ScheduledStart: req.ScheduledStart, TraceParent: req.TraceParent, Tags: req.Tags,
 	}
+	if req.Timeout > 0 {
+		started.Deadline = later(c.now, req.ScheduledStart).Add(req.Timeout)
+	}
 	c.create(l, started)
 	m := &mail{call: q}
 	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: started}
@@ -282,6 +291,13 @@ func (q *call) doStart(c *core, l *live) error {
 		return c.store(l)
 	}
 	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // create gives an instance a new execution, in place of one that has ended. What

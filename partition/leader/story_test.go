@@ -28,6 +28,7 @@ import (
 //	terminate ID [reason=] [recurse] [request=] [age=]
 //	raise ID NAME [data=] [request=] [age=]
 //	signal ID OPERATION [after=] [request=] [age=], entity ID, entities [prefix=] [limit=]
+//	query ID NAME [for=]
 //	complete ID#TASK [result= | failure= [code=] [final]] [fence=]
 //	wait ID [started], status ID [payloads], history ID
 //	advance DURATION, clock DURATION (the wall clock jumps)
@@ -106,7 +107,7 @@ func (s *story) note(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	text := fmt.Sprintf(format, args...)
-	if strings.HasPrefix(text, "episode ") {
+	if strings.HasPrefix(text, "episode ") || strings.HasPrefix(text, "query of ") {
 		s.ran = append(s.ran, text)
 		return
 	}
@@ -254,6 +255,9 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	case "terminate":
 		req := TerminateRequest{Instance: ref(arg(0)), Reason: history.Payload(opt("reason")), Recurse: d.HasArg("recurse"), Identity: s.identity(t, opt)}
 		go func() { s.heard("terminated %s: %v", req.Instance.ID, s.leader.Terminate(context.Background(), req)) }()
+	case "cancel":
+		req := CancelRequest{Instance: ref(arg(0)), Reason: opt("reason"), Identity: s.identity(t, opt)}
+		go func() { s.heard("cancel of %s: %v", req.Instance.ID, s.leader.Cancel(context.Background(), req)) }()
 	case "raise":
 		req := RaiseRequest{Instance: ref(arg(0)), Name: arg(1), Data: history.Payload(opt("data")), Identity: s.identity(t, opt)}
 		go func() { s.heard("raised for %s: %v", req.Instance.ID, s.leader.Raise(context.Background(), req)) }()
@@ -263,6 +267,21 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		return s.readEntity(arg(0))
 	case "entities":
 		return s.list(opt, d.HasArg("transient"))
+	case "query":
+		req := QueryRequest{Instance: ref(arg(0)), Name: arg(1)}
+		ctx := context.Background()
+		if limit := opt("for"); limit != "" {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, duration(t, limit))
+			_ = cancel
+		}
+		go func() {
+			a, err := s.leader.Query(ctx, req)
+			if a.Failure != nil {
+				err = errors.New(a.Failure.Message)
+			}
+			s.heard("query %s of %s: %s %v", req.Name, req.Instance.ID, short(a.Result), err)
+		}()
 	case "complete":
 		r := ActivityResult{Attempt: s.newestAttempt(arg(0), opt("fence")), Node: "n1", Result: history.Payload(opt("result"))}
 		if f := opt("failure"); f != "" {
@@ -379,6 +398,8 @@ func (s *story) letter(t *testing.T, line string) *partition.Letter {
 		l.Event.Body = &history.EventRaised{Name: words[2], Input: history.Payload(words[3])}
 	case "terminate":
 		l.Event.Body = &history.ExecutionTerminated{Reason: history.Payload("far away"), Recurse: len(words) > 2}
+	case "cancel":
+		l.Event.Body = &history.ExecutionCancelRequested{Reason: words[2]}
 	default:
 		entityLetter(t, l, words)
 	}
@@ -417,6 +438,9 @@ func (s *story) start(t *testing.T, id, name string, opt func(string) string) {
 	}
 	if after := opt("after"); after != "" {
 		req.ScheduledStart = time.Now().Add(time.Duration(s.skew.Load())).Add(duration(t, after))
+	}
+	if d := opt("timeout"); d != "" {
+		req.Timeout = duration(t, d)
 	}
 	switch opt("reuse") {
 	case "replace":

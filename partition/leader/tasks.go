@@ -79,6 +79,12 @@ func (c *core) schedule(l *live, task partition.Task) {
 	c.view.open.dispatch = append(c.view.open.dispatch, a)
 }
 
+// unwanted is an attempt whose result is not wanted any more, and why.
+type unwanted struct {
+	id     AttemptID
+	reason string
+}
+
 func (c *core) attach(l *live, a *attempt) {
 	if l.attempts == nil {
 		l.attempts = make(map[int32]*attempt)
@@ -87,14 +93,14 @@ func (c *core) attach(l *live, a *attempt) {
 }
 
 // drop forgets an activity that is not wanted any more; once that is committed
-// its node is told.
-func (c *core) drop(l *live, taskID int32) {
+// its node is told, with the reason.
+func (c *core) drop(l *live, taskID int32, reason string) {
 	a := l.attempts[taskID]
 	if a == nil {
 		return
 	}
 	if a.state == running {
-		c.view.open.cancel = append(c.view.open.cancel, a.id)
+		c.view.open.cancel = append(c.view.open.cancel, unwanted{a.id, reason})
 	}
 	for _, recorded := range a.again {
 		c.refuse(recorded)

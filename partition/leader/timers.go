@@ -107,6 +107,9 @@ func (c *core) fireDue() error {
 		if value == nil {
 			continue // cancelled
 		}
+		if m := c.cfg.Meter; m != nil {
+			m.Fired(max(now.Sub(next.timer.Due), 0))
+		}
 		if err := c.fire(next.timer); err != nil {
 			return err
 		}

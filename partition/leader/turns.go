@@ -15,7 +15,7 @@ import (
 // its place among the running ones to another.
 const slowAfter = time.Second
 
-// run is an episode on its way through the executor.
+// run is an episode, or queries, on the way through the executor.
 type run struct {
 	live  *live // whose run it is, unless the instance went on without it
 	mail  []*mail
@@ -29,6 +29,8 @@ type run struct {
 	// entity is set where the run is one of operations of an entity; then of request
 	// only key and name are.
 	entity *EntityRequest
+	// queries are asked instead of an episode, if there are any.
+	queries []*query
 
 	// What came back. Written by the worker before it posts the run.
 	episode history.Episode
@@ -38,11 +40,11 @@ type run struct {
 
 // enqueue lets an instance wait for a turn.
 func (c *core) enqueue(l *live) {
-	if l.queued || l.run != nil || l.resting {
+	if l.resting || l.run != nil && l.run.queries == nil {
 		return
 	}
-	l.queued = true
-	c.runnable = append(c.runnable, l)
+	l.turn = true
+	c.queue(l)
 }
 
 // begin starts episodes as long as there is room.
@@ -52,7 +54,12 @@ func (c *core) begin() error {
 		c.runnable[0] = nil
 		c.runnable = c.runnable[1:]
 		l.queued = false
-		if c.lives[l.ref] != l || l.rec == nil || l.rec.Status.Ended() || l.run != nil {
+		if c.query(l) {
+			continue
+		}
+		turn := l.turn
+		l.turn = false
+		if !turn || c.lives[l.ref] != l || l.rec == nil || l.rec.Status.Ended() || l.run != nil {
 			c.touched = append(c.touched, l)
 			continue
 		}
@@ -66,7 +73,7 @@ func (c *core) begin() error {
 			continue
 		}
 		if len(l.mail) == 0 {
-			c.touched = append(c.touched, l)
+			c.again(l)
 			continue
 		}
 		c.ask(l)
@@ -77,11 +84,10 @@ func (c *core) begin() error {
 // ask asks the executor for an episode with all mail of an instance.
 func (c *core) ask(l *live) {
 	n := portion(l.mail)
-	r := &run{live: l, mail: l.mail[:n:n], began: c.now, since: c.mono, bindings: c.bindings}
+	r := &run{mail: l.mail[:n:n]}
 	l.mail = l.mail[n:]
-	l.run = r
 	arrived := make([]history.Event, 0, 1+len(r.mail))
-	arrived = append(arrived, history.Event{ID: history.NoID, Time: r.began, Body: history.OrchestratorStarted{}})
+	arrived = append(arrived, history.Event{ID: history.NoID, Time: c.now, Body: history.OrchestratorStarted{}})
 	for _, m := range r.mail {
 		arrived = append(arrived, m.Event)
 	}
@@ -90,11 +96,13 @@ func (c *core) ask(l *live) {
 		Key: c.key(l), Name: l.rec.Name, Version: l.rec.Version,
 		Episodes: l.rec.Episodes, History: c.past(l), Arrived: arrived, Fence: Fence{c.epoch, c.asked},
 	}
-	c.hire(r)
+	c.launch(l, r)
 }
 
-// hire lets a worker run an episode, or operations of an entity.
-func (c *core) hire(r *run) {
+// launch gives an episode, queries, or operations of an entity, to a worker.
+func (c *core) launch(l *live, r *run) {
+	r.live, r.began, r.since, r.bindings = l, c.now, c.mono, c.bindings
+	l.run = r
 	c.episodes++
 	c.runs = append(c.runs, r)
 	if c.episodes > c.workers {
@@ -108,9 +116,12 @@ func (c *core) hire(r *run) {
 // an orchestrator may never yield. It touches nothing of the loop's.
 func (c *core) worker() {
 	for r := range c.work {
-		if r.entity != nil {
+		switch {
+		case r.entity != nil:
 			c.operate(r)
-		} else {
+		case r.queries != nil:
+			r.answer(c)
+		default:
 			r.episode, r.err = c.cfg.Executor.Episode(c.ctx, r.request)
 		}
 		_ = c.mailbox.push(r, internal) // or the reign has ended, and nobody wants it
@@ -175,9 +186,16 @@ func (r *run) handle(c *core) error {
 		return nil
 	}
 	l.run = nil
+	if r.queries != nil {
+		c.again(l)
+		return nil
+	}
 	c.touched = append(c.touched, l)
 	if r.entity != nil {
 		return c.operated(l, r)
+	}
+	if len(l.queries) > 0 {
+		defer c.queue(l)
 	}
 	if r.err == nil {
 		if err := partition.Validate(l.rec, r.episode); err != nil {
@@ -278,8 +296,8 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 		return err
 	}
 
-	for _, id := range fx.Canceled {
-		c.drop(l, id)
+	for _, canceled := range fx.Canceled {
+		c.drop(l, canceled.TaskID, canceled.Reason)
 	}
 	for _, task := range fx.Tasks {
 		c.schedule(l, task)
@@ -289,7 +307,7 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	}
 	if fx.Ended || fx.Continued != nil {
 		for id := range l.attempts {
-			c.drop(l, id)
+			c.drop(l, id, "the orchestration has ended")
 		}
 		l.loaded = true
 	}
@@ -373,6 +391,8 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 			inline += 2*len(body.Operation) + 2*len(body.Target) + len(body.Input)
 		case *history.EntityLockRequested:
 			pending += int64(len(body.LockSet))
+		case *history.SubOrchestrationInstanceCanceled:
+			inline += len(body.Reason)
 		}
 	}
 	switch {
@@ -448,12 +468,16 @@ func (c *core) watch() error {
 			r.slow = true
 			c.slow = append(c.slow, r)
 			c.slowRuns.Store(InstanceRef{r.request.Key.Hub, r.request.Key.Instance}, r.began)
-			c.log.Warn("an episode does not yield", "instance", r.live.addr.String(), "name", r.request.Name)
+			what := "an episode does not yield"
+			if r.queries != nil {
+				what = "a query is not answered"
+			}
+			c.log.Warn(what, "instance", r.live.addr.String(), "name", r.request.Name)
 		}
 	}
 	for _, r := range c.slow {
 		l := r.live
-		if c.mono-r.since >= c.cfg.Limits.Stuck && l.run == r && l.rec.Parked.Why != partition.Stuck {
+		if r.queries == nil && c.mono-r.since >= c.cfg.Limits.Stuck && l.run == r && l.rec.Parked.Why != partition.Stuck {
 			if err := c.park(l, partition.Stuck, fmt.Sprintf("an episode did not yield within %s", c.cfg.Limits.Stuck)); err != nil {
 				return err
 			}

@@ -74,6 +74,12 @@ type Executor interface {
 	// passing and the leader asks again later. A failing or panicking
 	// orchestrator is no error but an ExecutionCompleted with a failure.
 	Episode(ctx context.Context, req EpisodeRequest) (history.Episode, error)
+	// Query asks an execution, which runs no episode, at exactly so many recorded
+	// episodes, and leaves it as it is; it may have ended. Nothing is recorded. It
+	// returns when ctx is done, and within a bound of the executor's own, whatever the
+	// user's code does.
+	// Errors: [ErrUnbound], [ErrNoHandler], *[history.NondeterminismError], others.
+	Query(ctx context.Context, q Inquiry) (QueryAnswer, error)
 	// Forget drops the kept execution, if there is one. It does not block.
 	Forget(key ExecutionKey)
 	// ForgetReign drops every kept execution of a reign. It does not block.
@@ -181,9 +187,9 @@ type Dispatcher interface {
 	// activity now; then [Leader.CapacityFreed] is called later. A name that
 	// nobody binds is no room. It does not block.
 	Dispatch(task ActivityTask) bool
-	// Cancel tells the node that runs the attempt that its result is not wanted.
-	// It does not block.
-	Cancel(attempt AttemptID)
+	// Cancel tells the node that runs the attempt that its result is not wanted, and
+	// why; the reason may be empty. It does not block.
+	Cancel(attempt AttemptID, reason string)
 	// Survey asks every node which attempts of the partition it runs, or holds
 	// the result of, and returns when every node has answered or was declared
 	// dead, after 5 s at most. From then on these nodes refuse work of lower

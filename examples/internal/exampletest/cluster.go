@@ -83,8 +83,20 @@ func (c *Cluster) Kill(node string) {
 	}
 }
 
-// KillLeader kills the node that leads the partition of an instance.
-func (c *Cluster) KillLeader(id history.InstanceID) {
+// Restart starts a node that was killed, and waits until the cluster is whole.
+func (c *Cluster) Restart(node string) {
+	c.t.Helper()
+	if err := c.Node(node).Start(Context(c.t)); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.Ready(Context(c.t)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// KillLeader kills the node that leads the partition of an instance, and returns its
+// name.
+func (c *Cluster) KillLeader(id history.InstanceID) string {
 	c.t.Helper()
 	d, err := c.Client.Cluster(Context(c.t))
 	if err != nil {
@@ -95,11 +107,12 @@ func (c *Cluster) KillLeader(id history.InstanceID) {
 		for _, s := range p.Slots {
 			if s.First <= slot && slot <= s.Last {
 				c.Kill(p.Leader)
-				return
+				return p.Leader
 			}
 		}
 	}
 	c.t.Fatalf("no partition has slot %d", slot)
+	return ""
 }
 
 // Until returns when the status of an instance is as the test wants it, which only

@@ -1,0 +1,69 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	reprise "github.com/reprise-run/reprise"
+	"github.com/reprise-run/reprise/api/reprisev1"
+	"github.com/reprise-run/reprise/api/wire"
+	"github.com/reprise-run/reprise/history"
+)
+
+// fakeAsked is the part of a [fakeNode] that orchestrations answer.
+type fakeAsked struct {
+	reprisev1.UnimplementedOrchestrationServiceServer
+	query func(context.Context, *reprisev1.QueryInstanceRequest) (*reprisev1.QueryInstanceResponse, error)
+}
+
+func (n *fakeAsked) QueryInstance(ctx context.Context, m *reprisev1.QueryInstanceRequest) (*reprisev1.QueryInstanceResponse, error) {
+	return n.query(ctx, m)
+}
+
+var (
+	progress = reprise.NewQuery[int, string]("progress")
+	errNotIt = reprise.NewError("test.not_it", "not it")
+)
+
+func TestQuery(t *testing.T) {
+	node := &fakeNode{}
+	c := connect(t, []*fakeNode{{fakeAsked: fakeAsked{query: func(context.Context, *reprisev1.QueryInstanceRequest) (*reprisev1.QueryInstanceResponse, error) {
+		return nil, status.Error(codes.Unavailable, "not here")
+	}}}, node})
+	for _, n := range []struct {
+		in   int
+		want string
+		is   error
+	}{{1, "one", nil}, {2, "", errNotIt}, {3, "", ErrNoHandler}, {4, "", ErrUnbound}} {
+		node.query = func(ctx context.Context, m *reprisev1.QueryInstanceRequest) (*reprisev1.QueryInstanceResponse, error) {
+			if m.GetInstanceId() != "i" || m.GetName() != "progress" || m.GetInput() == nil {
+				t.Errorf("asked %v", m)
+			}
+			switch string(m.GetInput().GetValue()) {
+			case "1":
+				return &reprisev1.QueryInstanceResponse{Result: wire.FromPayload(history.Payload(`"one"`))}, nil
+			case "2":
+				return &reprisev1.QueryInstanceResponse{Failure: wire.FromFailure(reprise.FailureOf(reprise.JSON, errNotIt))}, nil
+			case "3":
+				return nil, refused(ctx, "no-handler")
+			default:
+				return nil, refused(ctx, "unbound")
+			}
+		}
+		if got, err := Query(t.Context(), c, "i", progress, n.in); got != n.want || !errors.Is(err, n.is) {
+			t.Errorf("%d: %q, %v", n.in, got, err)
+		}
+	}
+}
+
+// refused is an answer with a reason.
+func refused(ctx context.Context, reason string) error {
+	_ = grpc.SetTrailer(ctx, metadata.Pairs("reprise-error", reason)) // only fails once the call has ended
+	return status.Error(codes.FailedPrecondition, "refused")
+}

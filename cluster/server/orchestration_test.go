@@ -1,0 +1,60 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/reprise-run/reprise/api/reprisev1"
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/partition/leader"
+)
+
+// asked is an Asked made of functions.
+type asked struct {
+	query func(leader.QueryRequest) (leader.QueryAnswer, error)
+}
+
+func (f *asked) Query(_ context.Context, r leader.QueryRequest) (leader.QueryAnswer, error) {
+	return f.query(r)
+}
+
+func TestQuery(t *testing.T) {
+	for _, c := range []struct {
+		answer leader.QueryAnswer
+		err    error
+		code   codes.Code
+		reason string
+	}{
+		{answer: leader.QueryAnswer{Result: history.Payload("7")}},
+		{answer: leader.QueryAnswer{Failure: &history.Failure{Message: "no", Code: "shop.no"}}},
+		{err: fmt.Errorf("%w: query", leader.ErrNoHandler), code: codes.FailedPrecondition, reason: "no-handler"},
+		{err: leader.ErrUnbound, code: codes.FailedPrecondition, reason: "unbound"},
+		{err: leader.ErrNotFound, code: codes.NotFound, reason: "not-found"},
+	} {
+		var got leader.QueryRequest
+		_, conn := dial(t, &fake{Asked: &asked{query: func(r leader.QueryRequest) (leader.QueryAnswer, error) {
+			got = r
+			return c.answer, c.err
+		}}})
+		ctx := metadata.AppendToOutgoingContext(t.Context(), "taskhub", "h")
+		var trailer metadata.MD
+		m, err := reprisev1.NewOrchestrationServiceClient(conn).QueryInstance(ctx,
+			&reprisev1.QueryInstanceRequest{InstanceId: "i", Name: "q", Input: wrapperspb.Bytes([]byte("1"))}, grpc.Trailer(&trailer))
+		if want := (leader.InstanceRef{Hub: "h", ID: "i"}); got.Instance != want || got.Name != "q" || string(got.Input) != "1" {
+			t.Errorf("asked %+v", got)
+		}
+		if status.Code(err) != c.code || c.reason != "" && trailer.Get("reprise-error")[0] != c.reason {
+			t.Errorf("%v: %v, %v", c.err, err, trailer)
+		}
+		if err == nil && (string(m.GetResult().GetValue()) != string(c.answer.Result) || (m.GetFailure() == nil) != (c.answer.Failure == nil) || c.answer.Failure != nil && m.GetFailure().GetErrorMessage() != "no") {
+			t.Errorf("answer %v", m)
+		}
+	}
+}
