@@ -221,7 +221,7 @@ func (c *client) count() {
 	case 0:
 		req.Input = history.Payload("1000000")
 	case 1:
-		req.ScheduledTime = time.Now().Add(c.ahead + time.Duration(c.rng.IntN(20_000))*time.Millisecond)
+		req.ScheduledTime = time.Now().Add(time.Duration(c.rng.IntN(20_000)) * time.Millisecond) // within the time of peace
 	}
 	err, known := c.ask(&req.Identity, func(ctx context.Context, node caller) error { return node.Signal(ctx, req) })
 	if string(req.Input) != "1" {
