@@ -22,7 +22,12 @@ func (d Orchestrator[In, Out]) Start(o *Orchestration, in In, opts ...ChildOptio
 	f := o.promise(fmt.Sprintf("sub-orchestration %q", d.name))
 	options := applyChild(opts)
 	options.version = cmp.Or(options.version, d.version)
-	input, err := d.input(o, f.what, in, options)
+	input, err := d.input(o.codec, f.what, in, options)
+	if err == nil {
+		if err = o.section.starts(); err != nil {
+			err = fmt.Errorf("start %s: %w", f.what, err)
+		}
+	}
 	if err != nil {
 		f.settle(nil, err)
 	}
@@ -43,32 +48,31 @@ func (d Orchestrator[In, Out]) Call(o *Orchestration, in In, opts ...ChildOption
 	return d.Start(o, in, opts...).Await(o)
 }
 
-// StartDetached starts an orchestration that has no parent: it outlives this one,
+// StartDetached starts an orchestration that has no parent: it outlives who starts it,
 // whatever happens to either, and nobody is told how it ends. It returns the ID of
 // the instance. If a live instance has a chosen ID, nothing is started. The error is
 // of the input or of the options; [Retries] make no sense here.
-func (d Orchestrator[In, Out]) StartDetached(o *Orchestration, in In, opts ...ChildOption) (history.InstanceID, error) {
+func (d Orchestrator[In, Out]) StartDetached(from Sender, in In, opts ...ChildOption) (history.InstanceID, error) {
 	what := fmt.Sprintf("orchestration %q", d.name)
 	options := applyChild(opts)
 	options.version = cmp.Or(options.version, d.version)
-	input, err := d.input(o, what, in, options)
+	input, err := d.input(from.payloads(), what, in, options)
 	if err != nil {
 		return "", err
 	}
 	if options.retries.policy != nil || options.retries.handler != nil {
 		return "", fmt.Errorf("start %s: nobody is told how a detached orchestration ends, so it cannot be retried", what)
 	}
-	if err := o.Canceled(); err != nil {
+	child := options.created(d.name, input)
+	if err := from.startDetached(child); err != nil {
 		return "", fmt.Errorf("start %s: %w", what, err)
 	}
-	child := options.created(d.name, input)
-	o.h.StartDetached(child)
 	return child.Instance, nil
 }
 
 // input checks a start and returns its input.
-func (d Orchestrator[In, Out]) input(o *Orchestration, what string, in In, options childOptions) (history.Payload, error) {
-	input, err := EncodePayload(o.codec, "input of "+what, in)
+func (d Orchestrator[In, Out]) input(c Codec, what string, in In, options childOptions) (history.Payload, error) {
+	input, err := EncodePayload(c, "input of "+what, in)
 	switch {
 	case d.name == "":
 		err = fmt.Errorf("start an orchestration: its descriptor has no name")

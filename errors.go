@@ -70,7 +70,7 @@ var (
 	// [history.MaxDepth] orchestrations would have waited above it.
 	ErrTooDeep = NewError("reprise.too_deep", "sub-orchestrations are nested too deep")
 	// ErrFlooded: the orchestration was ended, because others sent it more events than
-	// it took, beyond all bounds.
+	// it took, beyond all bounds; or an entity took no call, because too much waits.
 	ErrFlooded = NewError("reprise.flooded", "too many events that were not taken")
 )
 

@@ -36,10 +36,10 @@ func (e Event[T]) Receive(o *Orchestration) Future[T] {
 // Await waits for the next event of the name; see [Event.Receive].
 func (e Event[T]) Await(o *Orchestration) (T, error) { return e.Receive(o).Await(o) }
 
-// Send raises the event for another instance, or for this one. It is sent once the
-// decision is committed, exactly once and in order; an instance that is not there,
+// Send raises the event for another instance, or for the sender's own. It is sent once
+// the decision is committed, exactly once and in order; an instance that is not there,
 // or has ended, drops it. The error is of the ID, of the data, or of a cancelled scope.
-func (e Event[T]) Send(o *Orchestration, to history.InstanceID, data T) error {
+func (e Event[T]) Send(from Sender, to history.InstanceID, data T) error {
 	what := fmt.Sprintf("event %q", e.name)
 	if e.name == "" {
 		return fmt.Errorf("send an event: its descriptor has no name")
@@ -47,13 +47,9 @@ func (e Event[T]) Send(o *Orchestration, to history.InstanceID, data T) error {
 	if err := history.ValidateOrchestrationID(to); err != nil {
 		return fmt.Errorf("send %s: %w", what, err)
 	}
-	input, err := EncodePayload(o.codec, "data of "+what, data)
+	input, err := EncodePayload(from.payloads(), "data of "+what, data)
 	if err != nil {
 		return err
 	}
-	if err := o.Canceled(); err != nil {
-		return fmt.Errorf("send %s: %w", what, err)
-	}
-	o.h.SendEvent(&history.EventSent{Instance: to, Name: e.name, Input: input})
-	return nil
+	return from.sendEvent(&history.EventSent{Instance: to, Name: e.name, Input: input})
 }

@@ -96,6 +96,8 @@ type running struct {
 	root *scope
 	// settled counts the futures that settled, to know their order.
 	settled int
+	// section is the critical section that it is in, or waits for; nil: none.
+	section *Section
 }
 
 func newOrchestration(h *engine.Handle, r *Registry) *Orchestration {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/reprise-run/reprise/engine"
@@ -31,6 +32,7 @@ type Registry struct {
 	versions      map[string][]bound // of orchestrators, by name; the oldest first
 	activities    map[string]ActivityFunc
 	limits        map[string]ActivityLimits
+	entities      map[string]*EntityCode // by name in lower case
 	errs          []error
 }
 
@@ -45,12 +47,12 @@ type RegistryOption func(*Registry)
 // a task hub uses the same one.
 func WithCodec(c Codec) RegistryOption { return func(r *Registry) { r.codec = c } }
 
-// WithLogger sets where [Orchestration.Log] writes; slog.Default is the default.
+// WithLogger sets where [Orchestration.Log] and [EntityContext.Log] write; slog.Default is the default.
 func WithLogger(l *slog.Logger) RegistryOption { return func(r *Registry) { r.logger = l } }
 
 // NewRegistry returns an empty registry.
 func NewRegistry(opts ...RegistryOption) *Registry {
-	r := &Registry{codec: JSON, orchestrators: map[string]engine.Program{}, versions: map[string][]bound{}, activities: map[string]ActivityFunc{}, limits: map[string]ActivityLimits{}}
+	r := &Registry{codec: JSON, orchestrators: map[string]engine.Program{}, versions: map[string][]bound{}, activities: map[string]ActivityFunc{}, limits: map[string]ActivityLimits{}, entities: map[string]*EntityCode{}}
 	for _, opt := range opts {
 		opt(r)
 	}
@@ -58,7 +60,7 @@ func NewRegistry(opts ...RegistryOption) *Registry {
 }
 
 // Descriptor is a typed name that a function of type F can be bound to:
-// [Activity] and [Orchestrator].
+// [Activity], [Orchestrator] and [Operation].
 type Descriptor[F any] interface {
 	Name() string
 	bind(r *Registry, fn F) error
@@ -101,6 +103,15 @@ func (r *Registry) Activity(name string) (ActivityFunc, bool) {
 	return fn, ok
 }
 
+// Entity returns the code of an entity: the operations that are bound to its name. No
+// more must be bound once it runs.
+func (r *Registry) Entity(name string) (*EntityCode, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	code, ok := r.entities[strings.ToLower(name)]
+	return code, ok
+}
+
 // Orchestrators returns the names of bound orchestrators, in whatever version, sorted.
 func (r *Registry) Orchestrators() []string {
 	r.mu.Lock()
@@ -117,10 +128,16 @@ func (r *Registry) Activities() []string {
 	return slices.Sorted(maps.Keys(r.activities))
 }
 
+// Entities returns the names of entities that have a bound operation, in lower case,
+// sorted.
+func (r *Registry) Entities() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.entities))
+}
+
 // checkBinding returns what is wrong with a binding of the given kind.
 func checkBinding[In, Out any](r *Registry, kind, name string, missing, taken bool) error {
-	var in In
-	var out Out
 	switch {
 	case name == "":
 		return fmt.Errorf("bind %s: the name is empty", kind)
@@ -129,11 +146,18 @@ func checkBinding[In, Out any](r *Registry, kind, name string, missing, taken bo
 	case taken:
 		return fmt.Errorf("bind %s %q: the name is bound already", kind, name)
 	}
-	for _, v := range []any{in, out} {
-		var unsupported *json.UnsupportedTypeError
-		if _, err := EncodePayload(r.codec, "", v); errors.As(err, &unsupported) {
-			return fmt.Errorf("bind %s %q: %w", kind, name, unsupported)
-		}
+	if err := errors.Join(encodable[In](r), encodable[Out](r)); err != nil {
+		return fmt.Errorf("bind %s %q: %w", kind, name, err)
+	}
+	return nil
+}
+
+// encodable says why values of a type cannot be encoded.
+func encodable[T any](r *Registry) error {
+	var v T
+	var unsupported *json.UnsupportedTypeError
+	if _, err := EncodePayload(r.codec, "", v); errors.As(err, &unsupported) {
+		return unsupported
 	}
 	return nil
 }

@@ -37,8 +37,12 @@ func (exampleFailure) Fatalf(format string, args ...any) { panic(fmt.Sprintf(for
 type run struct {
 	registry *reprise.Registry
 	rebuild  bool
-	// hold keeps activities of these names from running.
+	// hold keeps activities of these names from running; "locks" keeps sections from
+	// being entered.
 	hold map[string]bool
+	// entities are the states of entities, signals what they were signaled.
+	entities map[history.InstanceID]history.Payload
+	signals  []string
 
 	recorded []history.Event
 	status   history.Payload
@@ -115,6 +119,14 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 				if b.Instance == instance {
 					ready = append(ready, e)
 				}
+			case *history.EntityOperationCalled:
+				ready = append(ready, e)
+			case *history.EntityLockRequested:
+				if !r.hold["locks"] {
+					ready = append(ready, e)
+				}
+			case *history.EntityOperationSignaled:
+				r.signal(t, e)
 			case *history.TimerCreated:
 				timers[e.ID] = b.FireAt
 			case *history.TimerCanceled:
@@ -145,8 +157,13 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 
 // outcome runs an activity or a child, or raises an event.
 func (r *run) outcome(t failer, parent history.ExecutionID, e history.Event) history.Body {
-	if b, ok := e.Body.(*history.EventSent); ok {
+	switch b := e.Body.(type) {
+	case *history.EventSent:
 		return &history.EventRaised{Name: b.Name, Input: b.Input}
+	case *history.EntityLockRequested:
+		return &history.EntityLockGranted{TaskID: e.ID}
+	case *history.EntityOperationCalled:
+		return r.operate(t, e)
 	}
 	if b, ok := e.Body.(*history.SubOrchestrationInstanceCanceled); ok { // the child does as it is asked
 		return &history.SubOrchestrationInstanceFailed{TaskID: b.TaskID, Failure: &history.Failure{Type: history.FailureCanceled, Message: "the child was canceled: " + b.Reason}}

@@ -41,6 +41,7 @@ type fakeNode struct {
 	detail func(context.Context) (*reprisev1.GetInstanceDetailResponse, error)
 	stream func(grpc.ServerStreamingServer[durabletask.HistoryChunk]) error
 	routes *reprisev1.GetRoutesResponse
+	entityNode
 
 	mu    sync.Mutex // guards what follows
 	asked []metadata.MD

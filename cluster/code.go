@@ -15,7 +15,8 @@ import (
 // code is the user's code that this process binds.
 type code interface {
 	leader.Executor
-	// Orchestrations and Activities return the names that are bound, sorted.
+	leader.EntityExecutor
+	// Orchestrations, Activities and Entities return the names that are bound, sorted.
 	Orchestrations() []string
 	Activities() []string
 	// Limits returns the limits of an activity.
@@ -23,6 +24,7 @@ type code interface {
 	// Versions returns the versions of orchestrations that are bound, as "name@version",
 	// sorted.
 	Versions() []string
+	Entities() []string
 	// Run runs an activity. It returns when the function has returned, or sooner
 	// if ctx is done. beat is called with each heartbeat, from any goroutine.
 	Run(ctx context.Context, task leader.ActivityTask, beat func(progress history.Payload)) leader.ActivityResult
@@ -31,7 +33,7 @@ type code interface {
 // functionsHash returns a hash of the names that a process binds.
 func functionsHash(c code) uint64 {
 	h := xxhash.New()
-	for _, names := range [][]string{c.Orchestrations(), c.Activities(), c.Versions()} {
+	for _, names := range [][]string{c.Orchestrations(), c.Activities(), c.Versions(), c.Entities()} {
 		names = slices.Sorted(slices.Values(names))
 		var count [8]byte
 		binary.BigEndian.PutUint64(count[:], uint64(len(names)))

@@ -46,6 +46,7 @@ type NodeDescription struct {
 	// Orchestrations are names, and versions of them as "name@version".
 	Orchestrations []string
 	Activities     []string
+	Entities       []string
 	// Running is how many activities run on the node now.
 	Running int
 	// ClockAhead is how far the node's wall clock is ahead of the median of all, as
@@ -136,6 +137,7 @@ func (n *Node) describeNode(node layoutNode, members []Member, info *nodeInfo) N
 	}
 	if info != nil {
 		d.Labels, d.Orchestrations, d.Activities, d.Running = info.Labels, slices.Concat(info.Orchestrations, info.Versions), info.Activities, info.Running
+		d.Entities = info.Entities
 		d.ClockAhead, d.ClockWrong = info.Clock.Ahead, info.Clock.Wrong
 	}
 	return d

@@ -145,11 +145,16 @@ func (n *Node) lend(ctx context.Context, req leader.EpisodeRequest) (history.Epi
 // nodesThatBind returns the other nodes that bind an orchestration's name, by
 // name.
 func (n *Node) nodesThatBind(name string) []peer.NodeID {
+	return n.nodesWith(func(info nodeInfo) bool { return slices.Contains(info.Orchestrations, name) })
+}
+
+// nodesWith returns the other nodes that tell such a thing of themselves, by name.
+func (n *Node) nodesWith(wanted func(nodeInfo) bool) []peer.NodeID {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var nodes []peer.NodeID
 	for node, k := range n.known {
-		if k.alive && node != n.self && slices.Contains(k.info.Orchestrations, name) {
+		if k.alive && node != n.self && wanted(k.info) {
 			nodes = append(nodes, node)
 		}
 	}

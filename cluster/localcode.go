@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 
 	"github.com/reprise-run/reprise"
 	"github.com/reprise-run/reprise/cluster/executor"
@@ -13,6 +14,7 @@ import (
 type registered struct {
 	*executor.Orchestrators
 	activities *executor.Activities
+	entities   *executor.Entities
 	registry   *reprise.Registry
 }
 
@@ -23,6 +25,7 @@ func newRegistered(registry *reprise.Registry, cfg Config) *registered {
 	return &registered{
 		Orchestrators: executor.NewOrchestrators(registry, options),
 		activities:    executor.NewActivities(registry, options),
+		entities:      executor.NewEntities(registry, options),
 		registry:      registry,
 	}
 }
@@ -32,6 +35,18 @@ func (r *registered) Orchestrations() []string { return r.registry.Orchestrators
 func (r *registered) Versions() []string { return r.registry.Versions() }
 
 func (r *registered) Activities() []string { return r.activities.Names() }
+
+func (r *registered) Entities() []string { return r.entities.Names() }
+
+// Operations implements [leader.EntityExecutor].
+func (r *registered) Operations(ctx context.Context, req leader.EntityRequest) (history.Batch, error) {
+	return r.entities.Operations(ctx, req)
+}
+
+// Close waits until no user code runs any more that cannot be stopped, or ctx is done.
+func (r *registered) Close(ctx context.Context) error {
+	return errors.Join(r.Orchestrators.Close(ctx), r.entities.Close(ctx))
+}
 
 // ownCode is what a node's own code tells of itself.
 type ownCode interface {

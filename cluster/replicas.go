@@ -86,7 +86,7 @@ func (n *Node) lead(ctx context.Context, g uint32, reign *raftlog.Reign) {
 		err = n.runSystem(ctx, reign, r.group.Server().Lineage().Generation())
 	} else {
 		l := leader.New(leader.Config{
-			Partition: g, Log: reign, Executor: n.episodes, Dispatcher: n.dispatcher,
+			Partition: g, Log: reign, Executor: n.episodes, Entities: &operations{n}, Dispatcher: n.dispatcher,
 			PartitionOf: n.partitionOfSlot, Courier: n.courier, Spans: n.spans.taker(), Meter: n.metrics.meter(g),
 			Clock: n.cfg.Clock, Logger: n.log, Limits: n.cfg.Limits, Faults: n.cfg.Faults,
 		})

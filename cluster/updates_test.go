@@ -14,17 +14,17 @@ import (
 )
 
 var (
-	account = reprise.NewOrchestration[int, int]("account")
+	purse = reprise.NewOrchestration[int, int]("purse")
 	deposit = reprise.NewUpdate[int, int]("deposit")
-	audit   = reprise.NewUpdate[int, string]("audit")
+	inspect   = reprise.NewUpdate[int, string]("inspect")
 	balance = reprise.NewQuery[reprise.None, int]("balance")
 	errPoor = reprise.NewError("test.poor", "not enough")
 )
 
-// bindAccount binds an orchestration that holds a balance, which updates change, until
-// it was audited so many times. An audit runs an activity before it is replied to.
-func bindAccount(r *reprise.Registry) {
-	reprise.Bind(r, account, func(o *reprise.Orchestration, audits int) (int, error) {
+// bindPurse binds an orchestration that holds a balance, which updates change, until
+// it was audited so many times. An inspect runs an activity before it is replied to.
+func bindPurse(r *reprise.Registry) {
+	reprise.Bind(r, purse, func(o *reprise.Orchestration, audits int) (int, error) {
 		total := 0
 		balance.Handle(o, func(reprise.None) (int, error) { return total, nil })
 		deposit.Check(o, func(n int) error {
@@ -41,7 +41,7 @@ func bindAccount(r *reprise.Registry) {
 			return total, nil
 		})
 		for range audits {
-			asked, err := audit.Receive(o).Await(o)
+			asked, err := inspect.Receive(o).Await(o)
 			if err != nil {
 				return 0, err
 			}
@@ -72,7 +72,7 @@ func TestUpdatesThroughCrashes(t *testing.T) {
 			w.start(n, 3)
 		}
 		w.ready()
-		req := startOf("account", "acc", 1)
+		req := startOf("purse", "acc", 1)
 		if _, err := w.nodes["a"].StartInstance(w.within(time.Minute), req); err != nil {
 			t.Fatal(err)
 		}
@@ -106,10 +106,10 @@ func TestUpdatesThroughCrashes(t *testing.T) {
 		if _, err := w.update(a, "acc", "deposit", "13", "panic"); err == nil || !strings.Contains(err.Error(), "thirteen") {
 			t.Errorf("a handler that panics: %v", err)
 		}
-		if _, err := w.update(a, "acc", "withdraw", "1", "nothing"); err == nil || !strings.Contains(err.Error(), "it handles audit, deposit") {
+		if _, err := w.update(a, "acc", "withdraw", "1", "nothing"); err == nil || !strings.Contains(err.Error(), "it handles inspect, deposit") {
 			t.Errorf("an update that nothing handles: %v", err)
 		}
-		// The leader dies while an activity of the audit runs: the caller waits on.
+		// The leader dies while an activity of the inspect runs: the caller waits on.
 		d := w.eventually(a, "leaders are spread", spreadAsPreferred)
 		leads := ""
 		p, _ := a.partitionOf(req.Instance)
@@ -123,9 +123,9 @@ func TestUpdatesThroughCrashes(t *testing.T) {
 			by = w.nodes["b"]
 		}
 		time.AfterFunc(time.Second, func() { w.network.Crash(peer.NodeID(leads)) })
-		audited, err := w.update(by, "acc", "audit", "3000", "audit")
+		audited, err := w.update(by, "acc", "inspect", "3000", "inspect")
 		if err != nil || !strings.HasPrefix(audited, `"300, said `) {
-			t.Errorf("audit: %s, %v", audited, err)
+			t.Errorf("inspect: %s, %v", audited, err)
 		}
 		if got, err := w.ask(by, "acc", "balance"); got != 300 || err != nil {
 			t.Errorf("balance: %d, %v", got, err)

@@ -166,12 +166,13 @@ func (w *testWorld) registry(node string, extra ...string) *reprise.Registry {
 		}
 		return nil, list.ContinueAsNew(o, c)
 	})
+	bindEntities(r, slices.Contains(extra, "rare"))
 	w.bindCareful(r, node)
 	bindAsked(r)
 	if w.bind != nil {
 		w.bind(r, node)
 	}
-	bindAccount(r)
+	bindPurse(r)
 	bindSteppers(r, extra)
 	if slices.Contains(extra, "rare") {
 		reprise.Bind(r, rare, func(o *reprise.Orchestration, n int) (int, error) {

@@ -96,6 +96,7 @@ var runners = []string{
 	"github.com/reprise-run/reprise/engine.(*Execution).look",
 	"github.com/reprise-run/reprise/engine.(*Execution).handling.func1",
 	"github.com/reprise-run/reprise/cluster/executor.call",
+	"github.com/reprise-run/reprise.(*EntityRun).try",
 }
 
 // callSite returns the source line ("file.go:12") of the user's code that

@@ -14,12 +14,13 @@ import (
 // While the execution is unloaded, decisions do nothing and waits do not return.
 type Handle struct{ x *Execution }
 
-// Promise stands for the outcome of an activity, a child or a timer.
+// Promise stands for the outcome of an activity, a child, a timer or an operation of
+// an entity, or for a critical section.
 type Promise struct {
-	// Result is what the activity or the child returned. It is set before the
-	// callback runs.
+	// Result is what the activity, the child or the operation returned. It is set
+	// before the callback runs.
 	Result history.Payload
-	// Failure is how it failed; nil if it succeeded, and for a timer.
+	// Failure is how it failed; nil if it succeeded, and for a timer or a lock.
 	Failure *history.Failure
 
 	id      int32
@@ -29,6 +30,8 @@ type Promise struct {
 	Update *Update
 	// event is what an event's promise got.
 	event arrivedEvent
+	// released is set once a critical section is left, or not wanted any more.
+	released bool
 }
 
 // awaited is what a promise stands for.
@@ -39,9 +42,15 @@ const (
 	aTimer
 	aChild
 	anEvent
+	aCall
+	aLock
 	aRequest
 	anUpdate
 )
+
+// ID returns the ID of the decision whose outcome the promise stands for. That of an
+// event has none.
+func (p *Promise) ID() int32 { return p.id }
 
 // Identity returns the instance that runs.
 func (h *Handle) Identity() Identity { return h.x.identity }
@@ -140,6 +149,10 @@ func (h *Handle) Cancel(p *Promise, reason string) {
 		h.decide(&history.TimerCanceled{TimerID: p.id})
 	case aChild:
 		h.decide(&history.SubOrchestrationInstanceCanceled{TaskID: p.id, Reason: history.BriefReason(reason)})
+	case aCall:
+		h.decide(&history.EntityOperationCanceled{TaskID: p.id})
+	case aLock:
+		h.ReleaseLock(p)
 	default:
 		h.decide(&history.TaskCanceled{TaskID: p.id, Reason: history.BriefReason(reason)})
 	}

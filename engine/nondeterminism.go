@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/reprise-run/reprise/history"
 )
 
@@ -32,6 +34,21 @@ func sameDecision(recorded, decided history.Event) bool {
 	case *history.EventSent:
 		r, ok := recorded.Body.(*history.EventSent)
 		return ok && r.Instance == d.Instance && history.EventName(r.Name) == history.EventName(d.Name)
+	case *history.EntityOperationSignaled:
+		r, ok := recorded.Body.(*history.EntityOperationSignaled)
+		return ok && r.Target == d.Target && r.Operation == d.Operation
+	case *history.EntityOperationCalled:
+		r, ok := recorded.Body.(*history.EntityOperationCalled)
+		return ok && r.Target == d.Target && r.Operation == d.Operation && r.Section == d.Section
+	case *history.EntityOperationCanceled:
+		r, ok := recorded.Body.(*history.EntityOperationCanceled)
+		return ok && r.TaskID == d.TaskID
+	case *history.EntityLockRequested:
+		r, ok := recorded.Body.(*history.EntityLockRequested)
+		return ok && slices.Equal(r.LockSet, d.LockSet)
+	case *history.EntityUnlockSent:
+		r, ok := recorded.Body.(*history.EntityUnlockSent)
+		return ok && r.TaskID == d.TaskID
 	case *history.LocalTaskRun:
 		r, ok := recorded.Body.(*history.LocalTaskRun)
 		return ok && r.Name == d.Name && r.Attempt == d.Attempt

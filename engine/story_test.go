@@ -24,8 +24,9 @@ var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 //	                     "completed ID RESULT", "failed ID MESSAGE" (a ! before
 //	                     the message: non-retriable), "fired ID", "terminated",
 //	                     "child ID RESULT", "child-failed ID MESSAGE",
-//	                     "event NAME DATA", "canceled REASON",
-//	                     "update NAME REQUEST DATA"
+//	                     "event NAME DATA", "operation ID RESULT",
+//	                     "operation-failed ID MESSAGE", "granted ID",
+//	                     "canceled REASON", "update NAME REQUEST DATA"
 //	replay [P]           what was recorded, against program P (the same if left out)
 //	upgrade P            go on with the code of program P
 //	query NAME           ask the execution, and a rebuilt one, with the input
@@ -269,6 +270,12 @@ func (s *story) bodies(t *testing.T, input string) []history.Body {
 		case "event":
 			name, data, _ := strings.Cut(rest, " ")
 			out = append(out, &history.EventRaised{Name: name, Input: history.Payload(data)})
+		case "operation":
+			out = append(out, &history.EntityOperationCompleted{TaskID: id, Result: history.Payload(text)})
+		case "operation-failed":
+			out = append(out, &history.EntityOperationFailed{TaskID: id, Failure: &history.Failure{Message: text}})
+		case "granted":
+			out = append(out, &history.EntityLockGranted{TaskID: id})
 		case "update":
 			words := strings.SplitN(rest, " ", 3)
 			out = append(out, &history.UpdateRequested{Name: words[0], Request: words[1], Input: history.Payload(words[2])})

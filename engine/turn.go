@@ -43,6 +43,12 @@ func (x *Execution) apply(e history.Event) {
 		x.settle(b.TaskID, aChild, b.Result, nil)
 	case *history.SubOrchestrationInstanceFailed:
 		x.settle(b.TaskID, aChild, nil, saying(b.Failure, "sub-orchestration"))
+	case *history.EntityOperationCompleted:
+		x.settle(b.TaskID, aCall, b.Result, nil)
+	case *history.EntityOperationFailed:
+		x.settle(b.TaskID, aCall, nil, saying(b.Failure, "operation"))
+	case *history.EntityLockGranted:
+		x.settle(b.TaskID, aLock, nil, nil)
 	case *history.TimerFired:
 		x.settle(b.TimerID, aTimer, nil, nil)
 	case *history.EventRaised:

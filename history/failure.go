@@ -39,6 +39,7 @@ const (
 	// [MaxDepth].
 	FailureTooDeep = "too-deep"
 	// FailureFlooded: the instance was ended by the server, because it got too many
-	// events of other orchestrations that it did not take.
+	// events of other orchestrations that it did not take; or an entity took no call,
+	// because too much waits for it.
 	FailureFlooded = "flooded"
 )

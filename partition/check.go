@@ -25,15 +25,18 @@ func (v Violation) String() string {
 // Check verifies the whole state of a partition between two entries:
 //
 //   - an instance that has not ended is runnable (it stands in the ready list),
-//     waits for a pending activity, an armed timer, a child, an external event, an
-//     update or its scheduled start, or is parked with a reason;
+//     waits for a pending activity, an armed timer, a child, an operation of an entity,
+//     a critical section, an external event, an update or its scheduled start, or is
+//     parked with a reason;
 //   - a pending activity has the timers that its row says, and progress exactly if its
 //     row says so;
-//   - every pending activity, timer, awaited child, row of the inbox, of the ready
-//     list and of the parked belongs to an execution that has not ended, and the
-//     record's counts are those of the rows;
-//   - every activity, timer and child that a history awaits has its row, or its end
-//     in the inbox, and none has both;
+//   - every pending activity, timer, awaited child or operation, critical section, row
+//     of the inbox, of the ready list and of the parked belongs to an execution that has
+//     not ended, and the record's counts are those of the rows;
+//   - every activity, timer, child, operation and critical section that a history
+//     awaits has its row, or its end in the inbox, and none has both;
+//   - an entity has rows exactly if it has a state, is locked, or has mail or scheduled
+//     operations, and it stands in the list of entities;
 //   - the letters of a lane to another partition are numbered without gaps up to
 //     the next number;
 //   - the history has all its rows, its IDs grow, its times do not run backward,
@@ -55,6 +58,11 @@ func Check(r Reader, partition uint32) ([]Violation, error) {
 		{TableProgress, c.progress},
 		{TableTimersOf, c.timerOf},
 		{TableChildren, c.child},
+		{TableCalls, c.call},
+		{TableLocks, c.section},
+		{TableSignals, c.signal},
+		{TableEntities, c.listed},
+		{TableEntityStates, c.state},
 		{TableTimers, c.timer},
 		{TableReady, c.ready},
 		{TableParked, c.parked},
@@ -97,8 +105,11 @@ type checked struct {
 	timersOf   map[int32]int64 // due, as stored
 	children   map[int32]Child
 	timers     map[Timer]bool
+	calls      map[int32]Call
+	sections   map[int32]*Section
 	ready      bool
 	parked     []Parked
+	entity     checkedEntity
 }
 
 type checker struct {
@@ -110,7 +121,9 @@ type checker struct {
 func (c *checker) of(a Address) *checked {
 	in := c.instances[a.path]
 	if in == nil {
-		in = &checked{addr: a, activities: map[int32]*Activity{}, progress: map[int32]bool{}, timersOf: map[int32]int64{}, children: map[int32]Child{}, timers: map[Timer]bool{}}
+		in = &checked{addr: a, activities: map[int32]*Activity{}, progress: map[int32]bool{}, timersOf: map[int32]int64{}, children: map[int32]Child{}, timers: map[Timer]bool{},
+			calls: map[int32]Call{}, sections: map[int32]*Section{},
+			entity: checkedEntity{signals: map[int32]bool{}, states: map[uint64]stateRow{}}}
 		c.instances[a.path] = in
 	}
 	return in
@@ -226,7 +239,7 @@ func (c *checker) unfinished(r Reader) error {
 		marked[string(key[tableHeader:])] = true
 		return true
 	})
-	for _, table := range []Table{TableHistory, TableInbox, TableOutbox} {
+	for _, table := range []Table{TableHistory, TableInbox, TableOutbox, TableEntityStates, TableSignals} {
 		var row []byte
 		var pieces int
 		from, to := TableRange(c.partition, table)
@@ -260,6 +273,10 @@ func (c *checker) verify(r Reader, in *checked) error {
 		return err
 	}
 	checkRows(in, inbox, bad)
+	checkEntity(in, bad)
+	if rec.Entity != nil {
+		return nil
+	}
 	var events []history.Event
 	next := int64(0)
 	err = ReadHistory(r, in.addr, rec.Execution, 0, rec.Episodes+1, func(episode int64, data []byte) (bool, error) {
@@ -295,6 +312,12 @@ func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
 	}
 	if rec.Children != int64(len(in.children)) {
 		bad("has %d awaited children, the record says %d", len(in.children), rec.Children)
+	}
+	if rec.Calls != int64(len(in.calls)) {
+		bad("has %d awaited operations, the record says %d", len(in.calls), rec.Calls)
+	}
+	if rec.Sections != int64(len(in.sections)) {
+		bad("has %d critical sections, the record says %d", len(in.sections), rec.Sections)
 	}
 	if rec.Stored != int64(len(inbox)) {
 		bad("has %d stored events, the record says %d", len(inbox), rec.Stored)
@@ -332,6 +355,11 @@ func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
 	if rec.StartArmed {
 		want[Timer{fromNanos(nanos(rec.ScheduledStart)), in.addr, StartTimer, 0}] = true
 	}
+	for t := range in.timers {
+		if t.Kind == SignalTimer && in.entity.signals[t.ID] {
+			want[t] = true // its due time stands in the row alone
+		}
+	}
 	for t := range want {
 		if !in.timers[t] {
 			bad("the %s timer %d due %s is not in the table", t.Kind, t.ID, clock(t.Due))
@@ -343,13 +371,19 @@ func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
 		}
 	}
 	if rec.Status.Ended() {
-		if len(in.activities)+len(in.timers)+len(in.children)+len(inbox)+len(in.parked) > 0 || in.ready {
-			bad("has ended and still has pending rows: %d activities, %d timers, %d children, parked rows %v, ready %t, stored events %q",
-				len(in.activities), len(in.timers), len(in.children), in.parked, in.ready, describeMail(inbox))
+		if len(in.activities)+len(in.timers)+len(in.children)+len(in.calls)+len(in.sections)+len(inbox)+len(in.parked) > 0 || in.ready {
+			bad("has ended and still has pending rows: %d activities, %d timers, %d children, %d operations, %d critical sections, parked rows %v, ready %t, stored events %q",
+				len(in.activities), len(in.timers), len(in.children), len(in.calls), len(in.sections), in.parked, in.ready, describeMail(inbox))
 		}
 		return
 	}
-	if !in.ready && len(in.activities) == 0 && len(in.timers) == 0 && len(in.children) == 0 && len(in.parked) == 0 && len(rec.Awaits) == 0 && len(rec.Updates) == 0 {
+	waits := len(in.activities) + len(in.timers) + len(in.children) + len(in.calls) + len(in.parked) + len(rec.Awaits) + len(rec.Updates)
+	for _, c := range in.sections {
+		if !c.Entered {
+			waits++
+		}
+	}
+	if !in.ready && waits == 0 && rec.Entity == nil {
 		bad("has not ended and waits for nothing")
 	}
 	if rec.Status == history.Pending && (len(inbox) == 0 || rec.Episodes != 0) {
@@ -362,6 +396,7 @@ func checkHistory(in *checked, events []history.Event, inbox []*Mail, bad func(s
 	rec := in.record
 	open := make(map[int32]history.Event) // decisions that await something
 	updates := make(map[string]bool)      // by request: whether there is a reply
+	entered := make(map[int32]bool)       // critical sections
 	ended := false
 	last := history.NoID
 	arrive := func(e history.Event, stored bool) {
@@ -375,6 +410,16 @@ func checkHistory(in *checked, events []history.Event, inbox []*Mail, bad func(s
 			id = body.TaskID
 		case *history.SubOrchestrationInstanceFailed:
 			id = body.TaskID
+		case *history.EntityOperationCompleted:
+			id = body.TaskID
+		case *history.EntityOperationFailed:
+			id = body.TaskID
+		case *history.EntityLockGranted:
+			if _, ok := open[body.TaskID]; !ok || entered[body.TaskID] {
+				bad("%s: nothing awaits it (stored: %t)", history.Describe(e), stored)
+			}
+			entered[body.TaskID] = true
+			return // the section stays open until it is left
 		case *history.TimerFired:
 			id = body.TimerID
 			if e.Time.Before(body.FireAt) {
@@ -415,6 +460,12 @@ func checkHistory(in *checked, events []history.Event, inbox []*Mail, bad func(s
 			if !body.Detached {
 				open[e.ID] = e
 			}
+		case *history.EntityOperationCalled, *history.EntityLockRequested:
+			open[e.ID] = e
+		case *history.EntityOperationCanceled:
+			delete(open, body.TaskID)
+		case *history.EntityUnlockSent:
+			delete(open, body.TaskID)
 		case *history.SubOrchestrationInstanceCanceled:
 			if !body.Request {
 				delete(open, body.TaskID)
@@ -468,6 +519,16 @@ func checkHistory(in *checked, events []history.Event, inbox []*Mail, bad func(s
 			if _, ok := in.children[id]; !ok {
 				bad("child %d is awaited and has no row", id)
 			}
+		case *history.EntityOperationCalled:
+			if _, ok := in.calls[id]; !ok {
+				bad("operation %d is awaited and has no row", id)
+			}
+		case *history.EntityLockRequested:
+			if c := in.sections[id]; c == nil {
+				bad("critical section %d was not left and has no row", id)
+			} else if c.Entered != entered[id] {
+				bad("critical section %d was entered: %t, its row says %t", id, entered[id], c.Entered)
+			}
 		}
 	}
 	for id := range in.activities {
@@ -478,6 +539,16 @@ func checkHistory(in *checked, events []history.Event, inbox []*Mail, bad func(s
 	for id := range in.children {
 		if _, ok := open[id]; !ok {
 			bad("child %d has a row and nothing awaits it", id)
+		}
+	}
+	for id := range in.calls {
+		if _, ok := open[id]; !ok {
+			bad("operation %d has a row and nothing awaits it", id)
+		}
+	}
+	for id := range in.sections {
+		if _, ok := open[id]; !ok {
+			bad("critical section %d has a row and was left", id)
 		}
 	}
 	for id := range in.timersOf {

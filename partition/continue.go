@@ -44,6 +44,9 @@ func continueAsNew(s Store, a Address, r *Record, t Turn, end *history.Execution
 	if err := leaveChildren(s, a, r, nil, fx); err != nil {
 		return err
 	}
+	if err := leaveEntities(s, a, r, fx); err != nil {
+		return err
+	}
 	if err := clearPending(s, a, r); err != nil {
 		return err
 	}

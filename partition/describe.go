@@ -38,6 +38,9 @@ func describe(key, value []byte) (string, error) {
 		return describeLetter(key, value)
 	case TableLanes:
 		return describeLane(key, value)
+	case TableEntities:
+		a, err := parseEntityKey(key)
+		return fmt.Sprintf("entities %s", a), err
 	case TableUnfinished:
 		return fmt.Sprintf("unfinished %q", key[tableHeader:]), nil
 	default:
@@ -124,7 +127,14 @@ func describeInstanceRow(t Table, key, value []byte) (string, error) {
 		return describeRow(text+" "+execution, number, value)
 	case TableInbox:
 		return describeRow(text, rest, value)
-	case TableActivities, TableTimersOf, TableChildren, TableProgress:
+	case TableSignals:
+		if len(rest) != 6 {
+			return "", fmt.Errorf("key ends with %d bytes, not 6", len(rest))
+		}
+		return describeRow(text, append(make([]byte, 4, 10), rest...), value)
+	case TableEntityStates:
+		return describeState(text, rest, value)
+	case TableActivities, TableTimersOf, TableChildren, TableProgress, TableCalls, TableLocks:
 		if len(rest) != 4 {
 			return "", fmt.Errorf("key has %d bytes behind the instance", len(rest))
 		}
@@ -168,6 +178,18 @@ func describeInstanceRow(t Table, key, value []byte) (string, error) {
 			return "", err
 		}
 		text += fmt.Sprintf(": %s %s %s", c.Name, c.Instance, c.Execution)
+	case TableCalls:
+		c, err := decodeCall(value)
+		if err != nil {
+			return "", err
+		}
+		text += fmt.Sprintf(": %s of %s", c.Operation, c.Target)
+	case TableLocks:
+		c, err := decodeSection(value)
+		if err != nil {
+			return "", err
+		}
+		text += fmt.Sprintf(": %q locked=%d", c.LockSet, c.Acquired)
 	case TableCustomStatus:
 		text += fmt.Sprintf(": %s", value[min(rowHeader, len(value)):])
 	}
@@ -201,6 +223,25 @@ func describeRow(text string, number, value []byte) (string, error) {
 	return strings.Join(lines, "\n"), nil
 }
 
+// describeState tells a row with the state of an entity.
+func describeState(text string, number, value []byte) (string, error) {
+	if len(number) != 10 {
+		return "", fmt.Errorf("key ends with %d bytes, not 10", len(number))
+	}
+	text += fmt.Sprintf(" %d", binary.BigEndian.Uint64(number))
+	if n := binary.BigEndian.Uint16(number[8:]); n > 0 {
+		text += fmt.Sprintf(" piece %d", n)
+	}
+	const shown = 64
+	switch {
+	case len(value) < rowHeader:
+		return text, nil
+	case len(value) > rowHeader+shown:
+		return fmt.Sprintf("%s: %d bytes", text, len(value)-rowHeader), nil
+	}
+	return fmt.Sprintf("%s: %s", text, value[rowHeader:]), nil
+}
+
 // String tells the record in one line.
 func (r *Record) String() string {
 	text := fmt.Sprintf("%s %s %s episodes=%d events=%d", r.Name, r.Execution, r.Status, r.Episodes, r.Events)
@@ -212,6 +253,8 @@ func (r *Record) String() string {
 	add("activities", r.Activities)
 	add("timers", r.Timers)
 	add("children", r.Children)
+	add("calls", r.Calls)
+	add("sections", r.Sections)
 	add("stored", r.Stored)
 	add("buffered", r.Buffered)
 	if len(r.Awaits) > 0 {
@@ -219,6 +262,15 @@ func (r *Record) String() string {
 	}
 	if len(r.Updates) > 0 {
 		text += fmt.Sprintf(" updates=%q", r.Updates)
+	}
+	if e := r.Entity; e != nil {
+		add("scheduled", e.Scheduled)
+		if e.State != 0 {
+			text += fmt.Sprintf(" state=%d", e.State)
+		}
+		if by := e.LockedBy; by != nil {
+			text += fmt.Sprintf(" locked-by=%s#%d", by.Instance, by.TaskID)
+		}
 	}
 	if r.Ready {
 		text += " ready"
@@ -238,6 +290,7 @@ var tableNames = map[Table]string{
 	TableReady: "ready", TableTimers: "timers", TableParked: "parked", TableAnswers: "answers",
 	TableProgress:   "progress",
 	TableUnfinished: "unfinished", TableChildren: "children", TableUpdates: "updates", TableOutbox: "outbox", TableLanes: "lanes",
+	TableEntities: "entities", TableEntityStates: "states", TableCalls: "calls", TableLocks: "locks", TableSignals: "signals",
 }
 
 // String returns the table's name.
@@ -280,6 +333,8 @@ func (k TimerKind) String() string {
 		return "start-by"
 	case CloseByTimer:
 		return "close-by"
+	case SignalTimer:
+		return "signal"
 	}
 	return fmt.Sprintf("kind-%d", byte(k))
 }

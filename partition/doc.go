@@ -22,6 +22,11 @@
 //	timers-of   armed timers by instance
 //	children    sub-orchestrations whose end is awaited
 //	custom      custom status
+//	calls       operations of entities whose outcome is awaited
+//	locks       critical sections that are waited for, or were entered and not left
+//	entities    the entities of a task hub, by ID: what lists read
+//	states      the states of entities
+//	signals     operations of entities that are not due yet
 //	ready       instances with stored mail whose turn has not run
 //	timers      everything that is due some day, by time
 //	parked      instances that cannot run on, by reason and name
@@ -50,6 +55,19 @@
 // mail arrives exactly once. What it has said to have recorded is deleted here
 // ([Trim]). The lane of a partition to itself needs no cursor: the entry that
 // records a row's mail deletes the row.
+//
+// # Entities
+//
+// An entity is an instance by its record, inbox, ready list and parking, and has a
+// state in place of a history. [ApplyEntity] records a run of operations. An entity has
+// rows exactly as long as it has a state, is locked, or has mail or scheduled
+// operations; the entry that takes the last of these deletes them.
+//
+// Who enters a critical section has a row that says which of its entities are locked.
+// The partition asks them one after the other, in the order of the bytes of their IDs,
+// without user code ([Acquire]). Whatever ends the execution, [Apply] releases what it
+// has asked for; request and release travel in the same lane, so no release comes before
+// its request.
 //
 // [Check] verifies a whole store.
 package partition

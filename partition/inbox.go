@@ -16,7 +16,10 @@ type Mail struct {
 	// Sent is the row of the partition's lane to itself from which the mail comes; 0
 	// where it comes from elsewhere, or is stored.
 	Sent uint64
-	// Pieces is how many pieces that row, of the inbox or of the outbox, has.
+	// Signal is the row of a scheduled operation that has become due; nil where the
+	// mail comes from elsewhere, or is stored.
+	Signal *Signal
+	// Pieces is how many pieces the row that the mail comes from has.
 	Pieces int
 }
 
@@ -42,6 +45,9 @@ func Keep(s Store, a Address, r *Record, mail []*Mail) error {
 	if !r.Ready && r.Stored > 0 && r.Parked.Why == NotParked && !r.StartArmed {
 		r.Ready = true
 		s.Set(a.readyKey(), readyValue)
+	}
+	if r.Entity != nil {
+		enlist(s, a, r)
 	}
 	s.Set(a.RecordKey(), r.Encode())
 	return nil
@@ -81,6 +87,9 @@ func consume(s Store, a Address, r *Record, m *Mail) error {
 	if m.Sent != 0 {
 		Taken(s, a.Partition, m)
 	}
+	if m.Signal != nil {
+		removeSignal(s, a, r, m)
+	}
 	switch body := m.Event.Body.(type) {
 	case *history.TaskCompleted:
 		return removeActivity(s, a, r, body.TaskID)
@@ -92,6 +101,12 @@ func consume(s Store, a Address, r *Record, m *Mail) error {
 		return removeChild(s, a, r, body.TaskID)
 	case *history.SubOrchestrationInstanceFailed:
 		return removeChild(s, a, r, body.TaskID)
+	case *history.EntityOperationCompleted:
+		return removeCall(s, a, r, body.TaskID)
+	case *history.EntityOperationFailed:
+		return removeCall(s, a, r, body.TaskID)
+	case *history.EntityLockGranted:
+		return enterSection(s, a, body.TaskID)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 type Table byte
 
 // The tables. Numbers are stored and never reused. 0 belongs to raftlog. Kept
-// free: 8 for entities, 9 for payloads, 23–31 for indexes.
+// free: 9 for payloads, 23–31 for indexes.
 const (
 	TableMeta         Table = 1
 	TableInstances    Table = 2
@@ -23,7 +23,12 @@ const (
 	TableActivities   Table = 5
 	TableTimersOf     Table = 6
 	TableCustomStatus Table = 7
+	TableEntities     Table = 8
 	TableChildren     Table = 10
+	TableEntityStates Table = 11
+	TableCalls        Table = 12
+	TableLocks        Table = 13
+	TableSignals      Table = 14
 	TableUpdates      Table = 15
 	TableReady        Table = 16
 	TableTimers       Table = 17

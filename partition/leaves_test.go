@@ -21,6 +21,7 @@ func at(seconds float64) time.Time {
 
 var (
 	anAddress = NewAddress(7, "default", "order-1")
+	anEntity  = NewAddress(7, "default", "@account@a")
 	policy    = &history.RetryPolicy{MaxAttempts: 4, First: time.Second, Backoff: 2, MaxInterval: 3 * time.Second, Total: time.Minute, NonRetryable: []string{"fatal"}}
 )
 
@@ -32,6 +33,7 @@ func stored() map[string][2][]byte {
 		Activities: 2, Timers: 1, Stored: 1, NextMail: 300, Ready: true, StartArmed: true,
 		Parked:   Parked{Why: Nondeterministic, Name: "order.fulfil", Version: "2", Reason: "a diff"},
 		Children: 2, Parent: &history.ParentInstance{Name: "shop.day", Instance: "day-1", Execution: "ff", TaskID: 5}, Awaits: []string{"approved", "paid"}, Buffered: 7, First: "01", Deadline: at(600),
+		Calls: 3, Sections: 1, Entity: &Entity{LockedBy: &history.ParentInstance{Name: "shop.pay", Instance: "pay-1", Execution: "fe", TaskID: 6}, Modified: at(6), State: 2, Pieces: 3, LastState: 4, Scheduled: 5, NextSignal: 6, Listed: true},
 		CustomStatus: math.MaxUint64, Tags: map[string]string{"b": "2", "a": "1"}, TraceParent: "00-1-2-01",
 	}
 	activity := &Activity{Execution: record.Execution, Name: "card.charge", Version: "1", Episode: 2, Attempt: 3,
@@ -65,6 +67,11 @@ func stored() map[string][2][]byte {
 		"progress":   {anAddress.progressKey(3), progress.rows[string(anAddress.progressKey(3))]},
 		"history":    {pieceKey(anAddress.historyKey(record.Execution, 258), 1), pieceValue(2, []byte("data"))},
 		"inbox":      {pieceKey(anAddress.inboxKey(259), 0), pieceValue(1, []byte("data"))},
+		"call":       {anAddress.callKey(5), Call{Target: "@account@a", Operation: "withdraw"}.Encode()},
+		"lock":       {anAddress.sectionKey(6), (&Section{LockSet: []history.InstanceID{"@account@a", "@account@b"}, Acquired: 1}).Encode()},
+		"entity":     {anEntity.entityKey(), readyValue},
+		"state":      {pieceKey(anEntity.stateKey(2), 1), pieceValue(3, []byte("data"))},
+		"signal":     {pieceKey(anEntity.signalKey(3), 0), pieceValue(1, history.EncodeEvents([]history.Event{event(&history.EntityOperationSignaled{Operation: "add"})}))},
 		"child":      {anAddress.childKey(5), Child{Instance: "kid", Execution: "00ff", Name: "shop.kid"}.Encode()},
 		"outbox":     {pieceKey(outboxKey(7, 9, 258), 0), pieceValue(1, letter.Encode())},
 		"out-lane":   {laneKey(7, outward, 9), outLane},

@@ -112,9 +112,15 @@ type Record struct {
 	Deadline time.Time
 	// Updates are the names of the updates that the code takes.
 	Updates []string
+	// Calls counts the operations of entities whose outcome the execution awaits,
+	// Sections its critical sections that were not left.
+	Calls    int64
+	Sections int64
+	// Entity is set where the instance is an entity.
+	Entity *Entity
 }
 
-const recordFields = 28
+const recordFields = 31
 
 // Encode returns the stored form.
 func (r *Record) Encode() []byte {
@@ -161,6 +167,9 @@ func (r *Record) Encode() []byte {
 	for _, name := range r.Updates {
 		p.String(name)
 	}
+	p.Int(r.Calls)
+	p.Int(r.Sections)
+	putEntity(p, r.Entity)
 	return p.Bytes()
 }
 
@@ -236,6 +245,12 @@ func DecodeRecord(value []byte) (*Record, error) {
 			for n := u.Array(); n > 0 && u.Err() == nil; n-- {
 				r.Updates = append(r.Updates, u.String())
 			}
+		case 28:
+			r.Calls = u.Int()
+		case 29:
+			r.Sections = u.Int()
+		case 30:
+			r.Entity = getEntity(u)
 		default:
 			u.Skip() // of a newer writer
 		}

@@ -16,6 +16,8 @@ const (
 	UserTimer  TimerKind = 1 // a TimerCreated of an orchestrator; ID is the event's
 	RetryTimer TimerKind = 2 // the next attempt of an activity; ID is the task's
 	StartTimer TimerKind = 3 // a scheduled start
+	// SignalTimer is for a scheduled operation of an entity; ID is its number.
+	SignalTimer TimerKind = 4
 
 	// Of pending activities; ID is the task's.
 	OutsideTimer TimerKind = 16 // the attempt that is completed from outside times out

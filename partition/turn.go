@@ -119,7 +119,20 @@ func Validate(r *Record, ep history.Episode) error {
 				return fmt.Errorf("%w: activity %q: %w", ErrUnsupported, body.Name, err)
 			}
 		case *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled, *history.SubOrchestrationInstanceCanceled,
+			*history.EntityOperationCanceled, *history.EntityUnlockSent,
 			*history.LocalTaskRun, *history.UpdateCompleted, *history.PatchApplied:
+		case *history.EntityOperationSignaled:
+			if err := validateOperation(body.Target, body.Operation); err != nil {
+				return err
+			}
+		case *history.EntityOperationCalled:
+			if err := validateOperation(body.Target, body.Operation); err != nil {
+				return err
+			}
+		case *history.EntityLockRequested:
+			if err := validateLockSet(body.LockSet); err != nil {
+				return err
+			}
 		case *history.EventSent:
 			if err := history.ValidateOrchestrationID(body.Instance); err != nil {
 				return fmt.Errorf("%w: %w", ErrUnsupported, err)
@@ -191,6 +204,9 @@ func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
 	if fx.Ended {
 		r.Awaits, r.Updates = nil, nil
 		if err := leaveChildren(s, a, r, recursion(t.Mail), &fx); err != nil {
+			return fx, err
+		}
+		if err := leaveEntities(s, a, r, &fx); err != nil {
 			return fx, err
 		}
 		if err := clearPending(s, a, r); err != nil {
@@ -333,6 +349,16 @@ func decide(s Store, a Address, r *Record, e history.Event, t Turn, fx *Effects)
 	case *history.UpdateCompleted:
 		Reply(s, a, r.first(), body, false)
 		fx.Replied = append(fx.Replied, body)
+	case *history.EntityOperationSignaled:
+		fx.Sent = append(fx.Sent, a.signal(r, body))
+	case *history.EntityOperationCalled:
+		callEntity(s, a, r, e.ID, body, fx)
+	case *history.EntityOperationCanceled:
+		return cancelCall(s, a, r, body.TaskID, t.Rest, fx)
+	case *history.EntityLockRequested:
+		requestLock(s, a, r, e.ID, body, fx)
+	case *history.EntityUnlockSent:
+		return releaseLock(s, a, r, body.TaskID, t.Rest, fx)
 	case *history.ExecutionCompleted:
 		r.Status = body.Status
 		r.Completed = t.Began
@@ -432,7 +458,7 @@ func disarmStart(s Store, a Address, r *Record) {
 	}
 }
 
-// Remove deletes all rows of an instance. Rows of another execution of the same
+// Remove deletes all rows of an instance that has ended. Rows of another execution of the same
 // ID may have been written ahead; they stay, if that execution numbers its mail
 // from this record's NextMail on.
 func Remove(s Store, a Address, r *Record) error {

@@ -18,7 +18,7 @@ const ourFields = 50001
 var old = map[string]bool{"OrchestrationIdReusePolicy 2": true}
 
 // ourMessages are not in the protocol.
-var ourMessages = map[string]bool{"RetryPolicy": true, "TaskCanceledEvent": true, "TimerCanceledEvent": true, "SubOrchestrationInstanceCanceledEvent": true, "LocalTaskRunEvent": true, "ExecutionCancelRequestedEvent": true, "PatchAppliedEvent": true, "UpdateRequestedEvent": true, "UpdateCompletedEvent": true, "TaskOptions": true}
+var ourMessages = map[string]bool{"RetryPolicy": true, "TaskCanceledEvent": true, "TimerCanceledEvent": true, "SubOrchestrationInstanceCanceledEvent": true, "LocalTaskRunEvent": true, "ExecutionCancelRequestedEvent": true, "PatchAppliedEvent": true, "UpdateRequestedEvent": true, "UpdateCompletedEvent": true, "TaskOptions": true, "EntityOperationCanceledEvent": true}
 
 // TestFieldsAreThoseOfTheProtocol compares each message that we declare with the
 // table of the protocol's fields.

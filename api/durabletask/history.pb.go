@@ -1369,14 +1369,15 @@ func (x *ExecutionResumedEvent) GetInput() *wrapperspb.BytesValue {
 
 // EntityOperationSignaledEvent is an operation without an answer.
 type EntityOperationSignaledEvent struct {
-	state            protoimpl.MessageState  `protogen:"open.v1"`
-	RequestId        string                  `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	Operation        string                  `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
-	ScheduledTime    *timestamppb.Timestamp  `protobuf:"bytes,3,opt,name=scheduled_time,json=scheduledTime,proto3" json:"scheduled_time,omitempty"`
-	Input            *wrapperspb.BytesValue  `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
-	TargetInstanceId *wrapperspb.StringValue `protobuf:"bytes,5,opt,name=target_instance_id,json=targetInstanceId,proto3" json:"target_instance_id,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state              protoimpl.MessageState  `protogen:"open.v1"`
+	RequestId          string                  `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Operation          string                  `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
+	ScheduledTime      *timestamppb.Timestamp  `protobuf:"bytes,3,opt,name=scheduled_time,json=scheduledTime,proto3" json:"scheduled_time,omitempty"`
+	Input              *wrapperspb.BytesValue  `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
+	TargetInstanceId   *wrapperspb.StringValue `protobuf:"bytes,5,opt,name=target_instance_id,json=targetInstanceId,proto3" json:"target_instance_id,omitempty"`
+	ParentTraceContext *TraceContext           `protobuf:"bytes,50001,opt,name=parent_trace_context,json=parentTraceContext,proto3" json:"parent_trace_context,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *EntityOperationSignaledEvent) Reset() {
@@ -1444,16 +1445,26 @@ func (x *EntityOperationSignaledEvent) GetTargetInstanceId() *wrapperspb.StringV
 	return nil
 }
 
+func (x *EntityOperationSignaledEvent) GetParentTraceContext() *TraceContext {
+	if x != nil {
+		return x.ParentTraceContext
+	}
+	return nil
+}
+
 // EntityOperationCalledEvent is an operation whose answer is waited for.
 type EntityOperationCalledEvent struct {
-	state             protoimpl.MessageState  `protogen:"open.v1"`
-	RequestId         string                  `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	Operation         string                  `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
-	ScheduledTime     *timestamppb.Timestamp  `protobuf:"bytes,3,opt,name=scheduled_time,json=scheduledTime,proto3" json:"scheduled_time,omitempty"`
-	Input             *wrapperspb.BytesValue  `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
-	ParentInstanceId  *wrapperspb.StringValue `protobuf:"bytes,5,opt,name=parent_instance_id,json=parentInstanceId,proto3" json:"parent_instance_id,omitempty"`
-	ParentExecutionId *wrapperspb.StringValue `protobuf:"bytes,6,opt,name=parent_execution_id,json=parentExecutionId,proto3" json:"parent_execution_id,omitempty"`
-	TargetInstanceId  *wrapperspb.StringValue `protobuf:"bytes,7,opt,name=target_instance_id,json=targetInstanceId,proto3" json:"target_instance_id,omitempty"`
+	state              protoimpl.MessageState  `protogen:"open.v1"`
+	RequestId          string                  `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Operation          string                  `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
+	ScheduledTime      *timestamppb.Timestamp  `protobuf:"bytes,3,opt,name=scheduled_time,json=scheduledTime,proto3" json:"scheduled_time,omitempty"`
+	Input              *wrapperspb.BytesValue  `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
+	ParentInstanceId   *wrapperspb.StringValue `protobuf:"bytes,5,opt,name=parent_instance_id,json=parentInstanceId,proto3" json:"parent_instance_id,omitempty"`
+	ParentExecutionId  *wrapperspb.StringValue `protobuf:"bytes,6,opt,name=parent_execution_id,json=parentExecutionId,proto3" json:"parent_execution_id,omitempty"`
+	TargetInstanceId   *wrapperspb.StringValue `protobuf:"bytes,7,opt,name=target_instance_id,json=targetInstanceId,proto3" json:"target_instance_id,omitempty"`
+	ParentTraceContext *TraceContext           `protobuf:"bytes,50001,opt,name=parent_trace_context,json=parentTraceContext,proto3" json:"parent_trace_context,omitempty"`
+	// critical_section_id names the section in which the call is made; empty: none.
+	CriticalSectionId string `protobuf:"bytes,50002,opt,name=critical_section_id,json=criticalSectionId,proto3" json:"critical_section_id,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -1537,6 +1548,65 @@ func (x *EntityOperationCalledEvent) GetTargetInstanceId() *wrapperspb.StringVal
 	return nil
 }
 
+func (x *EntityOperationCalledEvent) GetParentTraceContext() *TraceContext {
+	if x != nil {
+		return x.ParentTraceContext
+	}
+	return nil
+}
+
+func (x *EntityOperationCalledEvent) GetCriticalSectionId() string {
+	if x != nil {
+		return x.CriticalSectionId
+	}
+	return ""
+}
+
+// EntityOperationCanceledEvent says that the answer is not wanted any more.
+type EntityOperationCanceledEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EntityOperationCanceledEvent) Reset() {
+	*x = EntityOperationCanceledEvent{}
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EntityOperationCanceledEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EntityOperationCanceledEvent) ProtoMessage() {}
+
+func (x *EntityOperationCanceledEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EntityOperationCanceledEvent.ProtoReflect.Descriptor instead.
+func (*EntityOperationCanceledEvent) Descriptor() ([]byte, []int) {
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *EntityOperationCanceledEvent) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 // EntityLockRequestedEvent asks for the locks of a critical section.
 type EntityLockRequestedEvent struct {
 	state             protoimpl.MessageState  `protogen:"open.v1"`
@@ -1550,7 +1620,7 @@ type EntityLockRequestedEvent struct {
 
 func (x *EntityLockRequestedEvent) Reset() {
 	*x = EntityLockRequestedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[24]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +1632,7 @@ func (x *EntityLockRequestedEvent) String() string {
 func (*EntityLockRequestedEvent) ProtoMessage() {}
 
 func (x *EntityLockRequestedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[24]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +1645,7 @@ func (x *EntityLockRequestedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityLockRequestedEvent.ProtoReflect.Descriptor instead.
 func (*EntityLockRequestedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{24}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EntityLockRequestedEvent) GetCriticalSectionId() string {
@@ -1617,7 +1687,7 @@ type EntityOperationCompletedEvent struct {
 
 func (x *EntityOperationCompletedEvent) Reset() {
 	*x = EntityOperationCompletedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[25]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1629,7 +1699,7 @@ func (x *EntityOperationCompletedEvent) String() string {
 func (*EntityOperationCompletedEvent) ProtoMessage() {}
 
 func (x *EntityOperationCompletedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[25]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1642,7 +1712,7 @@ func (x *EntityOperationCompletedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityOperationCompletedEvent.ProtoReflect.Descriptor instead.
 func (*EntityOperationCompletedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{25}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EntityOperationCompletedEvent) GetRequestId() string {
@@ -1670,7 +1740,7 @@ type EntityOperationFailedEvent struct {
 
 func (x *EntityOperationFailedEvent) Reset() {
 	*x = EntityOperationFailedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[26]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1752,7 @@ func (x *EntityOperationFailedEvent) String() string {
 func (*EntityOperationFailedEvent) ProtoMessage() {}
 
 func (x *EntityOperationFailedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[26]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +1765,7 @@ func (x *EntityOperationFailedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityOperationFailedEvent.ProtoReflect.Descriptor instead.
 func (*EntityOperationFailedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{26}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *EntityOperationFailedEvent) GetRequestId() string {
@@ -1724,7 +1794,7 @@ type EntityUnlockSentEvent struct {
 
 func (x *EntityUnlockSentEvent) Reset() {
 	*x = EntityUnlockSentEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[27]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1736,7 +1806,7 @@ func (x *EntityUnlockSentEvent) String() string {
 func (*EntityUnlockSentEvent) ProtoMessage() {}
 
 func (x *EntityUnlockSentEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[27]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1749,7 +1819,7 @@ func (x *EntityUnlockSentEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityUnlockSentEvent.ProtoReflect.Descriptor instead.
 func (*EntityUnlockSentEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{27}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *EntityUnlockSentEvent) GetCriticalSectionId() string {
@@ -1783,7 +1853,7 @@ type EntityLockGrantedEvent struct {
 
 func (x *EntityLockGrantedEvent) Reset() {
 	*x = EntityLockGrantedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[28]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1795,7 +1865,7 @@ func (x *EntityLockGrantedEvent) String() string {
 func (*EntityLockGrantedEvent) ProtoMessage() {}
 
 func (x *EntityLockGrantedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[28]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1808,7 +1878,7 @@ func (x *EntityLockGrantedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityLockGrantedEvent.ProtoReflect.Descriptor instead.
 func (*EntityLockGrantedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{28}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *EntityLockGrantedEvent) GetCriticalSectionId() string {
@@ -1836,7 +1906,7 @@ type ExecutionRewoundEvent struct {
 
 func (x *ExecutionRewoundEvent) Reset() {
 	*x = ExecutionRewoundEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[29]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +1918,7 @@ func (x *ExecutionRewoundEvent) String() string {
 func (*ExecutionRewoundEvent) ProtoMessage() {}
 
 func (x *ExecutionRewoundEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[29]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +1931,7 @@ func (x *ExecutionRewoundEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionRewoundEvent.ProtoReflect.Descriptor instead.
 func (*ExecutionRewoundEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{29}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExecutionRewoundEvent) GetReason() *wrapperspb.StringValue {
@@ -1939,7 +2009,7 @@ type TaskCanceledEvent struct {
 
 func (x *TaskCanceledEvent) Reset() {
 	*x = TaskCanceledEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[30]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1951,7 +2021,7 @@ func (x *TaskCanceledEvent) String() string {
 func (*TaskCanceledEvent) ProtoMessage() {}
 
 func (x *TaskCanceledEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[30]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1964,7 +2034,7 @@ func (x *TaskCanceledEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskCanceledEvent.ProtoReflect.Descriptor instead.
 func (*TaskCanceledEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{30}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TaskCanceledEvent) GetTaskScheduledId() int32 {
@@ -1991,7 +2061,7 @@ type TimerCanceledEvent struct {
 
 func (x *TimerCanceledEvent) Reset() {
 	*x = TimerCanceledEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[31]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2003,7 +2073,7 @@ func (x *TimerCanceledEvent) String() string {
 func (*TimerCanceledEvent) ProtoMessage() {}
 
 func (x *TimerCanceledEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[31]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2016,7 +2086,7 @@ func (x *TimerCanceledEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimerCanceledEvent.ProtoReflect.Descriptor instead.
 func (*TimerCanceledEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{31}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TimerCanceledEvent) GetTimerId() int32 {
@@ -2040,7 +2110,7 @@ type SubOrchestrationInstanceCanceledEvent struct {
 
 func (x *SubOrchestrationInstanceCanceledEvent) Reset() {
 	*x = SubOrchestrationInstanceCanceledEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2052,7 +2122,7 @@ func (x *SubOrchestrationInstanceCanceledEvent) String() string {
 func (*SubOrchestrationInstanceCanceledEvent) ProtoMessage() {}
 
 func (x *SubOrchestrationInstanceCanceledEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[32]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2065,7 +2135,7 @@ func (x *SubOrchestrationInstanceCanceledEvent) ProtoReflect() protoreflect.Mess
 
 // Deprecated: Use SubOrchestrationInstanceCanceledEvent.ProtoReflect.Descriptor instead.
 func (*SubOrchestrationInstanceCanceledEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{32}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SubOrchestrationInstanceCanceledEvent) GetTaskScheduledId() int32 {
@@ -2100,7 +2170,7 @@ type ExecutionCancelRequestedEvent struct {
 
 func (x *ExecutionCancelRequestedEvent) Reset() {
 	*x = ExecutionCancelRequestedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2112,7 +2182,7 @@ func (x *ExecutionCancelRequestedEvent) String() string {
 func (*ExecutionCancelRequestedEvent) ProtoMessage() {}
 
 func (x *ExecutionCancelRequestedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[33]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2125,7 +2195,7 @@ func (x *ExecutionCancelRequestedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionCancelRequestedEvent.ProtoReflect.Descriptor instead.
 func (*ExecutionCancelRequestedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{33}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ExecutionCancelRequestedEvent) GetReason() string {
@@ -2149,7 +2219,7 @@ type LocalTaskRunEvent struct {
 
 func (x *LocalTaskRunEvent) Reset() {
 	*x = LocalTaskRunEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2161,7 +2231,7 @@ func (x *LocalTaskRunEvent) String() string {
 func (*LocalTaskRunEvent) ProtoMessage() {}
 
 func (x *LocalTaskRunEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[34]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2174,7 +2244,7 @@ func (x *LocalTaskRunEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalTaskRunEvent.ProtoReflect.Descriptor instead.
 func (*LocalTaskRunEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{34}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *LocalTaskRunEvent) GetName() string {
@@ -2215,7 +2285,7 @@ type PatchAppliedEvent struct {
 
 func (x *PatchAppliedEvent) Reset() {
 	*x = PatchAppliedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2227,7 +2297,7 @@ func (x *PatchAppliedEvent) String() string {
 func (*PatchAppliedEvent) ProtoMessage() {}
 
 func (x *PatchAppliedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[35]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2240,7 +2310,7 @@ func (x *PatchAppliedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PatchAppliedEvent.ProtoReflect.Descriptor instead.
 func (*PatchAppliedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{35}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PatchAppliedEvent) GetPatch() string {
@@ -2263,7 +2333,7 @@ type UpdateRequestedEvent struct {
 
 func (x *UpdateRequestedEvent) Reset() {
 	*x = UpdateRequestedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2275,7 +2345,7 @@ func (x *UpdateRequestedEvent) String() string {
 func (*UpdateRequestedEvent) ProtoMessage() {}
 
 func (x *UpdateRequestedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[36]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2288,7 +2358,7 @@ func (x *UpdateRequestedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRequestedEvent.ProtoReflect.Descriptor instead.
 func (*UpdateRequestedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{36}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *UpdateRequestedEvent) GetRequestId() string {
@@ -2334,7 +2404,7 @@ type UpdateCompletedEvent struct {
 
 func (x *UpdateCompletedEvent) Reset() {
 	*x = UpdateCompletedEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[37]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2346,7 +2416,7 @@ func (x *UpdateCompletedEvent) String() string {
 func (*UpdateCompletedEvent) ProtoMessage() {}
 
 func (x *UpdateCompletedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[37]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2359,7 +2429,7 @@ func (x *UpdateCompletedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateCompletedEvent.ProtoReflect.Descriptor instead.
 func (*UpdateCompletedEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{37}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *UpdateCompletedEvent) GetRequestId() string {
@@ -2436,6 +2506,7 @@ type HistoryEvent struct {
 	//	*HistoryEvent_TimerCanceled
 	//	*HistoryEvent_TaskCanceled
 	//	*HistoryEvent_SubOrchestrationInstanceCanceled
+	//	*HistoryEvent_EntityOperationCanceled
 	//	*HistoryEvent_PatchApplied
 	//	*HistoryEvent_UpdateRequested
 	//	*HistoryEvent_UpdateCompleted
@@ -2448,7 +2519,7 @@ type HistoryEvent struct {
 
 func (x *HistoryEvent) Reset() {
 	*x = HistoryEvent{}
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[38]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2460,7 +2531,7 @@ func (x *HistoryEvent) String() string {
 func (*HistoryEvent) ProtoMessage() {}
 
 func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[38]
+	mi := &file_reprise_durabletask_v1_history_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2473,7 +2544,7 @@ func (x *HistoryEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEvent.ProtoReflect.Descriptor instead.
 func (*HistoryEvent) Descriptor() ([]byte, []int) {
-	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{38}
+	return file_reprise_durabletask_v1_history_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *HistoryEvent) GetEventId() int32 {
@@ -2776,6 +2847,15 @@ func (x *HistoryEvent) GetSubOrchestrationInstanceCanceled() *SubOrchestrationIn
 	return nil
 }
 
+func (x *HistoryEvent) GetEntityOperationCanceled() *EntityOperationCanceledEvent {
+	if x != nil {
+		if x, ok := x.EventType.(*HistoryEvent_EntityOperationCanceled); ok {
+			return x.EntityOperationCanceled
+		}
+	}
+	return nil
+}
+
 func (x *HistoryEvent) GetPatchApplied() *PatchAppliedEvent {
 	if x != nil {
 		if x, ok := x.EventType.(*HistoryEvent_PatchApplied); ok {
@@ -2951,6 +3031,10 @@ type HistoryEvent_SubOrchestrationInstanceCanceled struct {
 	SubOrchestrationInstanceCanceled *SubOrchestrationInstanceCanceledEvent `protobuf:"bytes,50066,opt,name=sub_orchestration_instance_canceled,json=subOrchestrationInstanceCanceled,proto3,oneof"`
 }
 
+type HistoryEvent_EntityOperationCanceled struct {
+	EntityOperationCanceled *EntityOperationCanceledEvent `protobuf:"bytes,50073,opt,name=entity_operation_canceled,json=entityOperationCanceled,proto3,oneof"`
+}
+
 type HistoryEvent_PatchApplied struct {
 	PatchApplied *PatchAppliedEvent `protobuf:"bytes,50068,opt,name=patch_applied,json=patchApplied,proto3,oneof"`
 }
@@ -3032,6 +3116,8 @@ func (*HistoryEvent_TimerCanceled) isHistoryEvent_EventType() {}
 func (*HistoryEvent_TaskCanceled) isHistoryEvent_EventType() {}
 
 func (*HistoryEvent_SubOrchestrationInstanceCanceled) isHistoryEvent_EventType() {}
+
+func (*HistoryEvent_EntityOperationCanceled) isHistoryEvent_EventType() {}
 
 func (*HistoryEvent_PatchApplied) isHistoryEvent_EventType() {}
 
@@ -3150,14 +3236,15 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x17ExecutionSuspendedEvent\x121\n" +
 	"\x05input\x18\x01 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\"J\n" +
 	"\x15ExecutionResumedEvent\x121\n" +
-	"\x05input\x18\x01 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\"\x9d\x02\n" +
+	"\x05input\x18\x01 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\"\xf7\x02\n" +
 	"\x1cEntityOperationSignaledEvent\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12A\n" +
 	"\x0escheduled_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rscheduledTime\x121\n" +
 	"\x05input\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\x12J\n" +
-	"\x12target_instance_id\x18\x05 \x01(\v2\x1c.google.protobuf.StringValueR\x10targetInstanceId\"\xb5\x03\n" +
+	"\x12target_instance_id\x18\x05 \x01(\v2\x1c.google.protobuf.StringValueR\x10targetInstanceId\x12X\n" +
+	"\x14parent_trace_context\x18ц\x03 \x01(\v2$.reprise.durabletask.v1.TraceContextR\x12parentTraceContext\"\xc1\x04\n" +
 	"\x1aEntityOperationCalledEvent\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1c\n" +
@@ -3166,7 +3253,12 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x05input\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\x12J\n" +
 	"\x12parent_instance_id\x18\x05 \x01(\v2\x1c.google.protobuf.StringValueR\x10parentInstanceId\x12L\n" +
 	"\x13parent_execution_id\x18\x06 \x01(\v2\x1c.google.protobuf.StringValueR\x11parentExecutionId\x12J\n" +
-	"\x12target_instance_id\x18\a \x01(\v2\x1c.google.protobuf.StringValueR\x10targetInstanceId\"\xcd\x01\n" +
+	"\x12target_instance_id\x18\a \x01(\v2\x1c.google.protobuf.StringValueR\x10targetInstanceId\x12X\n" +
+	"\x14parent_trace_context\x18ц\x03 \x01(\v2$.reprise.durabletask.v1.TraceContextR\x12parentTraceContext\x120\n" +
+	"\x13critical_section_id\x18҆\x03 \x01(\tR\x11criticalSectionId\"=\n" +
+	"\x1cEntityOperationCanceledEvent\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\"\xcd\x01\n" +
 	"\x18EntityLockRequestedEvent\x12.\n" +
 	"\x13critical_section_id\x18\x01 \x01(\tR\x11criticalSectionId\x12\x19\n" +
 	"\block_set\x18\x02 \x03(\tR\alockSet\x12\x1a\n" +
@@ -3230,7 +3322,7 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x04sent\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04sent\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x123\n" +
 	"\x06result\x18\x04 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\x12S\n" +
-	"\x0ffailure_details\x18\x05 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xe6\x1c\n" +
+	"\x0ffailure_details\x18\x05 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x0efailureDetails\"\xdc\x1d\n" +
 	"\fHistoryEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\x05R\aeventId\x128\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x12\\\n" +
@@ -3268,7 +3360,8 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\x11execution_rewound\x18\x1e \x01(\v2-.reprise.durabletask.v1.ExecutionRewoundEventH\x00R\x10executionRewound\x12U\n" +
 	"\x0etimer_canceled\x18\x90\x87\x03 \x01(\v2*.reprise.durabletask.v1.TimerCanceledEventH\x00R\rtimerCanceled\x12R\n" +
 	"\rtask_canceled\x18\x91\x87\x03 \x01(\v2).reprise.durabletask.v1.TaskCanceledEventH\x00R\ftaskCanceled\x12\x90\x01\n" +
-	"#sub_orchestration_instance_canceled\x18\x92\x87\x03 \x01(\v2=.reprise.durabletask.v1.SubOrchestrationInstanceCanceledEventH\x00R subOrchestrationInstanceCanceled\x12R\n" +
+	"#sub_orchestration_instance_canceled\x18\x92\x87\x03 \x01(\v2=.reprise.durabletask.v1.SubOrchestrationInstanceCanceledEventH\x00R subOrchestrationInstanceCanceled\x12t\n" +
+	"\x19entity_operation_canceled\x18\x99\x87\x03 \x01(\v24.reprise.durabletask.v1.EntityOperationCanceledEventH\x00R\x17entityOperationCanceled\x12R\n" +
 	"\rpatch_applied\x18\x94\x87\x03 \x01(\v2).reprise.durabletask.v1.PatchAppliedEventH\x00R\fpatchApplied\x12[\n" +
 	"\x10update_requested\x18\x95\x87\x03 \x01(\v2,.reprise.durabletask.v1.UpdateRequestedEventH\x00R\x0fupdateRequested\x12[\n" +
 	"\x10update_completed\x18\x96\x87\x03 \x01(\v2,.reprise.durabletask.v1.UpdateCompletedEventH\x00R\x0fupdateCompleted\x12w\n" +
@@ -3289,7 +3382,7 @@ func file_reprise_durabletask_v1_history_proto_rawDescGZIP() []byte {
 	return file_reprise_durabletask_v1_history_proto_rawDescData
 }
 
-var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_reprise_durabletask_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*ExecutionStartedEvent)(nil),                  // 0: reprise.durabletask.v1.ExecutionStartedEvent
 	(*ExecutionCompletedEvent)(nil),                // 1: reprise.durabletask.v1.ExecutionCompletedEvent
@@ -3315,154 +3408,158 @@ var file_reprise_durabletask_v1_history_proto_goTypes = []any{
 	(*ExecutionResumedEvent)(nil),                  // 21: reprise.durabletask.v1.ExecutionResumedEvent
 	(*EntityOperationSignaledEvent)(nil),           // 22: reprise.durabletask.v1.EntityOperationSignaledEvent
 	(*EntityOperationCalledEvent)(nil),             // 23: reprise.durabletask.v1.EntityOperationCalledEvent
-	(*EntityLockRequestedEvent)(nil),               // 24: reprise.durabletask.v1.EntityLockRequestedEvent
-	(*EntityOperationCompletedEvent)(nil),          // 25: reprise.durabletask.v1.EntityOperationCompletedEvent
-	(*EntityOperationFailedEvent)(nil),             // 26: reprise.durabletask.v1.EntityOperationFailedEvent
-	(*EntityUnlockSentEvent)(nil),                  // 27: reprise.durabletask.v1.EntityUnlockSentEvent
-	(*EntityLockGrantedEvent)(nil),                 // 28: reprise.durabletask.v1.EntityLockGrantedEvent
-	(*ExecutionRewoundEvent)(nil),                  // 29: reprise.durabletask.v1.ExecutionRewoundEvent
-	(*TaskCanceledEvent)(nil),                      // 30: reprise.durabletask.v1.TaskCanceledEvent
-	(*TimerCanceledEvent)(nil),                     // 31: reprise.durabletask.v1.TimerCanceledEvent
-	(*SubOrchestrationInstanceCanceledEvent)(nil),  // 32: reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	(*ExecutionCancelRequestedEvent)(nil),          // 33: reprise.durabletask.v1.ExecutionCancelRequestedEvent
-	(*LocalTaskRunEvent)(nil),                      // 34: reprise.durabletask.v1.LocalTaskRunEvent
-	(*PatchAppliedEvent)(nil),                      // 35: reprise.durabletask.v1.PatchAppliedEvent
-	(*UpdateRequestedEvent)(nil),                   // 36: reprise.durabletask.v1.UpdateRequestedEvent
-	(*UpdateCompletedEvent)(nil),                   // 37: reprise.durabletask.v1.UpdateCompletedEvent
-	(*HistoryEvent)(nil),                           // 38: reprise.durabletask.v1.HistoryEvent
-	nil,                                            // 39: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	nil,                                            // 40: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
-	nil,                                            // 41: reprise.durabletask.v1.TaskOptions.NodesEntry
-	nil,                                            // 42: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	nil,                                            // 43: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	(*wrapperspb.StringValue)(nil),                 // 44: google.protobuf.StringValue
-	(*wrapperspb.BytesValue)(nil),                  // 45: google.protobuf.BytesValue
-	(*OrchestrationInstance)(nil),                  // 46: reprise.durabletask.v1.OrchestrationInstance
-	(*ParentInstanceInfo)(nil),                     // 47: reprise.durabletask.v1.ParentInstanceInfo
-	(*timestamppb.Timestamp)(nil),                  // 48: google.protobuf.Timestamp
-	(*TraceContext)(nil),                           // 49: reprise.durabletask.v1.TraceContext
-	(OrchestrationStatus)(0),                       // 50: reprise.durabletask.v1.OrchestrationStatus
-	(*TaskFailureDetails)(nil),                     // 51: reprise.durabletask.v1.TaskFailureDetails
-	(*durationpb.Duration)(nil),                    // 52: google.protobuf.Duration
-	(*OrchestrationState)(nil),                     // 53: reprise.durabletask.v1.OrchestrationState
+	(*EntityOperationCanceledEvent)(nil),           // 24: reprise.durabletask.v1.EntityOperationCanceledEvent
+	(*EntityLockRequestedEvent)(nil),               // 25: reprise.durabletask.v1.EntityLockRequestedEvent
+	(*EntityOperationCompletedEvent)(nil),          // 26: reprise.durabletask.v1.EntityOperationCompletedEvent
+	(*EntityOperationFailedEvent)(nil),             // 27: reprise.durabletask.v1.EntityOperationFailedEvent
+	(*EntityUnlockSentEvent)(nil),                  // 28: reprise.durabletask.v1.EntityUnlockSentEvent
+	(*EntityLockGrantedEvent)(nil),                 // 29: reprise.durabletask.v1.EntityLockGrantedEvent
+	(*ExecutionRewoundEvent)(nil),                  // 30: reprise.durabletask.v1.ExecutionRewoundEvent
+	(*TaskCanceledEvent)(nil),                      // 31: reprise.durabletask.v1.TaskCanceledEvent
+	(*TimerCanceledEvent)(nil),                     // 32: reprise.durabletask.v1.TimerCanceledEvent
+	(*SubOrchestrationInstanceCanceledEvent)(nil),  // 33: reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
+	(*ExecutionCancelRequestedEvent)(nil),          // 34: reprise.durabletask.v1.ExecutionCancelRequestedEvent
+	(*LocalTaskRunEvent)(nil),                      // 35: reprise.durabletask.v1.LocalTaskRunEvent
+	(*PatchAppliedEvent)(nil),                      // 36: reprise.durabletask.v1.PatchAppliedEvent
+	(*UpdateRequestedEvent)(nil),                   // 37: reprise.durabletask.v1.UpdateRequestedEvent
+	(*UpdateCompletedEvent)(nil),                   // 38: reprise.durabletask.v1.UpdateCompletedEvent
+	(*HistoryEvent)(nil),                           // 39: reprise.durabletask.v1.HistoryEvent
+	nil,                                            // 40: reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	nil,                                            // 41: reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	nil,                                            // 42: reprise.durabletask.v1.TaskOptions.NodesEntry
+	nil,                                            // 43: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	nil,                                            // 44: reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	(*wrapperspb.StringValue)(nil),                 // 45: google.protobuf.StringValue
+	(*wrapperspb.BytesValue)(nil),                  // 46: google.protobuf.BytesValue
+	(*OrchestrationInstance)(nil),                  // 47: reprise.durabletask.v1.OrchestrationInstance
+	(*ParentInstanceInfo)(nil),                     // 48: reprise.durabletask.v1.ParentInstanceInfo
+	(*timestamppb.Timestamp)(nil),                  // 49: google.protobuf.Timestamp
+	(*TraceContext)(nil),                           // 50: reprise.durabletask.v1.TraceContext
+	(OrchestrationStatus)(0),                       // 51: reprise.durabletask.v1.OrchestrationStatus
+	(*TaskFailureDetails)(nil),                     // 52: reprise.durabletask.v1.TaskFailureDetails
+	(*durationpb.Duration)(nil),                    // 53: google.protobuf.Duration
+	(*OrchestrationState)(nil),                     // 54: reprise.durabletask.v1.OrchestrationState
 }
 var file_reprise_durabletask_v1_history_proto_depIdxs = []int32{
-	44,  // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
-	45,  // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
-	46,  // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
-	47,  // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	48,  // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
-	49,  // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	44,  // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
-	39,  // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
-	48,  // 8: reprise.durabletask.v1.ExecutionStartedEvent.deadline:type_name -> google.protobuf.Timestamp
-	50,  // 9: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	45,  // 10: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	51,  // 11: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	45,  // 12: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
-	44,  // 13: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
-	45,  // 14: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
-	49,  // 15: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	40,  // 16: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
+	45,  // 0: reprise.durabletask.v1.ExecutionStartedEvent.version:type_name -> google.protobuf.StringValue
+	46,  // 1: reprise.durabletask.v1.ExecutionStartedEvent.input:type_name -> google.protobuf.BytesValue
+	47,  // 2: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_instance:type_name -> reprise.durabletask.v1.OrchestrationInstance
+	48,  // 3: reprise.durabletask.v1.ExecutionStartedEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	49,  // 4: reprise.durabletask.v1.ExecutionStartedEvent.scheduled_start_timestamp:type_name -> google.protobuf.Timestamp
+	50,  // 5: reprise.durabletask.v1.ExecutionStartedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	45,  // 6: reprise.durabletask.v1.ExecutionStartedEvent.orchestration_span_id:type_name -> google.protobuf.StringValue
+	40,  // 7: reprise.durabletask.v1.ExecutionStartedEvent.tags:type_name -> reprise.durabletask.v1.ExecutionStartedEvent.TagsEntry
+	49,  // 8: reprise.durabletask.v1.ExecutionStartedEvent.deadline:type_name -> google.protobuf.Timestamp
+	51,  // 9: reprise.durabletask.v1.ExecutionCompletedEvent.orchestration_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	46,  // 10: reprise.durabletask.v1.ExecutionCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	52,  // 11: reprise.durabletask.v1.ExecutionCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	46,  // 12: reprise.durabletask.v1.ExecutionTerminatedEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 13: reprise.durabletask.v1.TaskScheduledEvent.version:type_name -> google.protobuf.StringValue
+	46,  // 14: reprise.durabletask.v1.TaskScheduledEvent.input:type_name -> google.protobuf.BytesValue
+	50,  // 15: reprise.durabletask.v1.TaskScheduledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	41,  // 16: reprise.durabletask.v1.TaskScheduledEvent.tags:type_name -> reprise.durabletask.v1.TaskScheduledEvent.TagsEntry
 	5,   // 17: reprise.durabletask.v1.TaskScheduledEvent.retry:type_name -> reprise.durabletask.v1.RetryPolicy
-	52,  // 18: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
+	53,  // 18: reprise.durabletask.v1.TaskScheduledEvent.timeout:type_name -> google.protobuf.Duration
 	4,   // 19: reprise.durabletask.v1.TaskScheduledEvent.options:type_name -> reprise.durabletask.v1.TaskOptions
-	52,  // 20: reprise.durabletask.v1.TaskOptions.heartbeat_timeout:type_name -> google.protobuf.Duration
-	52,  // 21: reprise.durabletask.v1.TaskOptions.schedule_to_start:type_name -> google.protobuf.Duration
-	52,  // 22: reprise.durabletask.v1.TaskOptions.schedule_to_close:type_name -> google.protobuf.Duration
-	41,  // 23: reprise.durabletask.v1.TaskOptions.nodes:type_name -> reprise.durabletask.v1.TaskOptions.NodesEntry
-	52,  // 24: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
-	52,  // 25: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
-	52,  // 26: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
-	45,  // 27: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	51,  // 28: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	44,  // 29: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
-	45,  // 30: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
-	49,  // 31: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	42,  // 32: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
-	52,  // 33: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.timeout:type_name -> google.protobuf.Duration
-	45,  // 34: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	51,  // 35: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	48,  // 36: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
-	48,  // 37: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
-	45,  // 38: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
-	45,  // 39: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
-	45,  // 40: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
-	53,  // 41: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
-	45,  // 42: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
-	45,  // 43: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
-	45,  // 44: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
-	48,  // 45: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	45,  // 46: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
-	44,  // 47: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	48,  // 48: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	45,  // 49: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
-	44,  // 50: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	44,  // 51: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	44,  // 52: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	44,  // 53: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	45,  // 54: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
-	51,  // 55: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	44,  // 56: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	44,  // 57: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	44,  // 58: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
-	44,  // 59: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	44,  // 60: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
-	49,  // 61: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	44,  // 62: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
-	44,  // 63: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
-	45,  // 64: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
-	47,  // 65: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	43,  // 66: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	45,  // 67: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
-	51,  // 68: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	48,  // 69: reprise.durabletask.v1.UpdateRequestedEvent.sent:type_name -> google.protobuf.Timestamp
-	45,  // 70: reprise.durabletask.v1.UpdateRequestedEvent.input:type_name -> google.protobuf.BytesValue
-	48,  // 71: reprise.durabletask.v1.UpdateCompletedEvent.sent:type_name -> google.protobuf.Timestamp
-	45,  // 72: reprise.durabletask.v1.UpdateCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	51,  // 73: reprise.durabletask.v1.UpdateCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	48,  // 74: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
-	0,   // 75: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
-	1,   // 76: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
-	2,   // 77: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
-	3,   // 78: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
-	6,   // 79: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
-	7,   // 80: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
-	8,   // 81: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
-	9,   // 82: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
-	10,  // 83: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
-	11,  // 84: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
-	12,  // 85: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
-	13,  // 86: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
-	14,  // 87: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
-	15,  // 88: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
-	16,  // 89: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
-	17,  // 90: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
-	18,  // 91: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
-	19,  // 92: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
-	20,  // 93: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
-	21,  // 94: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
-	22,  // 95: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
-	23,  // 96: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
-	25,  // 97: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
-	26,  // 98: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
-	24,  // 99: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
-	28,  // 100: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
-	27,  // 101: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
-	29,  // 102: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
-	31,  // 103: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
-	30,  // 104: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
-	32,  // 105: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	35,  // 106: reprise.durabletask.v1.HistoryEvent.patch_applied:type_name -> reprise.durabletask.v1.PatchAppliedEvent
-	36,  // 107: reprise.durabletask.v1.HistoryEvent.update_requested:type_name -> reprise.durabletask.v1.UpdateRequestedEvent
-	37,  // 108: reprise.durabletask.v1.HistoryEvent.update_completed:type_name -> reprise.durabletask.v1.UpdateCompletedEvent
-	33,  // 109: reprise.durabletask.v1.HistoryEvent.execution_cancel_requested:type_name -> reprise.durabletask.v1.ExecutionCancelRequestedEvent
-	34,  // 110: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
-	111, // [111:111] is the sub-list for method output_type
-	111, // [111:111] is the sub-list for method input_type
-	111, // [111:111] is the sub-list for extension type_name
-	111, // [111:111] is the sub-list for extension extendee
-	0,   // [0:111] is the sub-list for field type_name
+	53,  // 20: reprise.durabletask.v1.TaskOptions.heartbeat_timeout:type_name -> google.protobuf.Duration
+	53,  // 21: reprise.durabletask.v1.TaskOptions.schedule_to_start:type_name -> google.protobuf.Duration
+	53,  // 22: reprise.durabletask.v1.TaskOptions.schedule_to_close:type_name -> google.protobuf.Duration
+	42,  // 23: reprise.durabletask.v1.TaskOptions.nodes:type_name -> reprise.durabletask.v1.TaskOptions.NodesEntry
+	53,  // 24: reprise.durabletask.v1.RetryPolicy.first_interval:type_name -> google.protobuf.Duration
+	53,  // 25: reprise.durabletask.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
+	53,  // 26: reprise.durabletask.v1.RetryPolicy.total:type_name -> google.protobuf.Duration
+	46,  // 27: reprise.durabletask.v1.TaskCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	52,  // 28: reprise.durabletask.v1.TaskFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	45,  // 29: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.version:type_name -> google.protobuf.StringValue
+	46,  // 30: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.input:type_name -> google.protobuf.BytesValue
+	50,  // 31: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	43,  // 32: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.tags:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.TagsEntry
+	53,  // 33: reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent.timeout:type_name -> google.protobuf.Duration
+	46,  // 34: reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	52,  // 35: reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	49,  // 36: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
+	49,  // 37: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
+	46,  // 38: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
+	46,  // 39: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
+	46,  // 40: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
+	54,  // 41: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
+	46,  // 42: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
+	46,  // 43: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
+	46,  // 44: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
+	49,  // 45: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	46,  // 46: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 47: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	50,  // 48: reprise.durabletask.v1.EntityOperationSignaledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	49,  // 49: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	46,  // 50: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 51: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	45,  // 52: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	45,  // 53: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	50,  // 54: reprise.durabletask.v1.EntityOperationCalledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	45,  // 55: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	46,  // 56: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
+	52,  // 57: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	45,  // 58: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	45,  // 59: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	45,  // 60: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
+	45,  // 61: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	45,  // 62: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
+	50,  // 63: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	45,  // 64: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
+	45,  // 65: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
+	46,  // 66: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
+	48,  // 67: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	44,  // 68: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	46,  // 69: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
+	52,  // 70: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	49,  // 71: reprise.durabletask.v1.UpdateRequestedEvent.sent:type_name -> google.protobuf.Timestamp
+	46,  // 72: reprise.durabletask.v1.UpdateRequestedEvent.input:type_name -> google.protobuf.BytesValue
+	49,  // 73: reprise.durabletask.v1.UpdateCompletedEvent.sent:type_name -> google.protobuf.Timestamp
+	46,  // 74: reprise.durabletask.v1.UpdateCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	52,  // 75: reprise.durabletask.v1.UpdateCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	49,  // 76: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
+	0,   // 77: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
+	1,   // 78: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
+	2,   // 79: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
+	3,   // 80: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
+	6,   // 81: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
+	7,   // 82: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
+	8,   // 83: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
+	9,   // 84: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
+	10,  // 85: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
+	11,  // 86: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
+	12,  // 87: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
+	13,  // 88: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
+	14,  // 89: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
+	15,  // 90: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
+	16,  // 91: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
+	17,  // 92: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
+	18,  // 93: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
+	19,  // 94: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
+	20,  // 95: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
+	21,  // 96: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
+	22,  // 97: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
+	23,  // 98: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
+	26,  // 99: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
+	27,  // 100: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
+	25,  // 101: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
+	29,  // 102: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
+	28,  // 103: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
+	30,  // 104: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
+	32,  // 105: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
+	31,  // 106: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
+	33,  // 107: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
+	24,  // 108: reprise.durabletask.v1.HistoryEvent.entity_operation_canceled:type_name -> reprise.durabletask.v1.EntityOperationCanceledEvent
+	36,  // 109: reprise.durabletask.v1.HistoryEvent.patch_applied:type_name -> reprise.durabletask.v1.PatchAppliedEvent
+	37,  // 110: reprise.durabletask.v1.HistoryEvent.update_requested:type_name -> reprise.durabletask.v1.UpdateRequestedEvent
+	38,  // 111: reprise.durabletask.v1.HistoryEvent.update_completed:type_name -> reprise.durabletask.v1.UpdateCompletedEvent
+	34,  // 112: reprise.durabletask.v1.HistoryEvent.execution_cancel_requested:type_name -> reprise.durabletask.v1.ExecutionCancelRequestedEvent
+	35,  // 113: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
+	114, // [114:114] is the sub-list for method output_type
+	114, // [114:114] is the sub-list for method input_type
+	114, // [114:114] is the sub-list for extension type_name
+	114, // [114:114] is the sub-list for extension extendee
+	0,   // [0:114] is the sub-list for field type_name
 }
 
 func init() { file_reprise_durabletask_v1_history_proto_init() }
@@ -3471,7 +3568,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		return
 	}
 	file_reprise_durabletask_v1_common_proto_init()
-	file_reprise_durabletask_v1_history_proto_msgTypes[38].OneofWrappers = []any{
+	file_reprise_durabletask_v1_history_proto_msgTypes[39].OneofWrappers = []any{
 		(*HistoryEvent_ExecutionStarted)(nil),
 		(*HistoryEvent_ExecutionCompleted)(nil),
 		(*HistoryEvent_ExecutionTerminated)(nil),
@@ -3503,6 +3600,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 		(*HistoryEvent_TimerCanceled)(nil),
 		(*HistoryEvent_TaskCanceled)(nil),
 		(*HistoryEvent_SubOrchestrationInstanceCanceled)(nil),
+		(*HistoryEvent_EntityOperationCanceled)(nil),
 		(*HistoryEvent_PatchApplied)(nil),
 		(*HistoryEvent_UpdateRequested)(nil),
 		(*HistoryEvent_UpdateCompleted)(nil),
@@ -3515,7 +3613,7 @@ func file_reprise_durabletask_v1_history_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reprise_durabletask_v1_history_proto_rawDesc), len(file_reprise_durabletask_v1_history_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   44,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -69,6 +69,9 @@ func FromEvent(e history.Event, instance history.InstanceID) (*durabletask.Histo
 	case *history.EventRaised:
 		m.EventType = &durabletask.HistoryEvent_EventRaised{EventRaised: &durabletask.EventRaisedEvent{Name: b.Name, Input: FromPayload(b.Input)}}
 	default:
+		if fromEntityEvent(m, e, instance) {
+			break
+		}
 		return nil, fmt.Errorf("event %d has the body %T, which has no wire form", e.ID, e.Body)
 	}
 	m.ProtoReflect().SetUnknown(e.Extra)
@@ -135,6 +138,13 @@ func Event(m *durabletask.HistoryEvent) (history.Event, error) {
 	case *durabletask.HistoryEvent_EventRaised:
 		e.Body = &history.EventRaised{Name: t.EventRaised.GetName(), Input: Payload(t.EventRaised.GetInput())}
 	default:
+		body, err := entityEvent(m)
+		if err != nil {
+			return e, err
+		}
+		if e.Body = body; body != nil {
+			break
+		}
 		return e, fmt.Errorf("event %d is of a kind (%T) that this version does not know", m.GetEventId(), t)
 	}
 	return e, nil

@@ -53,6 +53,15 @@ func events() []history.Event {
 		&history.ExecutionCancelRequested{Reason: "enough"},
 		&history.EventSent{Instance: "other", Name: "e", Input: history.Payload(`1`)},
 		&history.EventRaised{Name: "e", Input: history.Payload(`2`)},
+		&history.EntityOperationSignaled{Target: "@e@k", Operation: "add", Input: history.Payload(`1`), ScheduledTime: at, TraceParent: "00-d"},
+		&history.EntityOperationCalled{Target: "@e@k", Operation: "get", Input: history.Payload{}, Section: history.NoID, TraceParent: "00-e"},
+		&history.EntityOperationCalled{Target: "@e@k", Operation: "get", Section: 0},
+		&history.EntityOperationCompleted{TaskID: 12, Result: history.Payload(`1`)},
+		&history.EntityOperationFailed{TaskID: 0, Failure: failure},
+		&history.EntityOperationCanceled{TaskID: 13},
+		&history.EntityLockRequested{LockSet: []history.InstanceID{"@e@k", "@e@l"}},
+		&history.EntityLockGranted{TaskID: 14},
+		&history.EntityUnlockSent{TaskID: 14},
 		&history.PatchApplied{Patch: "two-phases"},
 		&history.UpdateRequested{Request: "r1", Sent: at, Name: "price", Input: history.Payload(`9`)},
 		&history.UpdateCompleted{Request: "r1", Sent: at, Name: "price", Result: history.Payload(`10`), Failure: failure},
@@ -163,6 +172,10 @@ func TestUnknownFieldsAreKept(t *testing.T) {
 func TestUnknownEventIsAnError(t *testing.T) {
 	if _, err := Event(&durabletask.HistoryEvent{}); err == nil {
 		t.Error("an event without body was taken")
+	}
+	odd := &durabletask.EntityOperationCompletedEvent{RequestId: "a3f0"}
+	if _, err := Event(&durabletask.HistoryEvent{EventType: &durabletask.HistoryEvent_EntityOperationCompleted{EntityOperationCompleted: odd}}); err == nil {
+		t.Error("the outcome of an operation that nobody decided was taken")
 	}
 	if _, err := FromEvent(history.Event{}, "inst"); err == nil {
 		t.Error("an event without body got a wire form")

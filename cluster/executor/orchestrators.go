@@ -23,12 +23,13 @@ const (
 	DefaultQueryLimit     = 10 * time.Second
 )
 
-// Options bound what [Orchestrators] does, and name the node. Zero values take
+// Options bound what [Orchestrators] and [Entities] do, and name the node. Zero values take
 // the defaults.
 type Options struct {
 	// Node is the name of this node, for people.
 	Node string
-	// TurnLimit is how long an episode may take before it is reported.
+	// TurnLimit is how long an episode, or a run of operations, may take before it is
+	// reported.
 	TurnLimit time.Duration
 	// KeptExecutions is how many executions are kept between episodes at most; a
 	// negative number keeps none.
@@ -66,14 +67,13 @@ type Orchestrators struct {
 	registry   *reprise.Registry
 	options    Options
 	activities *Activities // that run inside episodes
+	watch      *watch
 
 	mu        sync.Mutex // guards the fields below
 	kept      *cache
 	busy      map[execution]*turn // episodes that run
 	unloading map[*turn]struct{}  // executions that unwind
 	labels    uint64              // the last label given to an execution's goroutines
-	watch     *time.Timer         // looks for code that does not yield
-	watching  bool                // watch will fire
 	closed    bool
 }
 
@@ -101,15 +101,16 @@ type turn struct {
 	label     string // of its goroutines
 	unloading bool
 
-	// Guarded by Orchestrators.mu.
-	reported  bool          // a person was told
+	reported bool // a person was told; guarded by watch.mu
+
+	// Guarded by the executor's mutex.
 	abandoned bool          // nobody takes the outcome
 	asks      bool          // it is a query that lost its turn
 	done      chan struct{} // nil if nobody waits; closed when the code has given the word back
 }
 
-// ended returns a channel that is closed when the turn is over. Call with
-// Orchestrators.mu held.
+// ended returns a channel that is closed when the turn is over. Call with the
+// executor's mutex held.
 func (t *turn) ended() <-chan struct{} {
 	if t.done == nil {
 		t.done = make(chan struct{})
@@ -117,7 +118,7 @@ func (t *turn) ended() <-chan struct{} {
 	return t.done
 }
 
-// end tells those who wait for the turn. Call with Orchestrators.mu held.
+// end tells those who wait for the turn. Call with the executor's mutex held.
 func (t *turn) end() {
 	if t.done != nil {
 		close(t.done)
@@ -131,6 +132,7 @@ func NewOrchestrators(registry *reprise.Registry, options Options) *Orchestrator
 		registry:   registry,
 		options:    options,
 		activities: NewActivities(registry, options),
+		watch:      newWatch(options),
 		kept:       newCache(options.KeptExecutions, options.KeptBytes),
 		busy:       make(map[execution]*turn),
 		unloading:  make(map[*turn]struct{}),
@@ -241,7 +243,7 @@ func (e *Orchestrators) begin(ctx context.Context, req leader.EpisodeRequest) (*
 		t.label = strconv.FormatUint(e.labels, 10)
 	}
 	e.busy[id] = t
-	e.watchLocked()
+	e.watch.begin(t)
 	return t, kept, nil
 }
 
@@ -251,6 +253,7 @@ func (e *Orchestrators) end(ctx context.Context, t *turn, kept *keptExecution, e
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.busy, executionOf(t.key))
+	e.watch.end(t)
 	t.end()
 	switch {
 	case kept == nil:
@@ -296,6 +299,13 @@ func (e *Orchestrators) Kept() (executions int, bytes int64) {
 	return len(e.kept.byKey), e.kept.bytes
 }
 
+// Stuck lists code that does not yield, the longest first. It is for people: it
+// looks at every goroutine of the process.
+func (e *Orchestrators) Stuck() []Stuck { return e.watch.stuck() }
+
+// CountStuck returns how much code does not yield. It is cheap.
+func (e *Orchestrators) CountStuck() int { return len(e.watch.late()) }
+
 // Close unloads everything that is kept and waits until no user code runs any
 // more, or ctx is done. Episodes that are asked for from then on are refused.
 func (e *Orchestrators) Close(ctx context.Context) error {
@@ -316,9 +326,7 @@ func (e *Orchestrators) Close(ctx context.Context) error {
 	for t := range e.unloading {
 		running = append(running, code{t.ended(), t.key.Instance})
 	}
-	if e.watch != nil {
-		e.watch.Stop()
-	}
+	e.watch.close()
 	e.mu.Unlock()
 	for _, c := range running {
 		select {
@@ -338,13 +346,14 @@ func (e *Orchestrators) unloadLocked(kept *keptExecution) {
 	}
 	t := &turn{key: kept.key, name: kept.name, since: time.Now(), label: kept.label, unloading: true}
 	e.unloading[t] = struct{}{}
-	e.watchLocked()
+	e.watch.begin(t)
 	go func() {
 		// Close may end this goroutine.
 		defer func() {
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			delete(e.unloading, t)
+			e.watch.end(t)
 			t.end()
 		}()
 		kept.code.Close()

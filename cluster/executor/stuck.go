@@ -5,9 +5,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"runtime/pprof"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/reprise-run/reprise/history"
@@ -19,7 +21,7 @@ type Stuck struct {
 	Hub       history.TaskHub
 	Instance  history.InstanceID
 	Execution history.ExecutionID
-	Name      string
+	Name      string // of the orchestration, or the entity
 	Since     time.Time
 	// Unloading is set where deferred functions of an unloaded execution hang.
 	Unloading bool
@@ -27,10 +29,71 @@ type Stuck struct {
 	Stack string
 }
 
-// Stuck lists code that does not yield, the longest first. It is for people: it
-// looks at every goroutine of the process.
-func (e *Orchestrators) Stuck() []Stuck {
-	turns := e.stuckTurns()
+// watch knows the user code that has the word, and tells people about code that keeps
+// it. It is safe for concurrent use.
+type watch struct {
+	limit time.Duration
+	log   *slog.Logger
+
+	mu     sync.Mutex // guards the fields below, and turn.reported
+	turns  map[*turn]struct{}
+	timer  *time.Timer
+	armed  bool // timer will fire
+	closed bool
+}
+
+func newWatch(o Options) *watch {
+	return &watch{limit: o.TurnLimit, log: o.Logger, turns: make(map[*turn]struct{})}
+}
+
+// begin is called when code is given the word.
+func (w *watch) begin(t *turn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.turns[t] = struct{}{}
+	switch {
+	case w.armed || w.closed:
+		return
+	case w.timer == nil:
+		w.timer = time.AfterFunc(w.limit, w.report)
+	default:
+		w.timer.Reset(w.limit)
+	}
+	w.armed = true
+}
+
+// end is called when it has given the word back.
+func (w *watch) end(t *turn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.turns, t)
+}
+
+// close ends the reports.
+func (w *watch) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+// late returns the code that does not yield.
+func (w *watch) late() (turns []*turn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for t := range w.turns {
+		if time.Since(t.since) >= w.limit {
+			turns = append(turns, t)
+		}
+	}
+	return turns
+}
+
+// stuck lists code that does not yield, the longest first.
+func (w *watch) stuck() []Stuck {
+	turns := w.late()
 	if len(turns) == 0 {
 		return nil
 	}
@@ -45,47 +108,14 @@ func (e *Orchestrators) Stuck() []Stuck {
 	return stuck
 }
 
-// CountStuck returns how much code does not yield. It is cheap.
-func (e *Orchestrators) CountStuck() int { return len(e.stuckTurns()) }
-
-func (e *Orchestrators) stuckTurns() (turns []*turn) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, t := range e.busy {
-		if time.Since(t.since) >= e.options.TurnLimit {
-			turns = append(turns, t)
-		}
-	}
-	for t := range e.unloading {
-		if time.Since(t.since) >= e.options.TurnLimit {
-			turns = append(turns, t)
-		}
-	}
-	return turns
-}
-
-// watchLocked makes sure that code which does not yield is noticed. Call with mu
-// held, when code has been given the word.
-func (e *Orchestrators) watchLocked() {
-	switch {
-	case e.watching || e.closed:
-		return
-	case e.watch == nil:
-		e.watch = time.AfterFunc(e.options.TurnLimit, e.reportStuck)
-	default:
-		e.watch.Reset(e.options.TurnLimit)
-	}
-	e.watching = true
-}
-
-// reportStuck tells the log about each turn that does not yield, once.
-func (e *Orchestrators) reportStuck() {
-	e.mu.Lock()
-	e.watching = false
-	next := e.options.TurnLimit
+// report tells the log about each turn that does not yield, once.
+func (w *watch) report() {
+	w.mu.Lock()
+	w.armed = false
+	next := w.limit
 	var stuck []*turn
-	look := func(t *turn) {
-		left := e.options.TurnLimit - time.Since(t.since)
+	for t := range w.turns {
+		left := w.limit - time.Since(t.since)
 		switch {
 		case t.reported:
 		case left <= 0:
@@ -95,25 +125,23 @@ func (e *Orchestrators) reportStuck() {
 			next = min(next, left)
 		}
 	}
-	for _, t := range e.busy {
-		look(t)
+	if len(w.turns) > 0 && !w.closed {
+		w.timer.Reset(next)
+		w.armed = true
 	}
-	for t := range e.unloading {
-		look(t)
-	}
-	if len(e.busy)+len(e.unloading) > 0 && !e.closed {
-		e.watch.Reset(next)
-		e.watching = true
-	}
-	e.mu.Unlock()
+	w.mu.Unlock()
 	if len(stuck) == 0 {
 		return
 	}
 	profile := goroutines()
 	for _, t := range stuck {
-		e.options.Logger.Error("an orchestrator does not yield; it loops, or blocks on something that is not durable",
+		text := "an orchestrator does not yield; it loops, or blocks on something that is not durable"
+		if t.key.Instance.IsEntity() {
+			text = "an operation of an entity does not end; it loops, or waits for something"
+		}
+		w.log.Error(text,
 			"taskhub", string(t.key.Hub), "instance", string(t.key.Instance), "execution", string(t.key.Execution),
-			"orchestration", t.name, "since", t.since, "unloading", t.unloading, "stack", stackOf(profile, t.label))
+			"name", t.name, "since", t.since, "unloading", t.unloading, "stack", stackOf(profile, t.label))
 	}
 }
 

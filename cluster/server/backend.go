@@ -34,6 +34,8 @@ type Backend interface {
 	Asked
 	// Describe tells what the node knows about the cluster.
 	Describe(ctx context.Context) (cluster.Description, error)
+
+	EntityBackend
 }
 
 var _ Backend = (*cluster.Node)(nil)

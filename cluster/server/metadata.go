@@ -17,14 +17,21 @@ const maxRequestIDBytes = 128
 
 // instanceRef names the instance of a call: its task hub comes from metadata.
 func instanceRef(ctx context.Context, id string) (leader.InstanceRef, error) {
-	ref := leader.InstanceRef{Hub: history.DefaultTaskHub, ID: history.InstanceID(id)}
-	if hub := first(ctx, "taskhub"); hub != "" {
-		ref.Hub = history.TaskHub(hub)
+	hub, err := taskHub(ctx)
+	if err != nil {
+		return leader.InstanceRef{}, err
 	}
-	if err := history.ValidateTaskHub(ref.Hub); err != nil {
-		return ref, err
-	}
+	ref := leader.InstanceRef{Hub: hub, ID: history.InstanceID(id)}
 	return ref, history.ValidateOrchestrationID(ref.ID)
+}
+
+// taskHub returns the task hub of a call.
+func taskHub(ctx context.Context) (history.TaskHub, error) {
+	hub := history.DefaultTaskHub
+	if named := first(ctx, "taskhub"); named != "" {
+		hub = history.TaskHub(named)
+	}
+	return hub, history.ValidateTaskHub(hub)
 }
 
 // identity reads the identity of a mutating call; none is the zero value.

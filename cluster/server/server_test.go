@@ -43,6 +43,7 @@ type fake struct {
 	wait      func(context.Context, leader.WaitRequest) (leader.Instance, error)
 	history   func(leader.HistoryRequest) (leader.HistoryPage, error)
 	describe  func() (cluster.Description, error)
+	entityFake
 	Asked
 }
 

@@ -80,7 +80,10 @@ Exit codes:
 	}
 	root.AddCommand(
 		p.serverCommand(), p.upCommand(), p.demoCommand(),
-		p.startCommand(), p.waitCommand(), p.statusCommand(), p.historyCommand(), p.raiseCommand(), p.queryCommand(), p.updateCommand(), p.cancelCommand(), p.completeCommand(), p.failCommand(), p.terminateCommand(), p.clusterCommand(), p.recoverCommand(),
+		p.startCommand(), p.waitCommand(), p.statusCommand(), p.historyCommand(), p.raiseCommand(), p.queryCommand(), p.updateCommand(), p.cancelCommand(), p.terminateCommand(),
+		p.completeCommand(), p.failCommand(),
+		p.signalCommand(), p.entityCommand(), p.entitiesCommand(),
+		p.clusterCommand(), p.recoverCommand(),
 	)
 	return root
 }

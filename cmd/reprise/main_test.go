@@ -36,8 +36,9 @@ func try(t *testing.T, stdin string, args ...string) outcome {
 
 // backend answers for the instances of the tests.
 type backend struct {
-	asked
 	started chan leader.StartRequest
+	entityBackend
+	asked
 }
 
 func (b *backend) instance(id history.InstanceID) (leader.Instance, error) {
@@ -128,7 +129,7 @@ func serve(t *testing.T) *backend {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &backend{started: make(chan leader.StartRequest, 16)}
+	b := &backend{started: make(chan leader.StartRequest, 16), entityBackend: entityBackend{make(chan leader.SignalRequest, 16)}}
 	s := server.New(b, server.Config{Logger: slog.New(slog.DiscardHandler)})
 	go func() { _ = s.Serve(l) }() // ends with Stop
 	t.Cleanup(func() { s.Stop(t.Context()) })

@@ -239,6 +239,7 @@ func (l *ledger) registry(node peer.NodeID) *reprise.Registry {
 	r := reprise.NewRegistry(reprise.WithLogger(quiet))
 	reprise.Bind(r, mixed, runMixed)
 	reprise.Bind(r, collect, runCollect)
+	bindBank(r)
 	reprise.Bind(r, hold, func(o *reprise.Orchestration, _ reprise.None) (reprise.None, error) {
 		o.Sleep(10_000 * time.Hour)
 		return reprise.None{}, nil

@@ -31,6 +31,7 @@ type Report struct {
 	Acked    int // starts
 	Unknown  int // starts
 	Listed   int // orchestrations that were sent events, all acknowledged
+	Banked   int // payments and audits that were acknowledged
 	Anew     int // requests that were stamped anew with a partition's clock
 	Reigns   int
 	Stale    uint64 // entries refused at apply
@@ -44,6 +45,7 @@ const (
 	minReigns = 50
 	minAcked  = 5000
 	minStale  = 20
+	minBanked = 500
 )
 
 // Void says what happened too seldom; empty if the run proves something.
@@ -55,6 +57,9 @@ func (r Report) Void() string {
 	if r.Acked < minAcked {
 		void = append(void, fmt.Sprintf("%d acknowledged starts of %d", r.Acked, minAcked))
 	}
+	if r.Banked < minBanked {
+		void = append(void, fmt.Sprintf("%d payments and audits of %d", r.Banked, minBanked))
+	}
 	if r.Stale < minStale {
 		void = append(void, fmt.Sprintf("%d stale rejections of %d", r.Stale, minStale))
 	}
@@ -64,8 +69,8 @@ func (r Report) Void() string {
 // String tells the run in a few lines.
 func (r Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d nodes hurt for %v: %d acknowledged starts, %d unknown, %d that got events, %d requests stamped anew, %d reigns, %d stale entries refused, %d effects of activities\n",
-		r.Options.Seed, r.Options.Nodes, r.Options.Life, r.Acked, r.Unknown, r.Listed, r.Anew, r.Reigns, r.Stale, r.Effects)
+	fmt.Fprintf(&b, "seed %d: %d nodes hurt for %v: %d acknowledged starts, %d unknown, %d that got events, %d payments and audits, %d requests stamped anew, %d reigns, %d stale entries refused, %d effects of activities\n",
+		r.Options.Seed, r.Options.Nodes, r.Options.Life, r.Acked, r.Unknown, r.Listed, r.Banked, r.Anew, r.Reigns, r.Stale, r.Effects)
 	b.WriteString("faults:")
 	for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
 		fmt.Fprintf(&b, " %s %d", name, r.Faults[name])
@@ -92,7 +97,7 @@ func Run(o Options) Report {
 	hurt := &nemesis{World: world, done: map[string]int{}}
 	report := func() Report {
 		r := Report{
-			Options: o, Acked: len(load.acked), Unknown: load.unknown, Listed: len(load.collected), Anew: int(load.anew.Load()), Reigns: world.reigns.count(),
+			Options: o, Acked: len(load.acked), Unknown: load.unknown, Listed: len(load.collected), Banked: len(load.banked), Anew: int(load.anew.Load()), Reigns: world.reigns.count(),
 			Stale: world.staleRejected(), Faults: hurt.done, Problems: load.wrong,
 		}
 		for _, e := range book.effects {
@@ -129,6 +134,7 @@ func Run(o Options) Report {
 		{"ends", load.checkEnds},
 		{"strays", func() { load.addStrays(); load.checkEnds() }},
 		{"collections", load.checkCollections},
+		{"bank", load.checkBank},
 		{"histories", func() { load.checkHistories(book) }},
 		{"registers", load.checkRegisters},
 		{"lanes", load.checkLanes},

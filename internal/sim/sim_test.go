@@ -45,6 +45,7 @@ func TestSimulation(t *testing.T) {
 		sum.Acked += r.Acked
 		sum.Reigns += r.Reigns
 		sum.Stale += r.Stale
+		sum.Banked += r.Banked
 	}
 	if void := sum.Void(); void != "" {
 		t.Errorf("the run is void: %s", void)

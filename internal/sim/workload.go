@@ -44,11 +44,13 @@ type workload struct {
 	registers map[history.InstanceID]*register
 	unknown   int // starts of unknown outcome
 	collected []collecting
+	banked    []banking
+	counted   map[int]*counting // by client
 	wrong     []string
 }
 
 func newWorkload(w *World) *workload {
-	return &workload{world: w, began: time.Now(), registers: map[history.InstanceID]*register{}}
+	return &workload{world: w, began: time.Now(), registers: map[history.InstanceID]*register{}, counted: map[int]*counting{}}
 }
 
 // complain notes a broken promise.
@@ -82,13 +84,15 @@ func (l *workload) client(number int, seed uint64) *client {
 // run makes requests until ctx is done, and then finishes the one under way.
 func (c *client) run(ctx context.Context) {
 	for pause(ctx, time.Duration(c.rng.IntN(4000))*time.Millisecond) {
-		switch n := c.rng.IntN(10); {
+		switch n := c.rng.IntN(13); {
 		case n < 6:
 			c.startMixed()
 		case n == 6 && c.rng.IntN(2) == 0:
 			c.collect(ctx)
 		case n < 8:
 			c.touchRegister()
+		case n >= 10:
+			c.bank(ctx)
 		default:
 			c.readBack()
 		}
@@ -140,6 +144,8 @@ type caller interface {
 	Status(context.Context, leader.StatusRequest) (leader.Instance, error)
 	Wait(context.Context, leader.WaitRequest) (leader.Instance, error)
 	History(context.Context, leader.HistoryRequest) (leader.HistoryPage, error)
+	Signal(context.Context, leader.SignalRequest) error
+	Entity(context.Context, leader.EntityStatusRequest) (leader.Entity, error)
 }
 
 func (c *client) newExecution() history.ExecutionID {

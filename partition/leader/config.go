@@ -66,12 +66,14 @@ type Limits struct {
 	// Runnable is how many instances may wait for a turn in memory before timers
 	// and the ready list are left where they are. Default 8192.
 	Runnable int
-	// Events is how many external events an instance may have that it has not taken;
-	// one more is refused with [ErrFull]. Default 10,000.
+	// Events is how many external events an instance may have that it has not taken,
+	// and how many operations an entity; one more is refused with [ErrFull]. Default
+	// 10,000.
 	Events int
 	// Flood is how many external events an instance may have that it has not taken,
 	// those of other orchestrations included, which are not refused: one more ends
-	// it. Default 10 times Events.
+	// it, and an entity with so many operations that wait takes no call. Default 10
+	// times Events.
 	Flood int
 	// Waiters is how many [Leader.Wait] calls may wait. Default 65536.
 	Waiters int
@@ -113,6 +115,8 @@ type Faults struct {
 	LaneCursorEarly bool
 	// TrimEarly deletes letters to other partitions when they were sent.
 	TrimEarly bool
+	// LockKept lets a terminated orchestration keep the entities that it has locked.
+	LockKept bool
 }
 
 func (l Limits) withDefaults() Limits {
@@ -151,3 +155,4 @@ func (f *Faults) readFromMemory() bool  { return f != nil && f.ReadFromMemory }
 func (f *Faults) localTimers() bool     { return f != nil && f.LocalTimers }
 func (f *Faults) laneCursorEarly() bool { return f != nil && f.LaneCursorEarly }
 func (f *Faults) trimEarly() bool       { return f != nil && f.TrimEarly }
+func (f *Faults) lockKept() bool        { return f != nil && f.LockKept }

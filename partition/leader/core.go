@@ -47,6 +47,7 @@ type core struct {
 	// Instances.
 	lives    map[InstanceRef]*live
 	idle     *list.List // of *live, the longest idle first
+	idleMail int        // payload of the mail of idle entities, which is stored
 	touched  []*live    // that may have come to rest in this round
 	runnable []*live    // wait for a turn
 	spills   []spill    // in the order of their times
@@ -81,6 +82,7 @@ type core struct {
 	inLanes  []*inLane
 	local    localLane
 
+	lived     int32 // lives of entities that began
 	timers    timers
 	readyFrom []byte // where the next page of the ready list begins; nil: none
 	bindings  uint64 // how often they changed

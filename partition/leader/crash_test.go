@@ -22,6 +22,9 @@ var crashScenario = []struct{ id, name, want string }{
 	{"f", "big", "r"},
 	{"g", "echo", ""},
 	{"h", "call:h1/seq:2,h2/call:h3", "r,r,in h3"},
+	{"k", "operate:@acct@x/add:5,@acct@x/add:x", "5,failed: no number: x"},
+	{"m", "critical:@acct@a/add:1,@acct@b/step,@acct@b/add:2", "1,2"},
+	{"n", "relock:@acct@a,@acct@b", "twice"},
 }
 
 // TestCrashAtEveryEntry plays one scenario over and over; each time the leader
@@ -110,6 +113,12 @@ func crashAfter(t *testing.T, entries int) (crashed bool) {
 		}
 		if got := fmt.Sprintf("%s %s %v", in.Status, in.Output, err); got != "Completed "+w.want+" <nil>" {
 			t.Errorf("%s: %s, waits for %q", w.id, got, in.Waiting)
+		}
+	}
+	for _, id := range []string{"@acct@a", "@acct@b"} {
+		e, err := s.leader.Entity(t.Context(), EntityStatusRequest{Entity: ref(id)})
+		if err != nil || e.LockedBy != "" || e.Backlog > 0 || acked["m"] && !e.Exists {
+			t.Errorf("entity %s in the end: %+v %v", id, e, err)
 		}
 	}
 	if got := s.check(t); got != "fine\n" {

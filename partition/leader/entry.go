@@ -27,7 +27,7 @@ type entry struct {
 	cancel   []unwanted
 	notices  []notice
 	spans    []history.Span
-	rows     []*live // once for each row of history in the entry
+	rows     []*live // once for each row of history in the entry, and for an entity that goes
 	after    []func()
 	answers  []updateAnswer
 	told     []toldReply
@@ -124,6 +124,9 @@ func (c *core) advance() error {
 				l.tail = nil
 				if len(l.queries) > 0 {
 					c.queue(l)
+				}
+				if l.entity != nil {
+					l.entity.before = nil
 				}
 			}
 			c.settle(l)

@@ -121,6 +121,16 @@ func (c *core) deliver(letter *partition.Letter, m *mail) error {
 		return c.deliverEnd(l, letter, body.TaskID, m)
 	case *history.SubOrchestrationInstanceFailed:
 		return c.deliverEnd(l, letter, body.TaskID, m)
+	case *history.EntityOperationCompleted:
+		return c.deliverReply(l, letter, body.TaskID, m)
+	case *history.EntityOperationFailed:
+		return c.deliverReply(l, letter, body.TaskID, m)
+	case *history.EntityLockGranted:
+		return c.deliverGrant(l, letter, body.TaskID, m)
+	case *history.EntityOperationSignaled, *history.EntityOperationCalled, *history.EntityLockRequested, *history.EntityUnlockSent:
+		if l.entity != nil {
+			return c.postEntity(l, m)
+		}
 	}
 	return fmt.Errorf("letter to %s: %s cannot be sent", l.addr, history.Describe(letter.Event))
 }

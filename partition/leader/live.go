@@ -43,6 +43,9 @@ type live struct {
 	// same name.
 	probe bool
 
+	// entity is what an entity has besides; nil for an orchestration. Its mail is there.
+	entity *entity
+
 	// attempts are the activities that were given out or wait to be.
 	attempts map[int32]*attempt
 
@@ -70,6 +73,10 @@ type mail struct {
 	lane   *inLane
 	letter uint64
 	to     *live
+	// settled is set once the mail of an entity is recorded by a turn, or withdrawn;
+	// since is when it came, by the loop's monotonic clock.
+	settled bool
+	since   time.Duration
 }
 
 // key names the present execution for executors.
@@ -85,12 +92,16 @@ func (c *core) load(ref InstanceRef) (*live, error) {
 	if l := c.lives[ref]; l != nil {
 		if l.idle != nil {
 			c.idle.Remove(l.idle)
+			c.idleMail -= l.entity.size()
 			l.idle = nil
 			c.touched = append(c.touched, l)
 		}
 		return l, nil
 	}
 	l := &live{ref: ref, addr: partition.NewAddress(c.cfg.Partition, ref.Hub, ref.ID)}
+	if ref.ID.IsEntity() {
+		l.entity = &entity{}
+	}
 	rec, err := partition.ReadRecord(&c.view, l.addr)
 	if err != nil {
 		return nil, err
@@ -115,6 +126,11 @@ func (c *core) loadInbox(l *live) error {
 	for _, m := range stored {
 		all = append(all, &mail{Mail: *m})
 	}
+	if l.entity != nil {
+		l.entity.load(l.rec, all)
+		l.loaded = true
+		return nil
+	}
 	for _, m := range l.mail {
 		if m.Number == 0 {
 			all = append(all, m)
@@ -132,8 +148,9 @@ func (c *core) settle(l *live) {
 	}
 	if l.rec != nil && l.rec.Parked.Why != partition.NotParked && l.run == nil && !l.queued && !l.waiting {
 		l.mail, l.loaded = nil, l.rec.Stored == 0
+		l.entity.unload()
 	}
-	if l.run != nil || l.queued || len(l.queries) > 0 || l.fresh || l.resting || l.unapplied > 0 || len(l.mail) > 0 || len(l.attempts) > 0 {
+	if l.run != nil || l.queued || len(l.queries) > 0 || l.fresh || l.resting || l.unapplied > 0 || len(l.mail) > 0 || len(l.attempts) > 0 || l.entity.busy(l.rec) {
 		return
 	}
 	if l.rec == nil {
@@ -141,8 +158,10 @@ func (c *core) settle(l *live) {
 		return
 	}
 	l.idle = c.idle.PushBack(l)
-	for c.idle.Len() > c.cfg.Limits.Instances {
+	c.idleMail += l.entity.size()
+	for c.idle.Len() > c.cfg.Limits.Instances || c.idleMail > idleMail && c.idle.Len() > 1 {
 		eldest := c.idle.Remove(c.idle.Front()).(*live)
+		c.idleMail -= eldest.entity.size()
 		eldest.idle = nil
 		delete(c.lives, eldest.ref)
 	}
@@ -188,6 +207,9 @@ func (c *core) letWait(l *live) {
 
 // store writes all mail of an instance to its inbox and tells those who wait.
 func (c *core) store(l *live) error {
+	if l.entity != nil {
+		return c.storeEntity(l)
+	}
 	all := l.mail
 	if l.run != nil {
 		all = append(append([]*mail(nil), l.run.mail...), l.mail...)
@@ -280,6 +302,9 @@ func (c *core) storeOverdue() error {
 		l := s.live
 		if !l.waiting || l.waits != s.since || c.lives[l.ref] != l {
 			continue // that mail was recorded
+		}
+		if l.entity != nil && !c.overdue(l) {
+			continue
 		}
 		if err := c.store(l); err != nil {
 			return err

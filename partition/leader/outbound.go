@@ -110,7 +110,10 @@ func (c *core) write(letters []partition.Letter) error {
 // noteLanes writes how far the lanes are that the entry under construction
 // concerns.
 func (c *core) noteLanes() {
-	for lane := range c.view.open.written {
+	for _, lane := range c.outLanes { // in an order, for people who read entries
+		if _, ok := c.view.open.written[lane]; !ok {
+			continue
+		}
 		partition.SetOutLane(&c.view, c.cfg.Partition, lane.to, partition.OutLane{Next: lane.next})
 	}
 	for _, lane := range c.inLanes {

@@ -19,12 +19,15 @@ func (c *core) park(l *live, why partition.Why, reason string) error {
 		return err
 	}
 	all := l.mail
-	if l.run != nil {
+	if l.entity != nil {
+		all = l.entity.unstored()
+	} else if l.run != nil {
 		all = append(append([]*mail(nil), l.run.mail...), l.mail...)
 	}
 	if err := partition.Park(&c.view, l.addr, l.rec, p, rows(all), c.now); err != nil {
 		return err
 	}
+	l.entity.stored(l)
 	if err := c.committed(l, all); err != nil {
 		return err
 	}

@@ -76,6 +76,12 @@ func replay(name string, events []history.Event) (history.Episode, error) {
 			s.ended[body.TaskID] = body
 		case *history.UpdateRequested:
 			s.updates = append(s.updates, body)
+		case *history.EntityOperationCompleted:
+			s.ended[body.TaskID] = body
+		case *history.EntityOperationFailed:
+			s.ended[body.TaskID] = body
+		case *history.EntityLockGranted:
+			s.ended[body.TaskID] = body
 		case *history.EventRaised:
 			s.raised = append(s.raised, string(body.Input))
 		case *history.ExecutionCancelRequested:

@@ -37,6 +37,7 @@ func TestRandom(t *testing.T) {
 				s.short = true
 				defer s.close()
 				s.executor.note = func(string, ...any) {}
+				s.entities.note = s.executor.note
 				s.nodes.note = s.executor.note
 				newGambler(t, s, seed).play()
 			})
@@ -59,6 +60,8 @@ type gambler struct {
 	recorded map[AttemptID]int                   // results that were told to be recorded
 	sent     []ActivityResult
 	n        int
+	// Additions to the counter that were acknowledged, and that may have been made.
+	least, most int
 }
 
 func newGambler(t *testing.T, s *story, seed uint64) *gambler {
@@ -187,6 +190,19 @@ func (g *gambler) step() {
 	case 15:
 		g.s.log.commit(g.rng.IntN(3))
 	}
+	switch g.rng.IntN(18) {
+	case 0, 1:
+		g.signal()
+	case 2:
+		g.s.code([]string{"bind", "unbind", "fail", "mend"}[g.rng.IntN(4)], []string{"@acct", "@counter"}[g.rng.IntN(2)])
+		g.s.leader.BindingsChanged()
+	case 3:
+		if g.s.entities.slow["acct"] == nil {
+			g.s.code("block", "@acct")
+		} else {
+			g.s.code("unblock", "@acct")
+		}
+	}
 	if g.rng.IntN(3) > 0 {
 		synctest.Wait()
 		g.round++
@@ -212,6 +228,9 @@ func (g *gambler) start() {
 		}
 	case "sleep", "race":
 		name += fmt.Sprint(":", g.rng.IntN(4000), "ms")
+	}
+	if g.rng.IntN(3) == 0 {
+		name = g.entityProgram()
 	}
 	req := StartRequest{
 		Instance: ref(fmt.Sprint("i", g.rng.IntN(6))), Name: name,
@@ -313,6 +332,7 @@ func (g *gambler) settle() {
 		delete(x.slow, name)
 	}
 	x.mu.Unlock()
+	g.s.entities.mend()
 	g.s.nodes.room = -1
 	g.s.nodes.given = nil
 	g.lead()
@@ -346,6 +366,7 @@ func (g *gambler) settle() {
 			g.t.Errorf("acknowledged start %s of %s: now %s %s %v, waits for %v", e, at.ID, in.Execution, in.Status, err, in.Waiting)
 		}
 	}
+	g.checkEntities()
 	left := 0
 	err := partition.ReadOutbox(applied{g.s.db}, 7, 7, 0, func(uint64, []byte, int) bool { left++; return true })
 	if err != nil || left > 0 {

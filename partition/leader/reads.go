@@ -86,7 +86,7 @@ func (c *core) status(req StatusRequest) (in Instance, err error) {
 		if err != nil {
 			return err
 		}
-		if rec == nil {
+		if rec == nil || rec.Entity != nil {
 			return ErrNotFound
 		}
 		in = describe(req.Instance, rec)
@@ -235,6 +235,9 @@ func (c *core) waitsFor(s partition.Reader, addr partition.Address, rec *partiti
 			add("%d more sub-orchestrations", more)
 		}
 	}
+	if err := waitsForEntities(s, addr, rec, add); err != nil {
+		return err
+	}
 	if rec.Timers > 0 {
 		shown := int64(0)
 		err := partition.ReadTimers(s, addr, func(id int32, due time.Time) bool {
@@ -298,7 +301,7 @@ func (l *Leader) History(ctx context.Context, req HistoryRequest) (HistoryPage, 
 		if err != nil {
 			return err
 		}
-		if rec == nil || req.Execution != "" && req.Execution != rec.Execution {
+		if rec == nil || rec.Entity != nil || req.Execution != "" && req.Execution != rec.Execution {
 			return ErrNotFound
 		}
 		out.Execution = rec.Execution

@@ -30,7 +30,8 @@ type call struct {
 	cancel    *CancelRequest    // or
 	complete  *CompleteRequest  // or
 	beat      *HeartbeatRequest // or
-	update    *UpdateRequest    // one of them
+	update    *UpdateRequest    // or
+	signal    *SignalRequest    // one of them
 	waiter    *replyWaiter      // of an update
 	done      chan outcome      // capacity 1
 }
@@ -154,10 +155,15 @@ func validateStart(req *StartRequest) error {
 }
 
 func validateTarget(ref InstanceRef, id RequestIdentity) error {
-	if err := history.ValidateTaskHub(ref.Hub); err != nil {
+	if err := history.ValidateOrchestrationID(ref.ID); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if err := history.ValidateOrchestrationID(ref.ID); err != nil {
+	return validateCommon(ref, id)
+}
+
+// validateCommon checks what requests to orchestrations and entities have in common.
+func validateCommon(ref InstanceRef, id RequestIdentity) error {
+	if err := history.ValidateTaskHub(ref.Hub); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if id.ID != "" && id.Sent.IsZero() {
@@ -187,7 +193,7 @@ func (q *call) handle(c *core) error {
 	if err != nil {
 		return err
 	}
-	if l.fresh {
+	if l.fresh && l.entity == nil {
 		// What this request is told rests on a start that nobody wrote yet.
 		if err := c.store(l); err != nil {
 			return err
@@ -218,6 +224,8 @@ func (q *call) handle(c *core) error {
 		return q.doRaise(c, l)
 	case q.update != nil:
 		return q.doUpdate(c, l)
+	case q.signal != nil:
+		return q.doSignal(c, l)
 	case q.cancel != nil:
 		return q.doCancel(c, l)
 	case q.complete != nil:

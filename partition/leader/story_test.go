@@ -27,6 +27,7 @@ import (
 //	start ID NAME [input=] [request=] [age=] [reuse=] [after=] [execution=] [trace=]
 //	terminate ID [reason=] [recurse] [request=] [age=]
 //	raise ID NAME [data=] [request=] [age=]
+//	signal ID OPERATION [after=] [request=] [age=], entity ID, entities [prefix=] [limit=]
 //	query ID NAME [for=]
 //	update ID NAME [data=] request= [age=] [for=]
 //	complete ID#TASK [result= | failure= [code=] [final]] [fence=]
@@ -41,7 +42,8 @@ import (
 //	far ID: the instance is of partition 8
 //	deliver first=N [from=P]: letters of the input, one a line:
 //	    "start ID NAME [PARENT TASK [DEPTH]]", "completed ID TASK CHILD RESULT",
-//	    "failed ID TASK CHILD MESSAGE", "terminate ID [recurse]", "event ID NAME DATA"
+//	    "failed ID TASK CHILD MESSAGE", "terminate ID [recurse]", "event ID NAME DATA",
+//	    and those of entities, see entityLetter
 //	carried received=N | failed: what became of the first run given to the courier
 //	state [TABLE], check, stats
 func TestStories(t *testing.T) {
@@ -59,6 +61,7 @@ type story struct {
 	db       *pebble.DB
 	log      *fakeLog
 	executor *fakeExecutor
+	entities *fakeEntities
 	nodes    *fakeDispatcher
 	courier  *fakeCourier
 	far      map[history.Slot]bool
@@ -82,8 +85,8 @@ type story struct {
 const storyInFlight = 2
 
 func newStory(t *testing.T) *story {
-	s := &story{t: t, db: openState(t), executor: newFakeExecutor(), nodes: newFakeDispatcher(), courier: &fakeCourier{}, far: map[history.Slot]bool{}, begin: time.Now(), limits: Limits{Episodes: 1, InFlight: storyInFlight}}
-	s.executor.note, s.nodes.note, s.courier.note = s.note, s.note, s.note
+	s := &story{t: t, db: openState(t), executor: newFakeExecutor(), entities: newFakeEntities(), nodes: newFakeDispatcher(), courier: &fakeCourier{}, far: map[history.Slot]bool{}, begin: time.Now(), limits: Limits{Episodes: 1, InFlight: storyInFlight}}
+	s.executor.note, s.nodes.note, s.courier.note, s.entities.note = s.note, s.note, s.note, s.note
 	return s
 }
 
@@ -92,6 +95,9 @@ func (s *story) close() {
 		s.crash()
 	}
 	for _, gate := range s.executor.slow {
+		close(gate)
+	}
+	for _, gate := range s.entities.slow {
 		close(gate)
 	}
 	synctest.Wait()
@@ -139,7 +145,7 @@ func (s *story) lead() {
 		s.log.note = s.note
 	}
 	s.leader = New(Config{
-		Partition: 7, Log: s.log, Executor: s.executor, Dispatcher: s.nodes, Courier: s.courier,
+		Partition: 7, Log: s.log, Executor: s.executor, Entities: s.entities, Dispatcher: s.nodes, Courier: s.courier,
 		PartitionOf: func(slot history.Slot) uint32 {
 			if s.far[slot] {
 				return 8
@@ -277,6 +283,12 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 			}
 			s.heard("update %s of %s: %s %v", req.Identity.ID, req.Instance.ID, text, err)
 		}()
+	case "signal":
+		s.signal(t, arg(0), arg(1), opt)
+	case "entity":
+		return s.readEntity(arg(0))
+	case "entities":
+		return s.list(opt, d.HasArg("transient"))
 	case "query":
 		req := QueryRequest{Instance: ref(arg(0)), Name: arg(1)}
 		ctx := context.Background()
@@ -415,7 +427,7 @@ func (s *story) letter(t *testing.T, line string) *partition.Letter {
 	case "cancel":
 		l.Event.Body = &history.ExecutionCancelRequested{Reason: words[2]}
 	default:
-		t.Fatalf("unknown letter %q", line)
+		entityLetter(t, l, words)
 	}
 	return l
 }
@@ -481,6 +493,10 @@ func (s *story) start(t *testing.T, id, name string, opt func(string) string) {
 }
 
 func (s *story) code(cmd, name string) {
+	if entity, ok := strings.CutPrefix(name, "@"); ok {
+		s.entityCode(cmd, entity)
+		return
+	}
 	x := s.executor
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -137,6 +137,8 @@ func (c *core) fire(t partition.Timer) error {
 		if l.rec != nil && l.rec.StartArmed {
 			c.enqueue(l)
 		}
+	case partition.SignalTimer:
+		return c.fireSignal(l, t)
 	}
 	return nil
 }

@@ -26,11 +26,15 @@ type run struct {
 	// bindings is how often the bindings had changed when the executor was asked.
 	bindings uint64
 	request  EpisodeRequest
+	// entity is set where the run is one of operations of an entity; then of request
+	// only key and name are.
+	entity *EntityRequest
 	// queries are asked instead of an episode, if there are any.
 	queries []*query
 
 	// What came back. Written by the worker before it posts the run.
 	episode history.Episode
+	batch   history.Batch
 	err     error
 }
 
@@ -62,6 +66,12 @@ func (c *core) begin() error {
 		if err := c.loadInbox(l); err != nil {
 			return err
 		}
+		if l.entity != nil {
+			if err := c.beginEntity(l); err != nil {
+				return err
+			}
+			continue
+		}
 		if len(l.mail) == 0 {
 			c.afterQueries(l)
 			continue
@@ -89,7 +99,7 @@ func (c *core) ask(l *live) {
 	c.launch(l, r)
 }
 
-// launch gives an episode, or queries, to a worker.
+// launch gives an episode, queries, or operations of an entity, to a worker.
 func (c *core) launch(l *live, r *run) {
 	r.live, r.began, r.since, r.bindings = l, c.now, c.mono, c.bindings
 	l.run = r
@@ -106,9 +116,12 @@ func (c *core) launch(l *live, r *run) {
 // an orchestrator may never yield. It touches nothing of the loop's.
 func (c *core) worker() {
 	for r := range c.work {
-		if r.queries != nil {
+		switch {
+		case r.entity != nil:
+			c.operate(r)
+		case r.queries != nil:
 			r.answer(c)
-		} else {
+		default:
 			r.episode, r.err = c.cfg.Executor.Episode(c.ctx, r.request)
 		}
 		_ = c.mailbox.push(r, internal) // or the reign has ended, and nobody wants it
@@ -178,6 +191,9 @@ func (r *run) handle(c *core) error {
 		return nil
 	}
 	c.touched = append(c.touched, l)
+	if r.entity != nil {
+		return c.operated(l, r)
+	}
 	if len(l.queries) > 0 {
 		defer c.queue(l)
 	}
@@ -186,12 +202,21 @@ func (r *run) handle(c *core) error {
 			r.err = err
 		} else if !validUnrecorded(r) {
 			r.err = fmt.Errorf("%w: it leaves out mail that is no update, or twice", partition.ErrUnsupported)
+		} else if err := partition.ValidateSections(&c.view, l.addr, l.rec, rows(r.mail), r.episode); errors.Is(err, partition.ErrUnsupported) {
+			r.err = err
+		} else if err != nil {
+			return err
 		} else {
 			return c.turn(l, r)
 		}
 	}
 	l.mail = append(r.mail, l.mail...)
 	c.cfg.Executor.Forget(r.request.Key)
+	return c.notRun(l, r)
+}
+
+// notRun lets mail wait whose episode, or operations, did not run.
+func (c *core) notRun(l *live, r *run) error {
 	var diff *history.NondeterminismError
 	switch {
 	case errors.Is(r.err, ErrUnbound):
@@ -279,6 +304,9 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	if err := c.committed(l, taken); err != nil {
 		return err
 	}
+	if t.ByServer && c.cfg.Faults.lockKept() {
+		fx.Sent = slices.DeleteFunc(fx.Sent, func(l partition.Letter) bool { return l.Event.Body.Kind() == history.KindEntityUnlockSent })
+	}
 	if err := c.write(fx.Sent); err != nil {
 		return err
 	}
@@ -345,15 +373,15 @@ const (
 	inlineBytes = 8 << 20
 )
 
-// maxPending is how many activities, timers and sub-orchestrations one execution may
-// wait for, together with the letters that it sends in one episode: all of them may
+// maxPending is how many activities, timers, sub-orchestrations and operations of
+// entities one execution may wait for, together with the letters that it sends in one episode: all of them may
 // have to be written, or given up, in one entry.
 const maxPending = 30_000
 
 // tooMuch says what of an episode is too much for an entry of the log; empty where it
 // can be recorded.
 func tooMuch(r *partition.Record, ep history.Episode) string {
-	pending := r.Activities + r.Timers + r.Children
+	pending := r.Activities + r.Timers + r.Children + r.Calls
 	sum := len(ep.CustomStatus)
 	largest := sum
 	inline := 0 // bytes that the rows of the entry itself hold
@@ -376,6 +404,14 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 		case *history.EventSent:
 			pending++
 			inline += len(body.Name) + len(body.Instance) + len(body.Input)
+		case *history.EntityOperationSignaled:
+			pending++
+			inline += len(body.Operation) + len(body.Target) + len(body.Input)
+		case *history.EntityOperationCalled:
+			pending++
+			inline += 2*len(body.Operation) + 2*len(body.Target) + len(body.Input)
+		case *history.EntityLockRequested:
+			pending += int64(len(body.LockSet))
 		case *history.SubOrchestrationInstanceCanceled:
 			inline += len(body.Reason)
 		}
@@ -386,7 +422,7 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 	case inline > inlineBytes+history.MaxPayloadBytes:
 		return fmt.Sprintf("the orchestrator sends or carries on %d bytes in one episode; at most %d are allowed", inline, inlineBytes+history.MaxPayloadBytes)
 	case pending > maxPending:
-		return fmt.Sprintf("the orchestrator would wait for %d activities, timers and sub-orchestrations at a time; at most %d are allowed", pending, maxPending)
+		return fmt.Sprintf("the orchestrator would wait for %d activities, timers, sub-orchestrations and operations at a time; at most %d are allowed", pending, maxPending)
 	}
 	return ""
 }
@@ -413,6 +449,12 @@ func payloadBytes(e history.Event) int {
 	case *history.SubOrchestrationInstanceCreated:
 		return len(body.Input)
 	case *history.SubOrchestrationInstanceCompleted:
+		return len(body.Result)
+	case *history.EntityOperationSignaled:
+		return len(body.Input)
+	case *history.EntityOperationCalled:
+		return len(body.Input)
+	case *history.EntityOperationCompleted:
 		return len(body.Result)
 	case *history.ExecutionCompleted:
 		return len(body.Result)

@@ -72,7 +72,7 @@ type outlook struct {
 
 func (o *outlook) handle(c *core) error {
 	l := c.lives[o.ref]
-	o.comes <- l != nil && l.rec != nil && !l.rec.Status.Ended() && (o.w.ended || l.rec.Status == history.Pending)
+	o.comes <- l != nil && l.rec != nil && l.entity == nil && !l.rec.Status.Ended() && (o.w.ended || l.rec.Status == history.Pending)
 	return nil
 }
 

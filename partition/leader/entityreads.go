@@ -1,0 +1,153 @@
+package leader
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/partition"
+)
+
+// Bounds of one page of a list of entities.
+const (
+	entitiesOfPage = 1000    // entities in it
+	entitiesRead   = 10_000  // entities that were looked at
+	entitiesBytes  = 1 << 20 // states in it, but for the last
+)
+
+// Signal sends an operation to an entity; it returns when the operation is
+// committed. Errors: [ErrFull], and those of all requests.
+func (l *Leader) Signal(ctx context.Context, req SignalRequest) error {
+	if err := validateEntity(req.Entity, req.Identity); err != nil {
+		return err
+	}
+	if err := partition.ValidateOperationName(req.Operation); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if len(req.Input) > history.MaxPayloadBytes {
+		return fmt.Errorf("%w: input of %d bytes; at most %d are allowed", ErrTooLarge, len(req.Input), history.MaxPayloadBytes)
+	}
+	if len(req.TraceParent) > maxNameBytes {
+		return fmt.Errorf("%w: trace parent of %d bytes; at most %d are allowed", ErrTooLarge, len(req.TraceParent), maxNameBytes)
+	}
+	_, err := l.call(ctx, &call{ref: req.Entity, identity: req.Identity, signal: &req})
+	return err
+}
+
+func validateEntity(ref InstanceRef, id RequestIdentity) error {
+	if err := history.ValidateEntityID(ref.ID); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return validateCommon(ref, id)
+}
+
+// doSignal gives an operation to an entity. It is never dropped to make room: one too
+// many is refused, and may be sent again later with the same identity.
+func (q *call) doSignal(c *core, l *live) error {
+	if n := backlog(l); n >= int64(c.cfg.Limits.Events) {
+		q.done <- outcome{err: fmt.Errorf("%w: %d operations", ErrFull, n)}
+		return nil
+	}
+	if l.rec == nil && len(c.runnable) >= c.cfg.Limits.Runnable {
+		q.done <- outcome{err: ErrOverloaded}
+		return nil
+	}
+	m := &mail{call: q}
+	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: &history.EntityOperationSignaled{
+		Operation: q.signal.Operation, Input: q.signal.Input, ScheduledTime: q.signal.ScheduledTime, TraceParent: q.signal.TraceParent,
+	}}
+	return c.postEntity(l, m)
+}
+
+// backlog returns how much mail an entity has that no run has taken, and how many
+// operations that are not due.
+func backlog(l *live) int64 {
+	if l.rec == nil {
+		return 0
+	}
+	n := int64(l.entity.waiting) + l.rec.Entity.Scheduled
+	if !l.loaded {
+		n += l.rec.Stored
+	}
+	if l.run != nil {
+		n += int64(len(l.run.mail))
+	}
+	return n
+}
+
+// Entity reads an entity. It is linearizable and waits for no operation.
+func (l *Leader) Entity(ctx context.Context, req EntityStatusRequest) (Entity, error) {
+	c := l.core
+	if err := validateEntity(req.Entity, RequestIdentity{}); err != nil {
+		return Entity{}, err
+	}
+	if err := c.confirm(ctx); err != nil {
+		return Entity{}, err
+	}
+	var out Entity
+	err := c.reads.read(func(s applied) (err error) {
+		out, _, err = readEntity(s, partition.NewAddress(c.cfg.Partition, req.Entity.Hub, req.Entity.ID), req.State)
+		return err
+	})
+	return out, err
+}
+
+// readEntity reads an entity from the applied state; there is false where it has no
+// rows.
+func readEntity(s applied, addr partition.Address, state bool) (e Entity, there bool, err error) {
+	e.Ref = InstanceRef{addr.Hub, addr.ID}
+	rec, err := partition.ReadRecord(s, addr)
+	if err != nil || rec == nil || rec.Entity == nil {
+		return e, false, err
+	}
+	e.Exists, e.Modified, e.Backlog = rec.Entity.State != 0, rec.Entity.Modified, int(rec.Stored)
+	if by := rec.Entity.LockedBy; by != nil {
+		e.LockedBy = by.Instance
+	}
+	if state {
+		e.State, err = partition.ReadState(s, addr, rec)
+	}
+	return e, true, err
+}
+
+// Entities lists entities of the partition. What was committed before the call is in
+// it.
+func (l *Leader) Entities(ctx context.Context, req EntitiesRequest) (EntitiesPage, error) {
+	c := l.core
+	if err := history.ValidateTaskHub(req.Hub); err != nil {
+		return EntitiesPage{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if req.Limit <= 0 || req.Limit > entitiesOfPage {
+		req.Limit = entitiesOfPage
+	}
+	if err := c.confirm(ctx); err != nil {
+		return EntitiesPage{}, err
+	}
+	var page EntitiesPage
+	err := c.reads.read(func(s applied) error {
+		bytes, read, last := 0, 0, history.InstanceID("")
+		return partition.ListEntities(s, c.cfg.Partition, req.Hub, req.Prefix, req.After, func(addr partition.Address) (bool, error) {
+			if len(page.Entities) >= req.Limit || read >= entitiesRead || bytes >= entitiesBytes || ctx.Err() != nil {
+				page.Next = last
+				return false, ctx.Err()
+			}
+			e, there, err := readEntity(s, addr, req.State)
+			if err != nil {
+				return false, err
+			}
+			read++
+			last = addr.ID
+			if there && (e.Exists || req.Transient) && within(e.Modified, req.From, req.To) {
+				page.Entities = append(page.Entities, e)
+				bytes += len(e.State)
+			}
+			return true, nil
+		})
+	})
+	return page, err
+}
+
+func within(t, from, to time.Time) bool {
+	return (from.IsZero() || !t.Before(from)) && (to.IsZero() || t.Before(to))
+}

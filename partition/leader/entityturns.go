@@ -1,0 +1,91 @@
+package leader
+
+import (
+	"fmt"
+
+	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/partition"
+)
+
+// askEntity asks for a run of the operations that come first.
+func (c *core) askEntity(l *live) error {
+	state, err := partition.ReadState(&c.view, l.addr, l.rec)
+	if err != nil {
+		return err
+	}
+	r := &run{mail: l.entity.portion(l.rec)}
+	name, _ := l.ref.ID.Entity()
+	r.request.Key, r.request.Name = c.key(l), l.rec.Name
+	r.entity = &EntityRequest{Key: r.request.Key, Name: name, State: state, Now: c.now, NextID: l.rec.LastID + 1}
+	for _, m := range r.mail {
+		r.entity.Operations = append(r.entity.Operations, m.Event)
+	}
+	c.launch(l, r)
+	return nil
+}
+
+// operate runs operations. It is called by workers.
+func (c *core) operate(r *run) {
+	if c.cfg.Entities == nil {
+		r.err = ErrUnbound
+		return
+	}
+	r.batch, r.err = c.cfg.Entities.Operations(c.ctx, *r.entity)
+}
+
+// operated takes a run of operations back.
+func (c *core) operated(l *live, r *run) error {
+	if r.err == nil {
+		r.err = partition.ValidateBatch(l.rec, len(r.mail), r.batch)
+	}
+	if r.err == nil {
+		if text := tooMuchOfBatch(l.rec, r.batch); text != "" {
+			r.err = fmt.Errorf("%w: %s", partition.ErrUnsupported, text)
+		}
+	}
+	if r.err != nil {
+		l.entity.putBack(l.rec, r.mail)
+		return c.notRun(l, r)
+	}
+	c.bound(l)
+	n := len(r.batch.Results)
+	l.entity.putBack(l.rec, r.mail[n:])
+	taken := r.mail[:n]
+	fx, gone, err := partition.ApplyEntity(&c.view, l.addr, l.rec, partition.EntityTurn{
+		Began: r.began, Mail: rows(taken), Batch: r.batch, Before: r.entity.State,
+	})
+	if err != nil {
+		return err
+	}
+	c.stats.Turns++
+	if err := c.done(l, taken...); err != nil {
+		return err
+	}
+	if err := c.write(fx.Sent); err != nil {
+		return err
+	}
+	c.ifGone(l, gone)
+	if l.rec != nil && l.entity.ready(l.rec) {
+		c.enqueue(l)
+	}
+	return nil
+}
+
+// tooMuchOfBatch says what of a run of operations is too much for an entry of the
+// log; empty where it can be recorded.
+func tooMuchOfBatch(r *partition.Record, b history.Batch) string {
+	if len(b.State) > history.MaxPayloadBytes {
+		return fmt.Sprintf("the entity has a state of %d bytes; at most %d are allowed", len(b.State), history.MaxPayloadBytes)
+	}
+	results := 0
+	for _, result := range b.Results {
+		results += len(result.Result)
+		if len(result.Result) > history.MaxPayloadBytes {
+			return fmt.Sprintf("an operation returned %d bytes; at most %d are allowed", len(result.Result), history.MaxPayloadBytes)
+		}
+	}
+	if results > inlineBytes+history.MaxPayloadBytes {
+		return fmt.Sprintf("the operations of one run returned %d bytes; at most %d are allowed", results, inlineBytes+history.MaxPayloadBytes)
+	}
+	return tooMuch(r, history.Episode{Decided: b.Decided})
+}
