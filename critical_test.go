@@ -86,6 +86,16 @@ func TestCritical(t *testing.T) {
 			_, failed := f.Await(o)
 			return []any{err == nil, errors.Is(failed, errFunds), o.Now().Sub(began).String()}, nil
 		}, `[true,true,"0s"]`},
+		{"left while a retry waits", "", func(o *reprise.Orchestration, n int) (any, error) {
+			var f reprise.Future[int]
+			err := reprise.Critical(o, reprise.Lock(a), func(s *reprise.Section) error {
+				f = reprise.StartIn(s, a, withdraw, 1, reprise.Retry(3, time.Minute))
+				o.Sleep(time.Second)
+				return nil
+			})
+			_, failed := f.Await(o)
+			return []any{err == nil, failed.Error(), o.Now().Sub(began).String()}, nil
+		}, `[true,"call operation \"Withdraw\" of @account@a again: the critical section was left before","1m0s"]`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := both(t, banking(c.fn), "test", "7", c.hold)

@@ -289,7 +289,8 @@ func TestEntityContext(t *testing.T) {
 			*s = map[string]int{}
 		}
 		(*s)[key]++
-		return []any{e.ID(), e.Key(), e.TaskHub(), e.Operation(), e.Exists(), e.Now().Equal(began), len(e.NewID()), e.NewID() != e.NewID()}, nil
+		first, second := e.NewID(), e.NewID()
+		return []any{e.ID(), e.Key(), e.TaskHub(), e.Operation(), e.Exists(), e.Now().Equal(began), len(first), first != second}, nil
 	})
 	code, _ := r.Entity("seen")
 	x := code.Begin(reprise.EntityInfo{Hub: "h", Entity: seen.Key("k@2").ID(), Now: began}, nil)

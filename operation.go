@@ -95,6 +95,10 @@ func (p Operation[State, In, Out]) start(o *Orchestration, s *Section, e EntityR
 	}
 	a := &attempts{o: o, future: f, next: s.whileOpen(options.retries.inCode(o))}
 	a.begin = func(settled func(*engine.Promise)) *engine.Promise {
+		if s != nil && s.left {
+			f.settle(nil, fmt.Errorf("call %s again: the critical section was left before", f.what))
+			return nil
+		}
 		return o.h.CallEntity(&history.EntityOperationCalled{Target: e.id, Operation: p.name, Input: input, Section: s.id()}, settled)
 	}
 	a.start()

@@ -21,10 +21,15 @@ type workload struct {
 	steps         int // activities that one orchestration runs, or events that it gets
 	// during is what the client does between the start and the end; nil: nothing.
 	during func(context.Context, *client.Client, history.InstanceID, value) error
+	// once is what is done instead, where it is no orchestration.
+	once func(context.Context, *client.Client) error
 }
 
 // run runs one orchestration to its end and checks its output.
 func (w workload) run(ctx context.Context, c *client.Client, opts ...client.StartOption) error {
+	if w.once != nil {
+		return w.once(ctx, c)
+	}
 	h, err := client.Run(ctx, c, w.orchestration, w.input, opts...)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", w.name, err)

@@ -156,6 +156,7 @@ func TestEntitiesThroughCrashes(t *testing.T) {
 		w.ready()
 		w.eventually(w.nodes["a"], "leaders are spread", spreadAsPreferred)
 		const keys, each = 5, 20
+		by := w.nodes["a"] // which lives on
 		var wg sync.WaitGroup
 		for key := range keys {
 			e := tally.Key(fmt.Sprint(key))
@@ -165,8 +166,8 @@ func TestEntitiesThroughCrashes(t *testing.T) {
 			wg.Go(func() {
 				for i := range each {
 					request := fmt.Sprint(key, " ", i)
-					w.signal(w.nodes["a"], e.ID(), "add", 1, request)
-					w.signal(w.nodes["a"], e.ID(), "add", 1, request) // the same request
+					w.signal(by, e.ID(), "add", 1, request)
+					w.signal(by, e.ID(), "add", 1, request) // the same request
 					time.Sleep(time.Duration(rand.N(60)) * time.Millisecond)
 				}
 			})
