@@ -14,17 +14,17 @@ import (
 )
 
 var (
-	purse = reprise.NewOrchestration[int, int]("purse")
+	purse   = reprise.NewOrchestration[int, int]("purse")
 	deposit = reprise.NewUpdate[int, int]("deposit")
-	inspect   = reprise.NewUpdate[int, string]("inspect")
+	inspect = reprise.NewUpdate[int, string]("inspect")
 	balance = reprise.NewQuery[reprise.None, int]("balance")
 	errPoor = reprise.NewError("test.poor", "not enough")
 )
 
 // bindPurse binds an orchestration that holds a balance, which updates change, until
-// it was audited so many times. An inspect runs an activity before it is replied to.
+// it was inspected so many times. An inspect runs an activity before it is replied to.
 func bindPurse(r *reprise.Registry) {
-	reprise.Bind(r, purse, func(o *reprise.Orchestration, audits int) (int, error) {
+	reprise.Bind(r, purse, func(o *reprise.Orchestration, inspections int) (int, error) {
 		total := 0
 		balance.Handle(o, func(reprise.None) (int, error) { return total, nil })
 		deposit.Check(o, func(n int) error {
@@ -40,7 +40,7 @@ func bindPurse(r *reprise.Registry) {
 			total += n
 			return total, nil
 		})
-		for range audits {
+		for range inspections {
 			asked, err := inspect.Receive(o).Await(o)
 			if err != nil {
 				return 0, err
