@@ -106,7 +106,7 @@ func TestUpdatesThroughCrashes(t *testing.T) {
 		if _, err := w.update(a, "acc", "deposit", "13", "panic"); err == nil || !strings.Contains(err.Error(), "thirteen") {
 			t.Errorf("a handler that panics: %v", err)
 		}
-		if _, err := w.update(a, "acc", "withdraw", "1", "nothing"); err == nil || !strings.Contains(err.Error(), "it handles inspect, deposit") {
+		if _, err := w.update(a, "acc", "withdraw", "1", "nothing"); err == nil || !strings.Contains(err.Error(), "it handles deposit, inspect") {
 			t.Errorf("an update that nothing handles: %v", err)
 		}
 		// The leader dies while an activity of the inspect runs: the caller waits on.
@@ -123,9 +123,9 @@ func TestUpdatesThroughCrashes(t *testing.T) {
 			by = w.nodes["b"]
 		}
 		time.AfterFunc(time.Second, func() { w.network.Crash(peer.NodeID(leads)) })
-		audited, err := w.update(by, "acc", "inspect", "3000", "inspect")
-		if err != nil || !strings.HasPrefix(audited, `"300, said `) {
-			t.Errorf("inspect: %s, %v", audited, err)
+		inspected, err := w.update(by, "acc", "inspect", "3000", "inspect")
+		if err != nil || !strings.HasPrefix(inspected, `"300, said `) {
+			t.Errorf("inspect: %s, %v", inspected, err)
 		}
 		if got, err := w.ask(by, "acc", "balance"); got != 300 || err != nil {
 			t.Errorf("balance: %d, %v", got, err)
