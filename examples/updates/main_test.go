@@ -28,26 +28,36 @@ func TestEveryBidCountsOnceAlthoughNodesDie(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	const bidders, each = 8, 20
+	const bidders, after = 8, 10
 	var bids [bidders][]Bid
 	var wg sync.WaitGroup
-	half := make(chan struct{}, bidders)
+	going, dead := make(chan struct{}, bidders), make(chan struct{})
 	for b := range bidders {
 		wg.Go(func() {
-			for i := range each {
-				if i == each/2 {
-					half <- struct{}{}
-				}
+			for left := after; left > 0 && ctx.Err() == nil; { // from the kill on
 				bid, err := client.Update(ctx, c.Client, h.ID(), Higher, Raise{fmt.Sprint(b), step})
 				if err != nil {
 					t.Error(err)
 				}
 				bids[b] = append(bids[b], bid)
+				select {
+				case <-dead:
+					left--
+				default:
+				}
+				if len(bids[b]) == after {
+					going <- struct{}{}
+				}
 			}
 		})
 	}
-	<-half
+	select {
+	case <-going:
+	case <-ctx.Done():
+		t.Fatal("nobody could bid")
+	}
 	killed := c.KillLeader(h.ID())
+	close(dead)
 	wg.Wait()
 	c.Restart(killed)
 	if _, err := client.Update(ctx, c.Client, h.ID(), Higher, Raise{"cid", 1}); !errors.Is(err, ErrTooLittle) || !errors.Is(err, client.ErrRefused) {
@@ -65,7 +75,7 @@ func TestEveryBidCountsOnceAlthoughNodesDie(t *testing.T) {
 	}
 
 	charge := world.Hold("/charges")
-	const price = bidders * each * step
+	price := len(told) * step // of as many different prices
 	want := Bid{told[price], price}
 	wg.Go(func() {
 		sold, err := client.Update(ctx, c.Client, h.ID(), Sell, reprise.None{})
