@@ -181,6 +181,9 @@ func (x *Execution) Run(arrived []history.Event) (history.Episode, error) {
 	return episode, nil
 }
 
+// Pending returns how many outcomes the code awaits, or could.
+func (x *Execution) Pending() int { return len(x.pending) }
+
 // Ended reports whether the execution completed.
 func (x *Execution) Ended() bool { return x.ended }
 

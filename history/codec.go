@@ -16,7 +16,7 @@ const maxFailureDepth = 64
 // EncodeEvents returns the stored form of events: a record (see package pack)
 // with one field, the array of the events. The same events give the same bytes.
 func EncodeEvents(events []Event) []byte {
-	w := pack.NewWriter(64+64*len(events)+payloadBytes(events), 1)
+	w := pack.NewWriter(64+64*len(events)+PayloadBytes(events), 1)
 	w.Array(len(events))
 	for i := range events {
 		writeEvent(w, &events[i])
@@ -24,8 +24,8 @@ func EncodeEvents(events []Event) []byte {
 	return w.Bytes()
 }
 
-// payloadBytes guesses how much the payloads take.
-func payloadBytes(events []Event) int {
+// PayloadBytes returns about how much the payloads of events take.
+func PayloadBytes(events []Event) int {
 	n := 0
 	for i := range events {
 		switch b := events[i].Body.(type) {

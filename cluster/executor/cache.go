@@ -4,7 +4,6 @@ import (
 	"container/list"
 
 	"github.com/reprise-run/reprise/engine"
-	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition/leader"
 )
 
@@ -15,9 +14,16 @@ type keptExecution struct {
 	label    string // of the user's goroutine
 	code     *engine.Execution
 	episodes int64 // how many it has seen
-	bytes    int64 // of its history, roughly
-	counted  int64 // of them, in the cache
+	bytes    int64 // of the payloads in its history
+	counted  int64 // what the cache counts it for
 }
+
+// What a kept execution takes, roughly, measured on a million armed timers: itself
+// with its coroutine, and each thing that its code waits for.
+const (
+	executionBytes = 12 << 10
+	pendingBytes   = 600
+)
 
 // share is what one execution counts for at most: a part of the cache's bytes. What
 // it holds in memory is much less than a long history, which costs most to replay;
@@ -44,7 +50,7 @@ func (c *cache) put(k *keptExecution) (out []*keptExecution) {
 		out = append(out, before)
 	}
 	c.byKey[k.key] = c.used.PushFront(k)
-	k.counted = min(k.bytes, c.maxBytes/share)
+	k.counted = min(executionBytes+k.bytes+pendingBytes*int64(k.code.Pending()), c.maxBytes/share)
 	c.bytes += k.counted
 	for c.used.Len() > 0 && (c.used.Len() > c.maxExecutions || c.bytes > c.maxBytes) {
 		out = append(out, c.remove(c.used.Back()))
@@ -85,25 +91,4 @@ func (c *cache) remove(at *list.Element) *keptExecution {
 	delete(c.byKey, k.key)
 	c.bytes -= k.counted
 	return k
-}
-
-// eventBytes is what an event costs besides its payloads.
-const eventBytes = 128
-
-// sizeOf returns about how many bytes the events keep alive.
-func sizeOf(events []history.Event) int64 {
-	n := int64(len(events)) * eventBytes
-	for _, e := range events {
-		switch b := e.Body.(type) {
-		case *history.ExecutionStarted:
-			n += int64(len(b.Input))
-		case *history.ExecutionCompleted:
-			n += int64(len(b.Result))
-		case *history.TaskScheduled:
-			n += int64(len(b.Input))
-		case *history.TaskCompleted:
-			n += int64(len(b.Result))
-		}
-	}
-	return n
 }

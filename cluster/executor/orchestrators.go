@@ -34,8 +34,8 @@ type Options struct {
 	// KeptExecutions is how many executions are kept between episodes at most; a
 	// negative number keeps none.
 	KeptExecutions int
-	// KeptBytes limits the bytes of the histories of kept executions, each counted
-	// with an eighth of the limit at most.
+	// KeptBytes limits what kept executions take, by their payloads and by what they
+	// wait for, each counted with an eighth of the limit at most.
 	KeptBytes int64
 	// QueryLimit is how long the code may take to answer a query.
 	QueryLimit time.Duration
@@ -179,7 +179,7 @@ func replay(kept *keptExecution, past []history.Event, req leader.EpisodeRequest
 		if err := kept.code.Replay(past); err != nil {
 			return history.Episode{}, err
 		}
-		kept.bytes += sizeOf(past)
+		kept.bytes += int64(history.PayloadBytes(past))
 	}
 	return run(kept, req)
 }
@@ -194,7 +194,7 @@ func run(kept *keptExecution, req leader.EpisodeRequest) (history.Episode, error
 		return episode, nil // nothing of it is recorded
 	}
 	kept.episodes = req.Episodes + 1
-	kept.bytes += sizeOf(req.Arrived) + sizeOf(episode.Decided)
+	kept.bytes += int64(history.PayloadBytes(req.Arrived)) + int64(history.PayloadBytes(episode.Decided))
 	return episode, nil
 }
 

@@ -63,7 +63,7 @@ func ask(ctx context.Context, kept *keptExecution, q leader.Inquiry) (leader.Que
 		if err := kept.code.Replay(past); err != nil {
 			return leader.QueryAnswer{}, err
 		}
-		kept.episodes, kept.bytes = q.Execution.Episodes, sizeOf(past)
+		kept.episodes, kept.bytes = q.Execution.Episodes, int64(history.PayloadBytes(past))
 	}
 	result, failure, err := kept.code.Query(q.Query, q.Input)
 	if errors.Is(err, engine.ErrNoHandler) || errors.Is(err, engine.ErrNotBegun) {
