@@ -74,10 +74,11 @@ func New(b Backend, c Config) *Server {
 		options = append(options, grpc.Creds(credentials.NewTLS(c.TLS)))
 	}
 	s.grpc = grpc.NewServer(options...)
-	durabletask.RegisterTaskHubSidecarServiceServer(s.grpc, &taskHubService{backend: b})
+	hub := &taskHubService{backend: b}
+	durabletask.RegisterTaskHubSidecarServiceServer(s.grpc, hub)
 	reprisev1.RegisterRepriseServiceServer(s.grpc, &repriseService{backend: b})
 	reprisev1.RegisterCancelServiceServer(s.grpc, &cancelService{backend: b})
-	reprisev1.RegisterOrchestrationServiceServer(s.grpc, &orchestrationService{backend: b})
+	reprisev1.RegisterOrchestrationServiceServer(s.grpc, &orchestrationService{backend: b, hub: hub})
 	healthgrpc.RegisterHealthServer(s.grpc, &healthService{server: s, ready: c.Ready})
 	reprisev1.RegisterActivityServiceServer(s.grpc, &activityService{backend: b})
 	return s
