@@ -527,6 +527,9 @@ func (s *story) status(id string, payloads bool) string {
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s %s %s %s events=%d\n", in.Ref.ID, in.Execution, in.Name, in.Status, in.HistoryEvents)
+	if len(in.Tags) > 0 {
+		fmt.Fprintf(&out, "tags %v\n", in.Tags)
+	}
 	if payloads {
 		fmt.Fprintf(&out, "input=%s output=%s\n", short(in.Input), short(in.Output))
 	}
