@@ -25,14 +25,16 @@ type reads struct {
 	ended bool         // protected by gate
 }
 
-// read calls fn with the applied state, or fails with ErrNotLeading.
-func (r *reads) read(fn func(applied) error) error {
+// read calls fn with the applied state as it is at one moment, or fails with
+// ErrNotLeading.
+func (r *reads) read(fn func(partition.Reader) error) error {
 	r.gate.RLock()
 	defer r.gate.RUnlock()
 	if r.ended {
 		return ErrNotLeading
 	}
-	return fn(r.state)
+	s := &instant{state: r.state.Reader}
+	return errors.Join(fn(s), s.close())
 }
 
 // end waits for reads under way and refuses others.
@@ -79,9 +81,17 @@ func (l *Leader) Status(ctx context.Context, req StatusRequest) (Instance, error
 }
 
 // status reads an instance from the applied state.
-func (c *core) status(req StatusRequest) (in Instance, err error) {
-	addr := partition.NewAddress(c.cfg.Partition, req.Instance.Hub, req.Instance.ID)
-	err = c.reads.read(func(s applied) error {
+func (c *core) status(req StatusRequest) (Instance, error) {
+	return c.readInstance(req.Instance, func(s partition.Reader, addr partition.Address, rec *partition.Record, in *Instance) error {
+		return payloads(s, addr, rec, req.Payloads, in)
+	})
+}
+
+// readInstance reads an instance from the applied state: what the record tells, what it
+// waits for, and what add adds.
+func (c *core) readInstance(ref InstanceRef, add func(partition.Reader, partition.Address, *partition.Record, *Instance) error) (in Instance, err error) {
+	addr := partition.NewAddress(c.cfg.Partition, ref.Hub, ref.ID)
+	err = c.reads.read(func(s partition.Reader) error {
 		rec, err := partition.ReadRecord(s, addr)
 		if err != nil {
 			return err
@@ -89,11 +99,11 @@ func (c *core) status(req StatusRequest) (in Instance, err error) {
 		if rec == nil || rec.Entity != nil {
 			return ErrNotFound
 		}
-		in = describe(req.Instance, rec)
+		in = describe(ref, rec)
 		if err := c.waitsFor(s, addr, rec, &in); err != nil {
 			return err
 		}
-		return payloads(s, addr, rec, req.Payloads, &in)
+		return add(s, addr, rec, &in)
 	})
 	return in, err
 }
@@ -130,12 +140,23 @@ func payloads(s partition.Reader, addr partition.Address, rec *partition.Record,
 				in.Input = started.Input
 			}
 		}
-		if rec.CustomStatus != 0 {
-			if in.CustomStatus, err = partition.ReadCustomStatus(s, addr); err != nil {
-				return err
-			}
+		if err := customStatus(s, addr, rec, in); err != nil {
+			return err
 		}
 	}
+	return outcomeIn(s, addr, rec, wanted, in)
+}
+
+// customStatus adds the custom status.
+func customStatus(s partition.Reader, addr partition.Address, rec *partition.Record, in *Instance) (err error) {
+	if rec.CustomStatus != 0 {
+		in.CustomStatus, err = partition.ReadCustomStatus(s, addr)
+	}
+	return err
+}
+
+// outcomeIn adds how the instance ended: the failure, and the output where it is wanted.
+func outcomeIn(s partition.Reader, addr partition.Address, rec *partition.Record, wanted bool, in *Instance) error {
 	if !rec.Status.Ended() || !wanted && rec.Status == history.Completed {
 		return nil
 	}
@@ -296,7 +317,7 @@ func (l *Leader) History(ctx context.Context, req HistoryRequest) (HistoryPage, 
 	}
 	addr := partition.NewAddress(c.cfg.Partition, req.Instance.Hub, req.Instance.ID)
 	var out HistoryPage
-	err := c.reads.read(func(s applied) error {
+	err := c.reads.read(func(s partition.Reader) error {
 		rec, err := partition.ReadRecord(s, addr)
 		if err != nil {
 			return err

@@ -34,6 +34,7 @@ import (
 //	pending ID#TASK [ran=DURATION] [fence=], token ID#TASK [result= | failure= [final]] [request=] [fence=]
 //	heartbeat ID#TASK [data=] [fence=], beat ID#TASK [data=] [fence=] (by token)
 //	wait ID [started], status ID [payloads], history ID
+//	watch ID [answers=N]: one answer after the other, from what was seen last
 //	advance DURATION, clock DURATION (the wall clock jumps)
 //	hold, release, commit N: of the log
 //	bind NAME, unbind NAME, break NAME, mend NAME, block NAME, unblock NAME
@@ -73,6 +74,7 @@ type story struct {
 	skew     atomic.Int64 // of the wall clock, in nanoseconds
 	limits   Limits
 	short    bool // entries are not told
+	seen     map[string]Seen
 
 	mu      sync.Mutex
 	trace   []string
@@ -85,7 +87,7 @@ type story struct {
 const storyInFlight = 2
 
 func newStory(t *testing.T) *story {
-	s := &story{t: t, db: openState(t), executor: newFakeExecutor(), entities: newFakeEntities(), nodes: newFakeDispatcher(), courier: &fakeCourier{}, far: map[history.Slot]bool{}, begin: time.Now(), limits: Limits{Episodes: 1, InFlight: storyInFlight}}
+	s := &story{t: t, db: openState(t), executor: newFakeExecutor(), entities: newFakeEntities(), nodes: newFakeDispatcher(), courier: &fakeCourier{}, far: map[history.Slot]bool{}, seen: map[string]Seen{}, begin: time.Now(), limits: Limits{Episodes: 1, InFlight: storyInFlight}}
 	s.executor.note, s.nodes.note, s.courier.note, s.entities.note = s.note, s.note, s.note, s.note
 	return s
 }
@@ -228,7 +230,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "limits":
-		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), Flood: number0(opt("flood")), InFlight: storyInFlight}
+		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), Flood: number0(opt("flood")), Watchers: number0(opt("watchers")), InFlight: storyInFlight}
 	case "brief":
 		s.short = true
 	case "lead":
@@ -332,6 +334,8 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 			in, err := s.leader.Wait(ctx, req)
 			s.heard("waited for %s: %s %s %v", req.Instance.ID, in.Status, short(in.Output), err)
 		}()
+	case "watch":
+		s.watch(arg(0), number0(opt("answers")))
 	case "status":
 		return s.status(arg(0), d.HasArg("payloads"))
 	case "history":
@@ -518,6 +522,45 @@ func (s *story) code(cmd, name string) {
 		close(x.slow[name])
 		delete(x.slow, name)
 	}
+}
+
+// watch tells of the instance, from what was seen of it last on, until it has ended, or
+// so many times.
+func (s *story) watch(id string, answers int) {
+	s.mu.Lock()
+	seen := s.seen[id]
+	s.mu.Unlock()
+	go func() {
+		for i := 0; answers == 0 || i < answers; i++ {
+			a, err := s.leader.Watch(context.Background(), WatchRequest{ref(id), seen})
+			if err != nil {
+				s.heard("watch of %s: %v", id, err)
+				return
+			}
+			in := a.Instance
+			text := fmt.Sprintf("watch of %s: %s %s", id, in.Execution, in.Status)
+			if in.CustomStatus != nil {
+				text += fmt.Sprintf(" %s", in.CustomStatus)
+			}
+			if len(in.Tags) > 0 {
+				text += fmt.Sprintf(" %v", in.Tags)
+			}
+			for _, w := range in.Waiting {
+				text += "\n  waits for " + w
+			}
+			if in.Output != nil {
+				text += fmt.Sprintf(" output=%s", in.Output)
+			}
+			s.heard("%s", text)
+			s.mu.Lock()
+			seen = a.Seen
+			s.seen[id] = seen
+			s.mu.Unlock()
+			if in.Status.Ended() {
+				return
+			}
+		}
+	}()
 }
 
 func (s *story) status(id string, payloads bool) string {
