@@ -266,6 +266,9 @@ func (r *Record) String() string {
 	if len(r.Tags) > 0 {
 		text += fmt.Sprintf(" tags=%q", r.Tags)
 	}
+	if !r.CancelRequested.IsZero() {
+		text += fmt.Sprintf(" cancel=%q", r.CancelReason)
+	}
 	if e := r.Entity; e != nil {
 		add("scheduled", e.Scheduled)
 		if e.State != 0 {

@@ -207,6 +207,7 @@ func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
 	}
 	if fx.Ended {
 		r.Awaits, r.Updates = nil, nil
+		r.CancelRequested, r.CancelReason = time.Time{}, ""
 		if err := leaveChildren(s, a, r, recursion(t.Mail), &fx); err != nil {
 			return fx, err
 		}
@@ -235,9 +236,7 @@ func take(s Store, a Address, r *Record, mail []*Mail) error {
 		if err := consume(s, a, r, m); err != nil {
 			return err
 		}
-		if u, ok := m.Event.Body.(*history.UpdateRequested); ok {
-			accept(s, a, r, u)
-		}
+		arrive(s, a, r, m)
 	}
 	return nil
 }

@@ -114,6 +114,7 @@ func describe(ref InstanceRef, rec *partition.Record) Instance {
 		Ref: ref, Execution: rec.Execution, Name: rec.Name, Version: rec.Version, Status: rec.Status,
 		Created: rec.Created, Updated: rec.Updated, Completed: rec.Completed, ScheduledStart: rec.ScheduledStart,
 		Tags: rec.Tags, Parent: rec.Parent, HistoryEvents: rec.Events, Parked: rec.Parked.Reason,
+		Deadline: rec.Deadline, CancelRequested: rec.CancelRequested, CancelReason: rec.CancelReason,
 	}
 }
 
@@ -218,7 +219,9 @@ func (c *core) waitsFor(s partition.Reader, addr partition.Address, rec *partiti
 		err := partition.ReadActivities(s, addr, func(id int32, a *partition.Activity) bool {
 			text := fmt.Sprintf("activity %q (task %d), attempt %d", a.Name, id, a.Attempt)
 			if a.Outside != (partition.AttemptFence{}) {
-				text += ", waits for completion by token"
+				text += ", waits for completion by token " + history.AttemptToken{
+					Hub: addr.Hub, Instance: addr.ID, Execution: a.Execution, TaskID: id, Epoch: a.Outside.Epoch, N: a.Outside.N,
+				}.String()
 				if !a.Deadline.IsZero() {
 					text += " until " + a.Deadline.Format(time.RFC3339)
 				}

@@ -573,6 +573,12 @@ func (s *story) status(id string, payloads bool) string {
 	if len(in.Tags) > 0 {
 		fmt.Fprintf(&out, "tags %v\n", in.Tags)
 	}
+	if !in.Deadline.IsZero() {
+		fmt.Fprintf(&out, "deadline %s\n", in.Deadline.Sub(s.begin))
+	}
+	if !in.CancelRequested.IsZero() {
+		fmt.Fprintf(&out, "asked at %s to end: %q\n", in.CancelRequested.Sub(s.begin), in.CancelReason)
+	}
 	if payloads {
 		fmt.Fprintf(&out, "input=%s output=%s\n", short(in.Input), short(in.Output))
 	}

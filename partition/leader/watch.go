@@ -13,8 +13,8 @@ import (
 )
 
 // WatchRequest waits until an instance shows something else than the caller has seen:
-// another status, custom status or execution, other tags, other things that it waits
-// for.
+// another status, custom status or execution, other tags, a request to end, other things
+// that it waits for.
 type WatchRequest struct {
 	Instance InstanceRef
 	Seen     Seen
@@ -84,7 +84,7 @@ func (c *core) progress(ref InstanceRef) (Instance, error) {
 
 // fingerprint is a hash of what watchers want to know; never 0.
 func fingerprint(in Instance) uint64 {
-	w := pack.NewWriter(256+len(in.CustomStatus), 6)
+	w := pack.NewWriter(256+len(in.CustomStatus), 8)
 	w.String(string(in.Execution))
 	w.Int(int64(in.Status))
 	w.Binary(in.CustomStatus)
@@ -98,6 +98,8 @@ func fingerprint(in Instance) uint64 {
 		w.String(what)
 	}
 	w.String(in.Parked)
+	w.Time(in.CancelRequested)
+	w.String(in.CancelReason)
 	return xxhash.Sum64(w.Bytes()) | 1
 }
 
