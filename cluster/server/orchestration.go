@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/reprise-run/reprise/api/reprisev1"
@@ -16,12 +17,16 @@ type Asked interface {
 	Query(ctx context.Context, req leader.QueryRequest) (leader.QueryAnswer, error)
 	// Update asks the code of an orchestration to do something, and returns its reply.
 	Update(ctx context.Context, req leader.UpdateRequest) (leader.UpdateReply, error)
+	// Watch returns when the instance shows something else than was seen, or has ended.
+	// When ctx is done, the watcher is dropped.
+	Watch(ctx context.Context, req leader.WatchRequest) (leader.WatchAnswer, error)
 }
 
 // orchestrationService is what callers ask of running orchestrations.
 type orchestrationService struct {
 	reprisev1.UnimplementedOrchestrationServiceServer
 	backend Asked
+	watches atomic.Int64 // streams to watchers that are open
 }
 
 // QueryInstance asks an orchestration.
