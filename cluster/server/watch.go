@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -15,9 +16,13 @@ import (
 // so, and turns to another node.
 const MaxWatches = 10_000
 
+// watchPause is how long after one message the next one goes at the earliest. An
+// instance that changes faster costs a watcher no more than that.
+const watchPause = 20 * time.Millisecond
+
 // WatchInstance tells a watcher of an instance. What is sent next is asked for when the
-// stream takes it: a watcher that reads slowly makes no queue, and misses what was not
-// the newest any more.
+// stream takes it, after a pause: a watcher that reads slowly makes no queue, and misses
+// what was not the newest any more.
 func (s *orchestrationService) WatchInstance(m *reprisev1.WatchInstanceRequest, out grpc.ServerStreamingServer[reprisev1.WatchInstanceResponse]) error {
 	ctx := out.Context()
 	ref, err := instanceRef(ctx, m.GetInstanceId())
@@ -32,6 +37,8 @@ func (s *orchestrationService) WatchInstance(m *reprisev1.WatchInstanceRequest, 
 	if s.watches.Add(1) > MaxWatches {
 		return fmt.Errorf("watch %q: %w: this node has %d watchers", ref.ID, leader.ErrOverloaded, MaxWatches)
 	}
+	pause := time.NewTimer(watchPause)
+	defer pause.Stop()
 	for {
 		a, err := s.backend.Watch(ctx, req)
 		if err != nil {
@@ -44,6 +51,12 @@ func (s *orchestrationService) WatchInstance(m *reprisev1.WatchInstanceRequest, 
 			return nil
 		}
 		req.Seen = a.Seen
+		pause.Reset(watchPause)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

@@ -112,7 +112,7 @@ func newCore(cfg Config) *core {
 	c.mailbox.limits[lanes] = cfg.Limits.Lanes
 	c.waiters.by = make(map[InstanceRef][]*waiter)
 	c.waiters.limit = cfg.Limits.Waiters
-	c.watchers.by = make(map[partition.Owner][]chan struct{})
+	c.watchers.by = make(map[partition.Owner]*watched)
 	c.watchers.limit = cfg.Limits.Watchers
 	c.replies.by = make(map[InstanceRef][]*replyWaiter)
 	c.replies.limit = cfg.Limits.Waiters

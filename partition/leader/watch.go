@@ -42,26 +42,24 @@ type WatchAnswer struct {
 // where too many watch.
 func (l *Leader) Watch(ctx context.Context, req WatchRequest) (WatchAnswer, error) {
 	c := l.core
-	owner := partition.NewAddress(c.cfg.Partition, req.Instance.Hub, req.Instance.ID).Owner()
-	changed := make(chan struct{}, 1)
-	if err := c.watchers.add(owner, changed); err != nil {
+	w, err := c.watchers.add(partition.NewAddress(c.cfg.Partition, req.Instance.Hub, req.Instance.ID).Owner())
+	if err != nil {
 		return WatchAnswer{}, err
 	}
-	defer c.watchers.remove(owner, changed)
+	defer c.watchers.remove(w)
 	// What this reign has shown is applied here, and what is applied never goes back.
-	if req.Seen.Epoch != c.epoch {
+	foreign := req.Seen.Epoch != c.epoch
+	if foreign {
 		if err := c.confirm(ctx); err != nil {
 			return WatchAnswer{}, err
 		}
 	}
 	for {
-		in, err := c.progress(req.Instance)
-		if err != nil {
-			return WatchAnswer{}, err
+		a, changed, err := w.look(c, req.Instance, foreign)
+		if err != nil || a.Seen.Sum != req.Seen.Sum || a.Instance.Status.Ended() {
+			return a, err
 		}
-		if sum := fingerprint(in); sum != req.Seen.Sum || in.Status.Ended() {
-			return WatchAnswer{in, Seen{c.epoch, sum}}, nil
-		}
+		foreign = false
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -106,39 +104,59 @@ func fingerprint(in Instance) uint64 {
 // watchers are the calls that wait for instances to change. It is safe for concurrent
 // use.
 type watchers struct {
-	mu    sync.Mutex // protects the fields below
-	by    map[partition.Owner][]chan struct{}
+	mu    sync.Mutex // protects the fields below, and those of watched that say so
+	by    map[partition.Owner]*watched
 	count int
 	limit int
 }
 
-// add lets changed, whose capacity is 1, be told of an instance. Whoever adds looks at
-// the state afterwards: what is applied later is told.
-func (ws *watchers) add(owner partition.Owner, changed chan struct{}) error {
+// watched is an instance that somebody watches. However many do, it is read once after
+// each change.
+type watched struct {
+	owner    partition.Owner
+	watchers *watchers
+	// Of watchers.mu: how many watch; how often it has changed since somebody does, and
+	// what is closed when it does so again.
+	count   int
+	changes uint64
+	changed chan struct{}
+
+	mu   sync.Mutex // protects the fields below
+	read bool
+	at   uint64 // changes when it was read
+	last WatchAnswer
+	err  error
+}
+
+// add counts one more who watches an instance. Whoever adds looks at the state
+// afterwards: what is applied later is told.
+func (ws *watchers) add(owner partition.Owner) (*watched, error) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if ws.count >= ws.limit {
-		return ErrOverloaded
+		return nil, ErrOverloaded
 	}
 	ws.count++
-	ws.by[owner] = append(ws.by[owner], changed)
-	return nil
+	w := ws.by[owner]
+	if w == nil {
+		w = &watched{owner: owner, watchers: ws, changed: make(chan struct{})}
+		ws.by[owner] = w
+	}
+	w.count++
+	return w, nil
 }
 
-func (ws *watchers) remove(owner partition.Owner, changed chan struct{}) {
+func (ws *watchers) remove(w *watched) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	ws.count--
-	all := ws.by[owner]
-	i, last := slices.Index(all, changed), len(all)-1
-	all[i], all[last] = all[last], nil
-	if ws.by[owner] = all[:last]; last == 0 {
-		delete(ws.by, owner)
+	if w.count--; w.count == 0 {
+		delete(ws.by, w.owner)
 	}
 }
 
 // tell tells those who watch the instances whose rows an entry wrote, now that it is
-// applied. Who has not looked since the last time looks once for both.
+// applied.
 func (ws *watchers) tell(keys []string) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -150,11 +168,10 @@ func (ws *watchers) tell(keys []string) {
 		if !ok {
 			continue
 		}
-		for _, changed := range ws.by[owner] {
-			select {
-			case changed <- struct{}{}:
-			default:
-			}
+		if w := ws.by[owner]; w != nil {
+			w.changes++
+			close(w.changed)
+			w.changed = make(chan struct{})
 		}
 	}
 }
@@ -163,4 +180,23 @@ func (ws *watchers) len() int {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	return ws.count
+}
+
+// look returns how the instance is, and what is closed when that changes. It is read
+// where it has changed since the last time, or afresh, after a read check: what others
+// were told may be older than that. No look tells what is older than the one before.
+func (w *watched) look(c *core, ref InstanceRef, afresh bool) (WatchAnswer, <-chan struct{}, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.watchers.mu.Lock()
+	changes, changed := w.changes, w.changed
+	w.watchers.mu.Unlock()
+	if afresh || !w.read || w.at != changes {
+		in, err := c.progress(ref)
+		w.read, w.at, w.last, w.err = true, changes, WatchAnswer{}, err
+		if err == nil {
+			w.last = WatchAnswer{in, Seen{c.epoch, fingerprint(in)}}
+		}
+	}
+	return w.last, changed, w.err
 }
