@@ -2,13 +2,13 @@ package leader
 
 import (
 	"context"
+	"encoding/binary"
 	"maps"
 	"slices"
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
 
-	"github.com/reprise-run/reprise/internal/pack"
 	"github.com/reprise-run/reprise/partition"
 )
 
@@ -82,23 +82,26 @@ func (c *core) progress(ref InstanceRef) (Instance, error) {
 
 // fingerprint is a hash of what watchers want to know; never 0.
 func fingerprint(in Instance) uint64 {
-	w := pack.NewWriter(256+len(in.CustomStatus), 8)
-	w.String(string(in.Execution))
-	w.Int(int64(in.Status))
-	w.Binary(in.CustomStatus)
-	w.Array(2 * len(in.Tags))
+	b := make([]byte, 0, 256+len(in.CustomStatus))
+	number := func(n int64) { b = binary.BigEndian.AppendUint64(b, uint64(n)) }
+	add := func(texts ...string) {
+		for _, text := range texts {
+			number(int64(len(text)))
+			b = append(b, text...)
+		}
+	}
+	add(string(in.Execution), string(in.CustomStatus), in.Parked, in.CancelReason)
+	number(int64(in.Status))
+	number(in.CancelRequested.Unix())
+	if in.CustomStatus != nil {
+		number(1)
+	}
+	number(int64(len(in.Tags)))
 	for _, name := range slices.Sorted(maps.Keys(in.Tags)) {
-		w.String(name)
-		w.String(in.Tags[name])
+		add(name, in.Tags[name])
 	}
-	w.Array(len(in.Waiting))
-	for _, what := range in.Waiting {
-		w.String(what)
-	}
-	w.String(in.Parked)
-	w.Time(in.CancelRequested)
-	w.String(in.CancelReason)
-	return xxhash.Sum64(w.Bytes()) | 1
+	add(in.Waiting...)
+	return xxhash.Sum64(b) | 1
 }
 
 // watchers are the calls that wait for instances to change. It is safe for concurrent
