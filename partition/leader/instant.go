@@ -11,7 +11,7 @@ import (
 // rows are of the same entries, whatever is applied meanwhile. It is not safe for
 // concurrent use, and must be closed. It implements partition.Reader.
 type instant struct {
-	state pebble.Reader
+	state applied
 	// at is where rows are looked up; it holds the moment. Nil before the first read.
 	at *pebble.Iterator
 }

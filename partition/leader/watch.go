@@ -76,7 +76,7 @@ func (c *core) progress(ref InstanceRef) (Instance, error) {
 		if err := customStatus(s, addr, rec, in); err != nil {
 			return err
 		}
-		return outcomeIn(s, addr, rec, true, in)
+		return outcomeIn(s, addr, rec, true, nil, in)
 	})
 }
 
