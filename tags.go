@@ -10,8 +10,6 @@ func (o *Orchestration) Tags() map[string]string { return maps.Clone(o.h.Tags())
 // episode on, and which stays when the orchestration continues as new. All tags of an
 // instance, names and values, have at most 16 KiB; the error says why the instance
 // cannot have this one, and then nothing is changed.
-//
-//	if err := o.SetTag("stage", "paid"); err != nil {
 func (o *Orchestration) SetTag(name, value string) error { return o.h.SetTag(name, value) }
 
 // DeleteTag deletes a tag of the instance, if it has it, from the end of this episode on.
