@@ -92,6 +92,11 @@ func (h Handle[Out]) Status(ctx context.Context) (Instance, error) {
 	return h.client.Status(ctx, h.id)
 }
 
+// Watch yields how the instance is, whenever that changes; see [Client.Watch].
+func (h Handle[Out]) Watch(ctx context.Context) iter.Seq2[Instance, error] {
+	return h.client.Watch(ctx, h.id)
+}
+
 // History yields the events of the current execution; see [Client.History].
 func (h Handle[Out]) History(ctx context.Context) iter.Seq2[history.Event, error] {
 	return h.client.History(ctx, h.id, "")

@@ -76,6 +76,8 @@ type Execution struct {
 	decided []history.Event
 	// status is the custom status; nil where none was set.
 	status history.Payload
+	// tags are those of the instance; nil where the code has not changed them.
+	tags map[string]string
 	// queries are the handlers of queries, by name; looking is set while one runs.
 	queries map[string]Look
 	looking bool
@@ -87,12 +89,14 @@ type Execution struct {
 
 	// replaying is true while recorded holds the decisions of the episode that
 	// runs. The first cursor of them were met. recordedAt is the index of
-	// recorded[0] in the history, length the number of events seen so far.
+	// recorded[0] in the history, length the number of events seen so far, payload the
+	// bytes of their payloads.
 	replaying  bool
 	recorded   []history.Event
 	cursor     int
 	recordedAt int
 	length     int
+	payload    int
 
 	// err ended the execution: nondeterminism or a malformed history.
 	err error
@@ -142,6 +146,7 @@ func (x *Execution) Replay(past []history.Event) error {
 			x.oneLess()
 		}
 		x.length = base + i
+		x.payload += history.PayloadBytes(arrived) + history.PayloadBytes(x.recorded)
 	}
 	x.recorded = nil
 	return x.err
@@ -168,11 +173,15 @@ func (x *Execution) Run(arrived []history.Event) (history.Episode, error) {
 		return history.Episode{}, x.err
 	}
 	episode := history.Episode{
-		Decided: x.decided, CustomStatus: x.status, Awaits: x.events.awaits(), Buffered: x.events.buffered + x.updates.buffered,
+		Decided: x.decided, CustomStatus: x.status, Tags: x.tags, Awaits: x.events.awaits(), Buffered: x.events.buffered + x.updates.buffered,
 		Updates: x.updates.names, Unrecorded: x.unrecorded(arrived),
 	}
 	if !episode.Empty(arrived) {
 		x.length += len(arrived) + len(x.decided) - len(episode.Unrecorded)
+		x.payload += history.PayloadBytes(arrived) + history.PayloadBytes(x.decided)
+		for _, u := range episode.Unrecorded {
+			x.payload -= history.PayloadBytes(arrived[u.Index+1 : u.Index+2])
+		}
 	}
 	if end := episode.Completion(); end != nil && end.Status == history.ContinuedAsNew {
 		episode.Carried, episode.Cancel = x.untaken(arrived), x.unseenRequest(arrived)

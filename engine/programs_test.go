@@ -446,6 +446,30 @@ var programs = map[string]func(c code) (string, *history.Failure){
 		runtime.Goexit()
 		return "", nil
 	},
+	"tags": func(c code) (string, *history.Failure) { // after each step
+		c.SetTag("stage", "began")
+		c.call("a")
+		if err := c.SetTag("long", strings.Repeat("x", history.MaxTagsBytes)); err == nil {
+			c.say("a tag that is too long was set")
+		}
+		for _, bad := range [][2]string{{"", "x"}, {"\xff", "x"}, {"x", "\xff"}} {
+			c.say("%v", c.SetTag(bad[0], bad[1]))
+		}
+		c.SetTag("paid", "yes")
+		c.SetTag("stage", "half")
+		c.call("b")
+		c.DeleteTag("stage")
+		c.DeleteTag("there is none")
+		c.call("c")
+		c.DeleteTag("paid")
+		return fmt.Sprint(c.call("d"), c.Tags()), nil
+	},
+	"long": func(c code) (string, *history.Failure) { // until its history is long
+		for !c.IsHistoryLong() {
+			c.call("a")
+		}
+		return fmt.Sprint(c.HistoryLength()), nil
+	},
 	"status": func(c code) (string, *history.Failure) {
 		c.SetCustomStatus(history.Payload("first"))
 		c.call("a")

@@ -25,6 +25,116 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// WatchInstanceRequest names an instance.
+type WatchInstanceRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	InstanceId string                 `protobuf:"bytes,1,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	// seen is from the last message that the caller got, of whichever node: so nothing is
+	// told twice, nothing older than that, and the newest state is not missed. Empty: the
+	// caller has seen nothing.
+	Seen          []byte `protobuf:"bytes,2,opt,name=seen,proto3" json:"seen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchInstanceRequest) Reset() {
+	*x = WatchInstanceRequest{}
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchInstanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchInstanceRequest) ProtoMessage() {}
+
+func (x *WatchInstanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchInstanceRequest.ProtoReflect.Descriptor instead.
+func (*WatchInstanceRequest) Descriptor() ([]byte, []int) {
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *WatchInstanceRequest) GetInstanceId() string {
+	if x != nil {
+		return x.InstanceId
+	}
+	return ""
+}
+
+func (x *WatchInstanceRequest) GetSeen() []byte {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+// WatchInstanceResponse is how an instance is now: with its custom status and, at the
+// end, output and failure, without its input.
+type WatchInstanceResponse struct {
+	state         protoimpl.MessageState     `protogen:"open.v1"`
+	Instance      *GetInstanceDetailResponse `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Seen          []byte                     `protobuf:"bytes,2,opt,name=seen,proto3" json:"seen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchInstanceResponse) Reset() {
+	*x = WatchInstanceResponse{}
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchInstanceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchInstanceResponse) ProtoMessage() {}
+
+func (x *WatchInstanceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchInstanceResponse.ProtoReflect.Descriptor instead.
+func (*WatchInstanceResponse) Descriptor() ([]byte, []int) {
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *WatchInstanceResponse) GetInstance() *GetInstanceDetailResponse {
+	if x != nil {
+		return x.Instance
+	}
+	return nil
+}
+
+func (x *WatchInstanceResponse) GetSeen() []byte {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
 // ExecuteInstanceRequest names an orchestration to start.
 type ExecuteInstanceRequest struct {
 	state         protoimpl.MessageState             `protogen:"open.v1"`
@@ -35,7 +145,7 @@ type ExecuteInstanceRequest struct {
 
 func (x *ExecuteInstanceRequest) Reset() {
 	*x = ExecuteInstanceRequest{}
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[0]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -47,7 +157,7 @@ func (x *ExecuteInstanceRequest) String() string {
 func (*ExecuteInstanceRequest) ProtoMessage() {}
 
 func (x *ExecuteInstanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[0]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -60,7 +170,7 @@ func (x *ExecuteInstanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecuteInstanceRequest.ProtoReflect.Descriptor instead.
 func (*ExecuteInstanceRequest) Descriptor() ([]byte, []int) {
-	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{0}
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ExecuteInstanceRequest) GetStart() *durabletask.CreateInstanceRequest {
@@ -82,7 +192,7 @@ type ExecuteInstanceResponse struct {
 
 func (x *ExecuteInstanceResponse) Reset() {
 	*x = ExecuteInstanceResponse{}
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[1]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -94,7 +204,7 @@ func (x *ExecuteInstanceResponse) String() string {
 func (*ExecuteInstanceResponse) ProtoMessage() {}
 
 func (x *ExecuteInstanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[1]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -107,7 +217,7 @@ func (x *ExecuteInstanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecuteInstanceResponse.ProtoReflect.Descriptor instead.
 func (*ExecuteInstanceResponse) Descriptor() ([]byte, []int) {
-	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{1}
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ExecuteInstanceResponse) GetState() *durabletask.OrchestrationState {
@@ -129,7 +239,7 @@ type QueryInstanceRequest struct {
 
 func (x *QueryInstanceRequest) Reset() {
 	*x = QueryInstanceRequest{}
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[2]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -141,7 +251,7 @@ func (x *QueryInstanceRequest) String() string {
 func (*QueryInstanceRequest) ProtoMessage() {}
 
 func (x *QueryInstanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[2]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -154,7 +264,7 @@ func (x *QueryInstanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryInstanceRequest.ProtoReflect.Descriptor instead.
 func (*QueryInstanceRequest) Descriptor() ([]byte, []int) {
-	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{2}
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *QueryInstanceRequest) GetInstanceId() string {
@@ -189,7 +299,7 @@ type QueryInstanceResponse struct {
 
 func (x *QueryInstanceResponse) Reset() {
 	*x = QueryInstanceResponse{}
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[3]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -201,7 +311,7 @@ func (x *QueryInstanceResponse) String() string {
 func (*QueryInstanceResponse) ProtoMessage() {}
 
 func (x *QueryInstanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[3]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -214,7 +324,7 @@ func (x *QueryInstanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryInstanceResponse.ProtoReflect.Descriptor instead.
 func (*QueryInstanceResponse) Descriptor() ([]byte, []int) {
-	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{3}
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *QueryInstanceResponse) GetResult() *wrapperspb.BytesValue {
@@ -243,7 +353,7 @@ type UpdateInstanceRequest struct {
 
 func (x *UpdateInstanceRequest) Reset() {
 	*x = UpdateInstanceRequest{}
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[4]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -255,7 +365,7 @@ func (x *UpdateInstanceRequest) String() string {
 func (*UpdateInstanceRequest) ProtoMessage() {}
 
 func (x *UpdateInstanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[4]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -268,7 +378,7 @@ func (x *UpdateInstanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateInstanceRequest.ProtoReflect.Descriptor instead.
 func (*UpdateInstanceRequest) Descriptor() ([]byte, []int) {
-	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{4}
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *UpdateInstanceRequest) GetInstanceId() string {
@@ -305,7 +415,7 @@ type UpdateInstanceResponse struct {
 
 func (x *UpdateInstanceResponse) Reset() {
 	*x = UpdateInstanceResponse{}
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[5]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -317,7 +427,7 @@ func (x *UpdateInstanceResponse) String() string {
 func (*UpdateInstanceResponse) ProtoMessage() {}
 
 func (x *UpdateInstanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[5]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -330,7 +440,7 @@ func (x *UpdateInstanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateInstanceResponse.ProtoReflect.Descriptor instead.
 func (*UpdateInstanceResponse) Descriptor() ([]byte, []int) {
-	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{5}
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *UpdateInstanceResponse) GetResult() *wrapperspb.BytesValue {
@@ -359,7 +469,14 @@ var File_reprise_v1_orchestration_proto protoreflect.FileDescriptor
 const file_reprise_v1_orchestration_proto_rawDesc = "" +
 	"\n" +
 	"\x1ereprise/v1/orchestration.proto\x12\n" +
-	"reprise.v1\x1a\x1egoogle/protobuf/wrappers.proto\x1a#reprise/durabletask/v1/common.proto\x1a'reprise/durabletask/v1/management.proto\"]\n" +
+	"reprise.v1\x1a\x1egoogle/protobuf/wrappers.proto\x1a#reprise/durabletask/v1/common.proto\x1a'reprise/durabletask/v1/management.proto\x1a\x18reprise/v1/cluster.proto\"K\n" +
+	"\x14WatchInstanceRequest\x12\x1f\n" +
+	"\vinstance_id\x18\x01 \x01(\tR\n" +
+	"instanceId\x12\x12\n" +
+	"\x04seen\x18\x02 \x01(\fR\x04seen\"n\n" +
+	"\x15WatchInstanceResponse\x12A\n" +
+	"\binstance\x18\x01 \x01(\v2%.reprise.v1.GetInstanceDetailResponseR\binstance\x12\x12\n" +
+	"\x04seen\x18\x02 \x01(\fR\x04seen\"]\n" +
 	"\x16ExecuteInstanceRequest\x12C\n" +
 	"\x05start\x18\x01 \x01(\v2-.reprise.durabletask.v1.CreateInstanceRequestR\x05start\"[\n" +
 	"\x17ExecuteInstanceResponse\x12@\n" +
@@ -380,11 +497,12 @@ const file_reprise_v1_orchestration_proto_rawDesc = "" +
 	"\x16UpdateInstanceResponse\x123\n" +
 	"\x06result\x18\x01 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\x12D\n" +
 	"\afailure\x18\x02 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\afailure\x12\x18\n" +
-	"\arefused\x18\x03 \x01(\bR\arefused2\xa1\x02\n" +
+	"\arefused\x18\x03 \x01(\bR\arefused2\xf9\x02\n" +
 	"\x14OrchestrationService\x12Z\n" +
 	"\x0fExecuteInstance\x12\".reprise.v1.ExecuteInstanceRequest\x1a#.reprise.v1.ExecuteInstanceResponse\x12T\n" +
 	"\rQueryInstance\x12 .reprise.v1.QueryInstanceRequest\x1a!.reprise.v1.QueryInstanceResponse\x12W\n" +
-	"\x0eUpdateInstance\x12!.reprise.v1.UpdateInstanceRequest\x1a\".reprise.v1.UpdateInstanceResponseB.Z,github.com/reprise-run/reprise/api/reprisev1b\x06proto3"
+	"\x0eUpdateInstance\x12!.reprise.v1.UpdateInstanceRequest\x1a\".reprise.v1.UpdateInstanceResponse\x12V\n" +
+	"\rWatchInstance\x12 .reprise.v1.WatchInstanceRequest\x1a!.reprise.v1.WatchInstanceResponse0\x01B.Z,github.com/reprise-run/reprise/api/reprisev1b\x06proto3"
 
 var (
 	file_reprise_v1_orchestration_proto_rawDescOnce sync.Once
@@ -398,39 +516,45 @@ func file_reprise_v1_orchestration_proto_rawDescGZIP() []byte {
 	return file_reprise_v1_orchestration_proto_rawDescData
 }
 
-var file_reprise_v1_orchestration_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_reprise_v1_orchestration_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_reprise_v1_orchestration_proto_goTypes = []any{
-	(*ExecuteInstanceRequest)(nil),            // 0: reprise.v1.ExecuteInstanceRequest
-	(*ExecuteInstanceResponse)(nil),           // 1: reprise.v1.ExecuteInstanceResponse
-	(*QueryInstanceRequest)(nil),              // 2: reprise.v1.QueryInstanceRequest
-	(*QueryInstanceResponse)(nil),             // 3: reprise.v1.QueryInstanceResponse
-	(*UpdateInstanceRequest)(nil),             // 4: reprise.v1.UpdateInstanceRequest
-	(*UpdateInstanceResponse)(nil),            // 5: reprise.v1.UpdateInstanceResponse
-	(*durabletask.CreateInstanceRequest)(nil), // 6: reprise.durabletask.v1.CreateInstanceRequest
-	(*durabletask.OrchestrationState)(nil),    // 7: reprise.durabletask.v1.OrchestrationState
-	(*wrapperspb.BytesValue)(nil),             // 8: google.protobuf.BytesValue
-	(*durabletask.TaskFailureDetails)(nil),    // 9: reprise.durabletask.v1.TaskFailureDetails
+	(*WatchInstanceRequest)(nil),              // 0: reprise.v1.WatchInstanceRequest
+	(*WatchInstanceResponse)(nil),             // 1: reprise.v1.WatchInstanceResponse
+	(*ExecuteInstanceRequest)(nil),            // 2: reprise.v1.ExecuteInstanceRequest
+	(*ExecuteInstanceResponse)(nil),           // 3: reprise.v1.ExecuteInstanceResponse
+	(*QueryInstanceRequest)(nil),              // 4: reprise.v1.QueryInstanceRequest
+	(*QueryInstanceResponse)(nil),             // 5: reprise.v1.QueryInstanceResponse
+	(*UpdateInstanceRequest)(nil),             // 6: reprise.v1.UpdateInstanceRequest
+	(*UpdateInstanceResponse)(nil),            // 7: reprise.v1.UpdateInstanceResponse
+	(*GetInstanceDetailResponse)(nil),         // 8: reprise.v1.GetInstanceDetailResponse
+	(*durabletask.CreateInstanceRequest)(nil), // 9: reprise.durabletask.v1.CreateInstanceRequest
+	(*durabletask.OrchestrationState)(nil),    // 10: reprise.durabletask.v1.OrchestrationState
+	(*wrapperspb.BytesValue)(nil),             // 11: google.protobuf.BytesValue
+	(*durabletask.TaskFailureDetails)(nil),    // 12: reprise.durabletask.v1.TaskFailureDetails
 }
 var file_reprise_v1_orchestration_proto_depIdxs = []int32{
-	6,  // 0: reprise.v1.ExecuteInstanceRequest.start:type_name -> reprise.durabletask.v1.CreateInstanceRequest
-	7,  // 1: reprise.v1.ExecuteInstanceResponse.state:type_name -> reprise.durabletask.v1.OrchestrationState
-	8,  // 2: reprise.v1.QueryInstanceRequest.input:type_name -> google.protobuf.BytesValue
-	8,  // 3: reprise.v1.QueryInstanceResponse.result:type_name -> google.protobuf.BytesValue
-	9,  // 4: reprise.v1.QueryInstanceResponse.failure:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	8,  // 5: reprise.v1.UpdateInstanceRequest.input:type_name -> google.protobuf.BytesValue
-	8,  // 6: reprise.v1.UpdateInstanceResponse.result:type_name -> google.protobuf.BytesValue
-	9,  // 7: reprise.v1.UpdateInstanceResponse.failure:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	0,  // 8: reprise.v1.OrchestrationService.ExecuteInstance:input_type -> reprise.v1.ExecuteInstanceRequest
-	2,  // 9: reprise.v1.OrchestrationService.QueryInstance:input_type -> reprise.v1.QueryInstanceRequest
-	4,  // 10: reprise.v1.OrchestrationService.UpdateInstance:input_type -> reprise.v1.UpdateInstanceRequest
-	1,  // 11: reprise.v1.OrchestrationService.ExecuteInstance:output_type -> reprise.v1.ExecuteInstanceResponse
-	3,  // 12: reprise.v1.OrchestrationService.QueryInstance:output_type -> reprise.v1.QueryInstanceResponse
-	5,  // 13: reprise.v1.OrchestrationService.UpdateInstance:output_type -> reprise.v1.UpdateInstanceResponse
-	11, // [11:14] is the sub-list for method output_type
-	8,  // [8:11] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	8,  // 0: reprise.v1.WatchInstanceResponse.instance:type_name -> reprise.v1.GetInstanceDetailResponse
+	9,  // 1: reprise.v1.ExecuteInstanceRequest.start:type_name -> reprise.durabletask.v1.CreateInstanceRequest
+	10, // 2: reprise.v1.ExecuteInstanceResponse.state:type_name -> reprise.durabletask.v1.OrchestrationState
+	11, // 3: reprise.v1.QueryInstanceRequest.input:type_name -> google.protobuf.BytesValue
+	11, // 4: reprise.v1.QueryInstanceResponse.result:type_name -> google.protobuf.BytesValue
+	12, // 5: reprise.v1.QueryInstanceResponse.failure:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	11, // 6: reprise.v1.UpdateInstanceRequest.input:type_name -> google.protobuf.BytesValue
+	11, // 7: reprise.v1.UpdateInstanceResponse.result:type_name -> google.protobuf.BytesValue
+	12, // 8: reprise.v1.UpdateInstanceResponse.failure:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	2,  // 9: reprise.v1.OrchestrationService.ExecuteInstance:input_type -> reprise.v1.ExecuteInstanceRequest
+	4,  // 10: reprise.v1.OrchestrationService.QueryInstance:input_type -> reprise.v1.QueryInstanceRequest
+	6,  // 11: reprise.v1.OrchestrationService.UpdateInstance:input_type -> reprise.v1.UpdateInstanceRequest
+	0,  // 12: reprise.v1.OrchestrationService.WatchInstance:input_type -> reprise.v1.WatchInstanceRequest
+	3,  // 13: reprise.v1.OrchestrationService.ExecuteInstance:output_type -> reprise.v1.ExecuteInstanceResponse
+	5,  // 14: reprise.v1.OrchestrationService.QueryInstance:output_type -> reprise.v1.QueryInstanceResponse
+	7,  // 15: reprise.v1.OrchestrationService.UpdateInstance:output_type -> reprise.v1.UpdateInstanceResponse
+	1,  // 16: reprise.v1.OrchestrationService.WatchInstance:output_type -> reprise.v1.WatchInstanceResponse
+	13, // [13:17] is the sub-list for method output_type
+	9,  // [9:13] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_reprise_v1_orchestration_proto_init() }
@@ -438,13 +562,14 @@ func file_reprise_v1_orchestration_proto_init() {
 	if File_reprise_v1_orchestration_proto != nil {
 		return
 	}
+	file_reprise_v1_cluster_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reprise_v1_orchestration_proto_rawDesc), len(file_reprise_v1_orchestration_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,7 @@ const (
 	OrchestrationService_ExecuteInstance_FullMethodName = "/reprise.v1.OrchestrationService/ExecuteInstance"
 	OrchestrationService_QueryInstance_FullMethodName   = "/reprise.v1.OrchestrationService/QueryInstance"
 	OrchestrationService_UpdateInstance_FullMethodName  = "/reprise.v1.OrchestrationService/UpdateInstance"
+	OrchestrationService_WatchInstance_FullMethodName   = "/reprise.v1.OrchestrationService/WatchInstance"
 )
 
 // OrchestrationServiceClient is the client API for OrchestrationService service.
@@ -44,6 +45,11 @@ type OrchestrationServiceClient interface {
 	// metadata should name the request (reprise-request-id and reprise-request-time):
 	// then a repetition waits for the same reply.
 	UpdateInstance(ctx context.Context, in *UpdateInstanceRequest, opts ...grpc.CallOption) (*UpdateInstanceResponse, error)
+	// WatchInstance tells how an instance is, now and whenever it shows something else: its
+	// status, custom status, execution or tags, or what it waits for. It ends with the
+	// instance. Who reads slowly is told the newest state and not what came between.
+	// NOT_FOUND: there is none (any more).
+	WatchInstance(ctx context.Context, in *WatchInstanceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchInstanceResponse], error)
 }
 
 type orchestrationServiceClient struct {
@@ -84,6 +90,25 @@ func (c *orchestrationServiceClient) UpdateInstance(ctx context.Context, in *Upd
 	return out, nil
 }
 
+func (c *orchestrationServiceClient) WatchInstance(ctx context.Context, in *WatchInstanceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchInstanceResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &OrchestrationService_ServiceDesc.Streams[0], OrchestrationService_WatchInstance_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchInstanceRequest, WatchInstanceResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type OrchestrationService_WatchInstanceClient = grpc.ServerStreamingClient[WatchInstanceResponse]
+
 // OrchestrationServiceServer is the server API for OrchestrationService service.
 // All implementations must embed UnimplementedOrchestrationServiceServer
 // for forward compatibility.
@@ -102,6 +127,11 @@ type OrchestrationServiceServer interface {
 	// metadata should name the request (reprise-request-id and reprise-request-time):
 	// then a repetition waits for the same reply.
 	UpdateInstance(context.Context, *UpdateInstanceRequest) (*UpdateInstanceResponse, error)
+	// WatchInstance tells how an instance is, now and whenever it shows something else: its
+	// status, custom status, execution or tags, or what it waits for. It ends with the
+	// instance. Who reads slowly is told the newest state and not what came between.
+	// NOT_FOUND: there is none (any more).
+	WatchInstance(*WatchInstanceRequest, grpc.ServerStreamingServer[WatchInstanceResponse]) error
 	mustEmbedUnimplementedOrchestrationServiceServer()
 }
 
@@ -120,6 +150,9 @@ func (UnimplementedOrchestrationServiceServer) QueryInstance(context.Context, *Q
 }
 func (UnimplementedOrchestrationServiceServer) UpdateInstance(context.Context, *UpdateInstanceRequest) (*UpdateInstanceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateInstance not implemented")
+}
+func (UnimplementedOrchestrationServiceServer) WatchInstance(*WatchInstanceRequest, grpc.ServerStreamingServer[WatchInstanceResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchInstance not implemented")
 }
 func (UnimplementedOrchestrationServiceServer) mustEmbedUnimplementedOrchestrationServiceServer() {}
 func (UnimplementedOrchestrationServiceServer) testEmbeddedByValue()                              {}
@@ -196,6 +229,17 @@ func _OrchestrationService_UpdateInstance_Handler(srv interface{}, ctx context.C
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OrchestrationService_WatchInstance_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchInstanceRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(OrchestrationServiceServer).WatchInstance(m, &grpc.GenericServerStream[WatchInstanceRequest, WatchInstanceResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type OrchestrationService_WatchInstanceServer = grpc.ServerStreamingServer[WatchInstanceResponse]
+
 // OrchestrationService_ServiceDesc is the grpc.ServiceDesc for OrchestrationService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -216,6 +260,12 @@ var OrchestrationService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _OrchestrationService_UpdateInstance_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchInstance",
+			Handler:       _OrchestrationService_WatchInstance_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "reprise/v1/orchestration.proto",
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/reprise-run/reprise/api/durabletask"
@@ -17,6 +18,9 @@ type Asked interface {
 	Query(ctx context.Context, req leader.QueryRequest) (leader.QueryAnswer, error)
 	// Update asks the code of an orchestration to do something, and returns its reply.
 	Update(ctx context.Context, req leader.UpdateRequest) (leader.UpdateReply, error)
+	// Watch returns when the instance shows something else than was seen, or has ended.
+	// When ctx is done, the watcher is dropped.
+	Watch(ctx context.Context, req leader.WatchRequest) (leader.WatchAnswer, error)
 }
 
 // orchestrationService is what callers ask of orchestrations, beyond the Durable Task
@@ -25,6 +29,7 @@ type orchestrationService struct {
 	reprisev1.UnimplementedOrchestrationServiceServer
 	backend Asked
 	hub     *taskHubService
+	watches atomic.Int64 // streams to watchers that are open
 }
 
 // executePatience is how long the end of an instance is waited for in the call that

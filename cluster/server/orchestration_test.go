@@ -24,6 +24,11 @@ import (
 type asked struct {
 	query  func(leader.QueryRequest) (leader.QueryAnswer, error)
 	update func(leader.UpdateRequest) (leader.UpdateReply, error)
+	watch  func(context.Context, leader.WatchRequest) (leader.WatchAnswer, error)
+}
+
+func (f *asked) Watch(ctx context.Context, r leader.WatchRequest) (leader.WatchAnswer, error) {
+	return f.watch(ctx, r)
 }
 
 func (f *asked) Update(_ context.Context, r leader.UpdateRequest) (leader.UpdateReply, error) {

@@ -117,6 +117,7 @@ var waits = map[string]bool{
 	durabletask.TaskHubSidecarService_WaitForInstanceCompletion_FullMethodName: true,
 	reprisev1.OrchestrationService_QueryInstance_FullMethodName:                true,
 	reprisev1.OrchestrationService_UpdateInstance_FullMethodName:               true,
+	reprisev1.OrchestrationService_WatchInstance_FullMethodName:                true,
 }
 
 func (s *Server) unary(log *slog.Logger) grpc.UnaryServerInterceptor {
@@ -141,6 +142,11 @@ func (s *Server) unary(log *slog.Logger) grpc.UnaryServerInterceptor {
 
 func (s *Server) stream(log *slog.Logger) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		if waits[info.FullMethod] {
+			ctx, end := s.untilStop(stream.Context())
+			defer end()
+			stream = until{stream, ctx}
+		}
 		err := handler(srv, stream)
 		if err == nil {
 			return nil

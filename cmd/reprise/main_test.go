@@ -45,6 +45,7 @@ func (b *backend) instance(id history.InstanceID) (leader.Instance, error) {
 	in := leader.Instance{
 		Ref: leader.InstanceRef{Hub: "default", ID: id}, Name: "o", Execution: "0123",
 		Created: time.Unix(1, 0), Updated: time.Unix(2, 0), Waiting: []string{"activity a, attempt 2"}, HistoryEvents: 4,
+		Deadline: time.Unix(9, 0), CancelRequested: time.Unix(8, 0), CancelReason: "no more",
 	}
 	switch id {
 	case "none":
@@ -111,6 +112,9 @@ func (b *backend) History(_ context.Context, r leader.HistoryRequest) (leader.Hi
 	return leader.HistoryPage{Events: []history.Event{
 		{ID: history.NoID, Time: time.Unix(1, 0), Body: history.OrchestratorStarted{}},
 		{ID: 0, Time: time.Unix(1, 0), Body: &history.TaskScheduled{Name: "a", Input: history.Payload(`1`)}},
+		{ID: 1, Time: time.Unix(1, 0), Body: &history.PatchApplied{Patch: "new"}},
+		{ID: history.NoID, Time: time.Unix(1, 0), Body: &history.UpdateRequested{Request: "r1", Sent: time.Unix(1, 0).UTC(), Name: "price", Input: history.Payload(`7`)}},
+		{ID: 2, Time: time.Unix(1, 0), Body: &history.UpdateCompleted{Request: "r1", Sent: time.Unix(1, 0).UTC(), Name: "price", Failure: &history.Failure{Message: "no", Code: "shop.no"}}},
 	}}, nil
 }
 
@@ -276,6 +280,9 @@ func TestJSONForms(t *testing.T) {
 	if err := json.Unmarshal([]byte(try(t, "", "status", "i", "-o", "json").stdout), &in); err != nil {
 		t.Fatal(err)
 	}
+	if in.CancelRequest == nil || in.CancelRequest.Reason != "no more" || in.CancelRequest.Time.Unix() != 8 || in.Deadline == nil || in.Deadline.Unix() != 9 {
+		t.Errorf("status %+v", in)
+	}
 	if in.RuntimeStatus != "Completed" || in.InstanceID != "i" || string(in.Input) != "null" || in.HistoryEvents != 4 || len(in.Waiting) != 1 {
 		t.Errorf("status %+v", in)
 	}
@@ -283,8 +290,22 @@ func TestJSONForms(t *testing.T) {
 	if err := json.Unmarshal([]byte(try(t, "", "history", "i", "-o", "json").stdout), &events); err != nil {
 		t.Fatal(err)
 	}
-	if len(events) != 2 || events[0].Type != "OrchestratorStarted" || events[1].Type != "TaskScheduled" {
+	if len(events) != 5 || events[0].Type != "OrchestratorStarted" || events[1].Type != "TaskScheduled" {
 		t.Errorf("history %+v", events)
+	}
+	for i, want := range []string{``, `{"input":1,"name":"a"}`, `{"patch":"new"}`,
+		`{"input":7,"name":"price","requestId":"r1","sent":"1970-01-01T00:00:01Z"}`,
+		`{"failure":{"code":"shop.no","message":"no"},"name":"price","requestId":"r1","result":null,"sent":"1970-01-01T00:00:01Z"}`} {
+		var got []byte
+		if events[i].Fields != nil {
+			var err error
+			if got, err = json.Marshal(events[i].Fields); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if string(got) != want {
+			t.Errorf("fields of %s: %s, want %s", events[i].Type, got, want)
+		}
 	}
 	var d clusterJSON
 	if err := json.Unmarshal([]byte(try(t, "", "cluster", "-o", "json").stdout), &d); err != nil {

@@ -147,7 +147,7 @@ func (c *core) past(l *live) func(context.Context) ([]history.Event, error) {
 			stored = tail[0].episode
 		}
 		var found int64
-		err := c.reads.read(func(s applied) error {
+		err := c.reads.read(func(s partition.Reader) error {
 			return partition.ReadHistory(s, addr, execution, 0, stored, func(_ int64, data []byte) (bool, error) {
 				found++
 				return ctx.Err() == nil, add(data)
