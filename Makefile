@@ -46,7 +46,7 @@ failover: ## a hundred takeovers of killed leaders: how long a partition does no
 	$(BENCH) -bench Failover $(ON) -takeovers=100
 
 long-history: ## a history of a million events: the time of a step does not grow
-	$(BENCH) -bench W6 $(ON) -w0=false -steps=333000
+	$(BENCH) -bench LongHistory $(ON) -w0=false -long=333000
 
 eternal: ## a hundred thousand continuations as new: memory and disk stay
 	$(BENCH) -bench Eternal $(ON) -w0=false -continues=100000
