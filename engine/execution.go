@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/reprise-run/reprise/history"
@@ -44,6 +45,10 @@ type Execution struct {
 	others   []*coroutine
 	running  *coroutine
 	panicked *CoroutinePanic
+	// strays is the first use on a goroutine that is not the code's own; onStray hears
+	// of each.
+	strays  atomic.Pointer[stray]
+	onStray atomic.Pointer[func(text, stack string)]
 	// inside is true while the user's code has the word.
 	inside    bool
 	unwinding bool
