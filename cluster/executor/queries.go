@@ -131,6 +131,7 @@ func (a *asking) end() {
 		delete(a.busy, executionOf(t.key))
 	}
 	delete(a.unloading, t)
+	a.watch.end(t)
 	t.end()
 	panicked := a.answer.Failure != nil && a.answer.Failure.Type == history.FailurePanic
 	if panicked || a.err != nil && !errors.Is(a.err, engine.ErrNoHandler) || t.abandoned || a.closed {
