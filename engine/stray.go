@@ -27,16 +27,20 @@ func (x *Execution) strayed(text string) {
 	if guarded {
 		panic(text) // of other user code, whose runner takes it up
 	}
-	x.strays.CompareAndSwap(nil, &stray{text, stack})
-	if told := x.onStray.Load(); told != nil {
-		(*told)(text, stack)
+	select {
+	case x.strays <- &stray{text, stack}:
+	default: // it is not the first
+	}
+	if x.onStray != nil {
+		x.onStray(text, stack)
 	}
 	runtime.Goexit()
 }
 
 // OnStray says who hears of each use on a goroutine that is not the orchestrator's own,
-// with a text and that goroutine's stack. The function is called on that goroutine.
-func (x *Execution) OnStray(tell func(text, stack string)) { x.onStray.Store(&tell) }
+// with a text and that goroutine's stack. The function is called on that goroutine. It is
+// to be set before the code begins.
+func (x *Execution) OnStray(tell func(text, stack string)) { x.onStray = tell }
 
 // callerStack returns the frames of the calling goroutine, from the line of the user's
 // code on, and whether something above recovers panics.
@@ -57,12 +61,26 @@ func callerStack() (stack string, guarded bool) {
 
 // minded panics where a stray was seen, so that nothing is decided upon what it left.
 func (x *Execution) minded() {
-	s := x.strays.Load()
-	if s == nil || x.unwinding {
+	if x.unwinding || x.stray == nil && len(x.strays) == 0 {
 		return
 	}
 	if !x.running.goroutine.calling() {
-		x.strayed(s.text)
+		x.strayed(straysToo)
 	}
-	panic(s)
+	panic(x.seen())
+}
+
+// straysToo is what is said of a goroutine that comes after a stray was seen.
+const straysToo = "reprise: an orchestration was used on another goroutine than its own, again"
+
+// seen returns the first stray, or nil. The code's own goroutine calls it.
+func (x *Execution) seen() *stray {
+	select {
+	case s := <-x.strays:
+		if x.stray == nil {
+			x.stray = s
+		}
+	default:
+	}
+	return x.stray
 }
