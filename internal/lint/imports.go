@@ -25,8 +25,8 @@ var anyTest = []string{"internal/heavy"}
 // adds a package decides where it stands.
 //
 // Three things follow from it that are worth saying: engine and partition do not
-// know each other; only client, cluster, cluster/executor, reprisetest and the
-// top row import the module root; nobody imports internal/sim, bench or e2e.
+// know each other; only client, cluster, cluster/executor, embedded, reprisetest
+// and the top row import the module root; nobody imports internal/sim, bench or e2e.
 var floors = []floor{
 	// words, and leaves that know nothing of this module
 	{packages: []string{"internal/pack"}},
@@ -59,6 +59,7 @@ var floors = []floor{
 		imports:  []string{".", "api/...", "client/...", "history"},
 	},
 	{packages: []string{"otelreprise"}, imports: []string{".", "client", "history"}},
+	{packages: []string{"embedded"}, imports: []string{".", "client", "cluster", "cluster/server"}},
 	{packages: []string{"reprisetest/..."}, imports: []string{".", "client", "cluster", "cluster/server", "history", "internal/peer", "raftlog"}},
 
 	// what is made of the authoring API alone
