@@ -17,8 +17,8 @@ import (
 	"github.com/reprise-run/reprise/cluster/server"
 )
 
-// stopPatience is how long [Node.Stop] takes at most.
-const stopPatience = 15 * time.Second
+// StopPatience is how long [Node.Stop] takes at most.
+const StopPatience = 15 * time.Second
 
 // wantedProcs is how many of Go's processors a node should have. A write to disk keeps one
 // of them busy, so with fewer the node waits for its disk when it could work.
@@ -143,10 +143,10 @@ func (n *Node) APIAddr() string { return n.addr }
 func (n *Node) Served() <-chan struct{} { return n.served }
 
 // Stop ends the node in good order: it takes no new requests, hands over what it leads, lets
-// running activities end, and says good-bye, all within 15 seconds. When ctx is done it goes
+// running activities end, and says good-bye, all within [StopPatience]. When ctx is done it goes
 // on without patience.
 func (n *Node) Stop(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, stopPatience)
+	ctx, cancel := context.WithTimeout(ctx, StopPatience)
 	defer cancel()
 	n.server.Stop(ctx)
 	<-n.served
