@@ -51,6 +51,9 @@ func (b *backend) instance(id history.InstanceID) (leader.Instance, error) {
 		return in, leader.ErrNotFound
 	case "failed":
 		in.Status, in.Failure = history.Failed, &history.Failure{Message: "no stock"}
+	case "panicked":
+		in.Status = history.Failed
+		in.Failure = &history.Failure{Type: history.FailurePanic, Message: "boom", Stack: "shop.fulfil\n\t/src/shop.go:12\nshop.run\n\t/src/shop.go:7\n"}
 	case "canceled":
 		in.Status = history.Canceled
 	case "terminated":
@@ -223,9 +226,10 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "history none", code: 3},
 		{args: "terminate none", code: 3},
 		{args: "start o --id taken", code: 5, stderr: "orchestration instance already exists"},
-		{args: "wait endless --timeout 50ms", code: 6},
+		{args: "wait endless --timeout 50ms", code: 6, stderr: "(--timeout); it waits for activity a, attempt 2"},
 		{args: "status i --address 127.0.0.1:1,elsewhere", code: 2, stderr: `"elsewhere": want host:port`},
 		{args: "status i --address 127.0.0.1:1 --timeout 100ms", code: 4, stderr: "cluster not reachable"},
+		{args: "status i --address 127.0.0.1:1 --timeout 100ms", code: 4, stderr: "--address names others"},
 	} {
 		t.Run(c.args[:min(len(c.args), 40)], func(t *testing.T) {
 			got := try(t, c.stdin, strings.Fields(c.args)...)
@@ -472,5 +476,16 @@ func TestPrefixedLines(t *testing.T) {
 	}
 	if got, want := out.String(), "n1 | one\nn1 | two\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// The place of a panic is what its author wants to know first.
+func TestStatusOfPanic(t *testing.T) {
+	serve(t)
+	got := try(t, "", "status", "panicked")
+	for _, want := range []string{"Failure    panic: boom\n", "At         shop.fulfil (/src/shop.go:12)\n"} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("%q is missing in\n%s", want, got.stdout)
+		}
 	}
 }
