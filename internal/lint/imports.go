@@ -65,6 +65,9 @@ var floors = []floor{
 	// what is made of the authoring API alone
 	{packages: []string{"durablehttp"}, imports: []string{"."}, tests: []string{"cluster", "engine", "history", "partition/leader"}},
 
+	// words about all of it
+	{packages: []string{"docs"}},
+
 	// wiring, measuring, proving
 	{packages: []string{"internal/samples/..."}, imports: []string{".", "internal/samples/..."}},
 	{packages: []string{"internal/testcluster"}, imports: []string{".", "cluster", "cluster/server", "internal/nodeproc"}},
