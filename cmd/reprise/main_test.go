@@ -119,7 +119,7 @@ func (b *backend) History(_ context.Context, r leader.HistoryRequest) (leader.Hi
 
 func (b *backend) Describe(context.Context) (cluster.Description, error) {
 	return cluster.Description{
-		ClusterID: "c", Self: "n1", Nodes: []cluster.NodeDescription{{Name: "n1", State: cluster.NodeAlive}},
+		ClusterID: "c", Self: "n1", Nodes: []cluster.NodeDescription{{Name: "n1", State: cluster.NodeAlive, Orchestrations: []string{"o", "o@2.0"}, Activities: strings.Split(strings.Repeat("a ", 13)+"a", " ")}},
 		Partitions: []cluster.PartitionDescription{{ID: 1, Leader: "n1", Slots: []cluster.SlotRange{{First: 0, Last: 4095}},
 			Replicas: []cluster.ReplicaDescription{{Node: "n1", Voter: true, Applied: 77, Reachable: true}}}},
 	}, nil
@@ -304,7 +304,7 @@ func TestTables(t *testing.T) {
 	for command, parts := range map[string][]string{
 		"status i":  {"Completed", "activity a, attempt 2", `{"a": [1]}`},
 		"history i": {"OrchestratorStarted", `#0 TaskScheduled "a"`},
-		"cluster":   {"n1", "alive", "0-4095", "77"},
+		"cluster":   {"n1", "alive", "0-4095", "77", "o, o@2.0", "a, … (14)"},
 	} {
 		got := try(t, "", strings.Fields(command)...)
 		for _, part := range parts {
