@@ -98,6 +98,13 @@ func TestCrash(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		var got string
+		done := make(chan error)
+		go func() { // a call that is under way in each crash
+			var err error
+			got, err = h.Result(t.Context())
+			done <- err
+		}()
 		for range 3 {
 			time.Sleep(time.Hour)
 			n.Crash()
@@ -108,7 +115,7 @@ func TestCrash(t *testing.T) {
 		if err := client.Raise(t.Context(), c, "o", approved, true); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := h.Result(t.Context()); got != "receipt of 1, attempt 3" || charged.Load() != 3 {
+		if err := <-done; got != "receipt of 1, attempt 3" || charged.Load() != 3 {
 			t.Errorf("%q, %v; %d times charged", got, err, charged.Load())
 		}
 		if a, ok, err := client.ReadEntity(t.Context(), c, accounts.Key("shop")); a.Cents != 5000 || !ok {
@@ -152,13 +159,13 @@ func TestMistakes(t *testing.T) {
 		"an event that nobody raises": {func(o *reprise.Orchestration, in order) (string, error) {
 			_, err := approved.Await(o)
 			return "", err
-		}, []string{"has not been answered for 120h", `it waits for event "approved"`}},
+		}, []string{"has not been answered for 30h", `it waits for event "approved"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, v := reprise.NewRegistry(), &verdict{TB: t}
 				reprise.Bind(r, fulfil, mistake.code)
-				c := reprisetest.Start(v, r, reprisetest.Patience(120*time.Hour)).Client()
+				c := reprisetest.Start(v, r, reprisetest.Patience(30*time.Hour)).Client()
 				h, err := client.Run(t.Context(), c, fulfil, order{ID: "1"}, client.WithID("wrong"))
 				if err == nil {
 					_, err = h.Result(t.Context())
