@@ -32,6 +32,7 @@ var (
 	eventsFlag      = flag.Int("events", 100, "events of one orchestration of W4")
 	sleepersFlag    = flag.Int("sleepers", 10_000, "orchestrations of W7; with -short a tenth")
 	armedFlag       = flag.Int("armed", 0, "armed timers of BenchmarkArmed; 0 skips it")
+	continuesFlag   = flag.Int("continues", 0, "continuations of BenchmarkEternal; 0 skips it")
 	waitingFlag     = flag.Int("waiting", 0, "waiting orchestrations of BenchmarkWaiting; 0 skips it")
 	payloadFlag     = flag.Int("payload", 100_000, "bytes of a payload of W11")
 	takeoversFlag   = flag.Int("takeovers", 0, "takeovers that BenchmarkFailover measures at least; 0 skips it")

@@ -4,7 +4,7 @@
 // - protoc             v3.21.12
 // source: reprise/v1/orchestration.proto
 
-// What callers can ask of a running orchestration, and the Durable Task protocol lacks.
+// What callers can ask of orchestrations, and the Durable Task protocol lacks.
 
 package reprisev1
 
@@ -21,8 +21,9 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	OrchestrationService_QueryInstance_FullMethodName  = "/reprise.v1.OrchestrationService/QueryInstance"
-	OrchestrationService_UpdateInstance_FullMethodName = "/reprise.v1.OrchestrationService/UpdateInstance"
+	OrchestrationService_ExecuteInstance_FullMethodName = "/reprise.v1.OrchestrationService/ExecuteInstance"
+	OrchestrationService_QueryInstance_FullMethodName   = "/reprise.v1.OrchestrationService/QueryInstance"
+	OrchestrationService_UpdateInstance_FullMethodName  = "/reprise.v1.OrchestrationService/UpdateInstance"
 )
 
 // OrchestrationServiceClient is the client API for OrchestrationService service.
@@ -32,6 +33,10 @@ const (
 // OrchestrationService talks with the code of an orchestration. As in
 // TaskHubSidecarService, the metadata "taskhub" names the task hub.
 type OrchestrationServiceClient interface {
+	// ExecuteInstance starts an orchestration, as StartInstance does, and waits for its
+	// end in the same call. Its metadata should name the request: then a repetition waits
+	// for the same instance.
+	ExecuteInstance(ctx context.Context, in *ExecuteInstanceRequest, opts ...grpc.CallOption) (*ExecuteInstanceResponse, error)
 	// QueryInstance asks an orchestration, which answers from its newest committed state
 	// and changes nothing.
 	QueryInstance(ctx context.Context, in *QueryInstanceRequest, opts ...grpc.CallOption) (*QueryInstanceResponse, error)
@@ -47,6 +52,16 @@ type orchestrationServiceClient struct {
 
 func NewOrchestrationServiceClient(cc grpc.ClientConnInterface) OrchestrationServiceClient {
 	return &orchestrationServiceClient{cc}
+}
+
+func (c *orchestrationServiceClient) ExecuteInstance(ctx context.Context, in *ExecuteInstanceRequest, opts ...grpc.CallOption) (*ExecuteInstanceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExecuteInstanceResponse)
+	err := c.cc.Invoke(ctx, OrchestrationService_ExecuteInstance_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (c *orchestrationServiceClient) QueryInstance(ctx context.Context, in *QueryInstanceRequest, opts ...grpc.CallOption) (*QueryInstanceResponse, error) {
@@ -76,6 +91,10 @@ func (c *orchestrationServiceClient) UpdateInstance(ctx context.Context, in *Upd
 // OrchestrationService talks with the code of an orchestration. As in
 // TaskHubSidecarService, the metadata "taskhub" names the task hub.
 type OrchestrationServiceServer interface {
+	// ExecuteInstance starts an orchestration, as StartInstance does, and waits for its
+	// end in the same call. Its metadata should name the request: then a repetition waits
+	// for the same instance.
+	ExecuteInstance(context.Context, *ExecuteInstanceRequest) (*ExecuteInstanceResponse, error)
 	// QueryInstance asks an orchestration, which answers from its newest committed state
 	// and changes nothing.
 	QueryInstance(context.Context, *QueryInstanceRequest) (*QueryInstanceResponse, error)
@@ -93,6 +112,9 @@ type OrchestrationServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedOrchestrationServiceServer struct{}
 
+func (UnimplementedOrchestrationServiceServer) ExecuteInstance(context.Context, *ExecuteInstanceRequest) (*ExecuteInstanceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExecuteInstance not implemented")
+}
 func (UnimplementedOrchestrationServiceServer) QueryInstance(context.Context, *QueryInstanceRequest) (*QueryInstanceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method QueryInstance not implemented")
 }
@@ -118,6 +140,24 @@ func RegisterOrchestrationServiceServer(s grpc.ServiceRegistrar, srv Orchestrati
 		t.testEmbeddedByValue()
 	}
 	s.RegisterService(&OrchestrationService_ServiceDesc, srv)
+}
+
+func _OrchestrationService_ExecuteInstance_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExecuteInstanceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrchestrationServiceServer).ExecuteInstance(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrchestrationService_ExecuteInstance_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrchestrationServiceServer).ExecuteInstance(ctx, req.(*ExecuteInstanceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
 }
 
 func _OrchestrationService_QueryInstance_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
@@ -163,6 +203,10 @@ var OrchestrationService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "reprise.v1.OrchestrationService",
 	HandlerType: (*OrchestrationServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "ExecuteInstance",
+			Handler:    _OrchestrationService_ExecuteInstance_Handler,
+		},
 		{
 			MethodName: "QueryInstance",
 			Handler:    _OrchestrationService_QueryInstance_Handler,

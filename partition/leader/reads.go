@@ -110,19 +110,10 @@ func describe(ref InstanceRef, rec *partition.Record) Instance {
 // payloads adds what stands in events: the failure, and input and output where
 // they are wanted.
 func payloads(s partition.Reader, addr partition.Address, rec *partition.Record, wanted bool, in *Instance) error {
+	var first []history.Event
 	if wanted {
-		var first []history.Event
 		var err error
-		if rec.Episodes > 0 {
-			first, err = partition.ReadEpisode(s, addr, rec.Execution, 0)
-		} else {
-			var inbox []*partition.Mail
-			inbox, err = partition.ReadInbox(s, addr)
-			for _, m := range inbox {
-				first = append(first, m.Event)
-			}
-		}
-		if err != nil {
+		if first, err = firstEvents(s, addr, rec); err != nil {
 			return err
 		}
 		for _, e := range first {
@@ -139,9 +130,15 @@ func payloads(s partition.Reader, addr partition.Address, rec *partition.Record,
 	if !rec.Status.Ended() || !wanted && rec.Status == history.Completed {
 		return nil
 	}
-	last, err := partition.ReadEpisode(s, addr, rec.Execution, rec.Episodes-1)
-	if err != nil || len(last) == 0 {
-		return err
+	last := first
+	if !wanted || rec.Episodes != 1 {
+		var err error
+		if last, err = partition.ReadEpisode(s, addr, rec.Execution, rec.Episodes-1); err != nil {
+			return err
+		}
+	}
+	if len(last) == 0 {
+		return nil
 	}
 	if done, ok := last[len(last)-1].Body.(*history.ExecutionCompleted); ok {
 		in.Failure = done.Failure
@@ -150,6 +147,20 @@ func payloads(s partition.Reader, addr partition.Address, rec *partition.Record,
 		}
 	}
 	return nil
+}
+
+// firstEvents returns the events of the execution's first episode, or the mail that
+// it will begin with.
+func firstEvents(s partition.Reader, addr partition.Address, rec *partition.Record) ([]history.Event, error) {
+	if rec.Episodes > 0 {
+		return partition.ReadEpisode(s, addr, rec.Execution, 0)
+	}
+	inbox, err := partition.ReadInbox(s, addr)
+	events := make([]history.Event, 0, len(inbox))
+	for _, m := range inbox {
+		events = append(events, m.Event)
+	}
+	return events, err
 }
 
 // waitsFor says in words what an instance waits for.
