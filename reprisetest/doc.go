@@ -11,11 +11,8 @@
 //			})
 //			c := reprisetest.Start(t, r).Client()
 //
-//			h, err := client.Run(t.Context(), c, shop.Fulfil, order)
-//			if err != nil {
-//				t.Fatal(err)
-//			}
-//			if _, err := h.Result(t.Context()); !errors.Is(err, shop.ErrNotApproved) {
+//			_, err := client.Execute(t.Context(), c, shop.Fulfil, order)
+//			if !errors.Is(err, shop.ErrNotApproved) {
 //				t.Errorf("got %v", err)
 //			}
 //		})

@@ -76,11 +76,7 @@ func TestNobodyApproves(t *testing.T) {
 		r, charged := shop()
 		c := reprisetest.Start(t, r).Client()
 		began := time.Now()
-		h, err := client.Run(t.Context(), c, fulfil, order{"1", 5000})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := h.Result(t.Context()); !errors.Is(err, errDeclined) {
+		if _, err := client.Execute(t.Context(), c, fulfil, order{"1", 5000}); !errors.Is(err, errDeclined) {
 			t.Errorf("got %v, want %v", err, errDeclined)
 		}
 		if passed := time.Since(began).Round(time.Hour); passed != 72*time.Hour || charged.Load() != 0 {
