@@ -44,6 +44,11 @@ type Execution struct {
 	others   []*coroutine
 	running  *coroutine
 	panicked *CoroutinePanic
+	// strays holds the first use on a goroutine that is not the code's own, until the
+	// code's own one takes it to stray; onStray hears of each.
+	strays  chan *stray
+	stray   *stray
+	onStray func(text, stack string)
 	// inside is true while the user's code has the word.
 	inside    bool
 	unwinding bool
@@ -111,7 +116,7 @@ type Execution struct {
 
 // New returns an execution that has not begun.
 func New(program Program, identity Identity) *Execution {
-	return &Execution{program: program, identity: identity, pending: make(map[int32]*Promise)}
+	return &Execution{program: program, identity: identity, pending: make(map[int32]*Promise), strays: make(chan *stray, 1)}
 }
 
 // Replay feeds recorded episodes, from the first one on; it may be called again

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/reprise-run/reprise/history"
@@ -217,19 +218,15 @@ var programs = map[string]func(c code) (string, *history.Failure){
 		return "", nil
 	},
 	"strays": func(c code) (string, *history.Failure) { // a coroutine waits on a foreign goroutine
-		said := make(chan string, 1)
 		c.Go(func() {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				defer func() { said <- fmt.Sprint(recover()) }()
 				c.Wait(func() bool { return false })
 			}()
 			<-done
 		})
-		c.call("a")
-		text, _, _ := strings.Cut(<-said, ";")
-		return text, nil
+		return c.call("a"), nil
 	},
 	"children": func(c code) (string, *history.Failure) {
 		first, second := c.child("kid"), c.child("kid")
@@ -524,14 +521,21 @@ var programs = map[string]func(c code) (string, *history.Failure){
 			}()
 		}
 	},
-	"leak": func(c code) (string, *history.Failure) { // waits on a foreign goroutine
+	"leak": func(c code) (string, *history.Failure) { // waits on foreign goroutines
 		c.activity("a")
-		said := make(chan string)
-		go func() {
-			defer func() { said <- fmt.Sprint(recover()) }()
-			c.Wait(func() bool { return false })
-		}()
-		text, _, _ := strings.Cut(<-said, ";")
-		return text, nil
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() { c.Wait(func() bool { return false }) })
+		}
+		all.Wait()
+		return "what they left", nil
+	},
+	"leak-decides": func(c code) (string, *history.Failure) { // and does not mind
+		var one sync.WaitGroup
+		one.Go(func() { c.Wait(func() bool { return false }) })
+		one.Wait()
+		defer func() { _ = recover() }()
+		c.activity("upon what it left")
+		return "", nil
 	},
 }

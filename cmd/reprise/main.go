@@ -43,6 +43,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if code == exitUsage && !p.began {
 		fmt.Fprintln(stderr, `Run "reprise help" for the commands, "reprise help COMMAND" for one.`)
 	}
+	if code == exitUnreachable {
+		fmt.Fprintln(stderr, `Is a node there? --address names others, "reprise up" starts a cluster to play with.`)
+	}
 	return code
 }
 

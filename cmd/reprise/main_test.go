@@ -52,6 +52,9 @@ func (b *backend) instance(id history.InstanceID) (leader.Instance, error) {
 		return in, leader.ErrNotFound
 	case "failed":
 		in.Status, in.Failure = history.Failed, &history.Failure{Message: "no stock"}
+	case "panicked":
+		in.Status = history.Failed
+		in.Failure = &history.Failure{Type: history.FailurePanic, Message: "boom", Stack: "shop.fulfil\n\t/src/shop.go:12\nshop.run\n\t/src/shop.go:7\n"}
 	case "canceled":
 		in.Status = history.Canceled
 	case "terminated":
@@ -120,7 +123,7 @@ func (b *backend) History(_ context.Context, r leader.HistoryRequest) (leader.Hi
 
 func (b *backend) Describe(context.Context) (cluster.Description, error) {
 	return cluster.Description{
-		ClusterID: "c", Self: "n1", Nodes: []cluster.NodeDescription{{Name: "n1", State: cluster.NodeAlive}},
+		ClusterID: "c", Self: "n1", Nodes: []cluster.NodeDescription{{Name: "n1", State: cluster.NodeAlive, Orchestrations: []string{"o", "o@2.0"}, Activities: strings.Split(strings.Repeat("a ", 13)+"a", " ")}},
 		Partitions: []cluster.PartitionDescription{{ID: 1, Leader: "n1", Slots: []cluster.SlotRange{{First: 0, Last: 4095}},
 			Replicas: []cluster.ReplicaDescription{{Node: "n1", Voter: true, Applied: 77, Reachable: true}}}},
 	}, nil
@@ -227,9 +230,10 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "history none", code: 3},
 		{args: "terminate none", code: 3},
 		{args: "start o --id taken", code: 5, stderr: "orchestration instance already exists"},
-		{args: "wait endless --timeout 50ms", code: 6},
+		{args: "wait endless --timeout 50ms", code: 6, stderr: "(--timeout); it waits for activity a, attempt 2"},
 		{args: "status i --address 127.0.0.1:1,elsewhere", code: 2, stderr: `"elsewhere": want host:port`},
 		{args: "status i --address 127.0.0.1:1 --timeout 100ms", code: 4, stderr: "cluster not reachable"},
+		{args: "status i --address 127.0.0.1:1 --timeout 100ms", code: 4, stderr: "--address names others"},
 	} {
 		t.Run(c.args[:min(len(c.args), 40)], func(t *testing.T) {
 			got := try(t, c.stdin, strings.Fields(c.args)...)
@@ -321,7 +325,7 @@ func TestTables(t *testing.T) {
 	for command, parts := range map[string][]string{
 		"status i":  {"Completed", "activity a, attempt 2", `{"a": [1]}`},
 		"history i": {"OrchestratorStarted", `#0 TaskScheduled "a"`},
-		"cluster":   {"n1", "alive", "0-4095", "77"},
+		"cluster":   {"n1", "alive", "0-4095", "77", "o, o@2.0", "a, … (14)"},
 	} {
 		got := try(t, "", strings.Fields(command)...)
 		for _, part := range parts {
@@ -493,5 +497,16 @@ func TestPrefixedLines(t *testing.T) {
 	}
 	if got, want := out.String(), "n1 | one\nn1 | two\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// The place of a panic is what its author wants to know first.
+func TestStatusOfPanic(t *testing.T) {
+	serve(t)
+	got := try(t, "", "status", "panicked")
+	for _, want := range []string{"Failure    panic: boom\n", "At         shop.fulfil (/src/shop.go:12)\n"} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("%q is missing in\n%s", want, got.stdout)
+		}
 	}
 }

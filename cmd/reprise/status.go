@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/reprise-run/reprise"
 	"github.com/reprise-run/reprise/client"
 	"github.com/reprise-run/reprise/history"
 )
@@ -178,8 +179,11 @@ func (p *program) printStatus(in client.Instance) error {
 	if in.Output != nil {
 		row("Output", "%s", shown(in.Output))
 	}
-	if in.Failure != nil {
-		row("Failure", "%s", in.Failure.Message)
+	if f := in.Failure; f != nil {
+		row("Failure", "%v", reprise.ErrorOf(reprise.JSON, f))
+		if at := innermost(f.Stack); at != "" {
+			row("At", "%s", at)
+		}
 	}
 	for _, tag := range slices.Sorted(maps.Keys(in.Tags)) {
 		row("Tag", "%s=%s", tag, in.Tags[tag])
@@ -191,6 +195,17 @@ func (p *program) printStatus(in client.Instance) error {
 		row("Waits for", "%s", waiting)
 	}
 	return w.Flush()
+}
+
+// innermost returns the function and the source line that a stack begins with; the whole
+// of it is in --output json.
+func innermost(stack string) string {
+	function, rest, _ := strings.Cut(stack, "\n")
+	file, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
+	if file == "" {
+		return function
+	}
+	return fmt.Sprintf("%s (%s)", function, file)
 }
 
 func (p *program) printJSON(v any) error {
