@@ -234,7 +234,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	case "brief":
 		s.short = true
 	case "lead":
-		s.nodes.survey, s.nodes.hold = nil, nil
+		s.nodes.survey, s.nodes.hold = nil, make(chan struct{})
 		if opt("survey") == "given" {
 			for _, task := range s.nodes.given {
 				s.nodes.survey = append(s.nodes.survey, task.Attempt)
@@ -242,10 +242,11 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		} else if name := opt("survey"); name != "" {
 			s.nodes.survey = []AttemptID{s.newestAttempt(name, opt("fence"))}
 		}
-		if d.HasArg("slow-survey") {
-			s.nodes.hold = make(chan struct{})
-		}
 		s.lead()
+		if !d.HasArg("slow-survey") {
+			synctest.Wait() // what a new leader does by itself is told before what the nodes' answers let it do
+			close(s.nodes.hold)
+		}
 	case "surveyed":
 		if d.HasArg("given") {
 			for _, task := range s.nodes.given {
