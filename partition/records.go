@@ -56,12 +56,13 @@ const (
 	Nondeterministic Why = 2 // the code does not fit the history
 	Stuck            Why = 3 // an episode did not yield
 	Unrecordable     Why = 4 // it decided what cannot be recorded
+	Crowded          Why = 5 // it sends where there is no room
 )
 
 // Parked says what keeps an instance from running on.
 type Parked struct {
 	Why     Why
-	Name    string // of the orchestrator
+	Name    string // of the orchestrator; where it is crowded, of what has no room
 	Version string
 	Reason  string // for a person
 }
@@ -118,9 +119,12 @@ type Record struct {
 	Sections int64
 	// Entity is set where the instance is an entity.
 	Entity *Entity
+	// Limited counts those of the pending activities that have to begin or to end in
+	// time: each of them has up to two rows more than the others.
+	Limited int64
 }
 
-const recordFields = 31
+const recordFields = 32
 
 // Encode returns the stored form.
 func (r *Record) Encode() []byte {
@@ -170,6 +174,7 @@ func (r *Record) Encode() []byte {
 	p.Int(r.Calls)
 	p.Int(r.Sections)
 	putEntity(p, r.Entity)
+	p.Int(r.Limited)
 	return p.Bytes()
 }
 
@@ -251,6 +256,8 @@ func DecodeRecord(value []byte) (*Record, error) {
 			r.Sections = u.Int()
 		case 30:
 			r.Entity = getEntity(u)
+		case 31:
+			r.Limited = u.Int()
 		default:
 			u.Skip() // of a newer writer
 		}
@@ -433,6 +440,10 @@ func pendingOf(value []byte) (*Activity, error) {
 		switch i {
 		case 6:
 			a.NextAttempt = u.Time()
+		case 11:
+			if !u.IsNil() {
+				a.Options = history.ReadTaskOptions(u)
+			}
 		case 14:
 			a.Deadline = u.Time()
 		case 18:

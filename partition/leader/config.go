@@ -72,8 +72,9 @@ type Limits struct {
 	Events int
 	// Flood is how many external events an instance may have that it has not taken,
 	// those of other orchestrations included, which are not refused: one more ends
-	// it, and an entity with so many operations that wait takes no call. Default 10
-	// times Events.
+	// it, and an entity with so many operations that wait takes no call, and holds back
+	// who signals it, until half of them are gone. So do letters on their way to one
+	// partition with who sends more there. Default 10 times Events.
 	Flood int
 	// Waiters is how many [Leader.Wait] calls may wait. Default 65536.
 	Waiters int

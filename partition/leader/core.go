@@ -81,6 +81,8 @@ type core struct {
 	outLanes []*outLane
 	inLanes  []*inLane
 	local    localLane
+	crowds   map[InstanceRef]*crowd
+	asksAt   time.Duration // when it is looked whether there is room, since the loop began
 
 	lived     int32 // lives of entities that began
 	timers    timers
@@ -100,6 +102,7 @@ func newCore(cfg Config) *core {
 		ended:     make(chan struct{}),
 		lives:     make(map[InstanceRef]*live),
 		lostEarly: make(map[AttemptID]bool),
+		crowds:    make(map[InstanceRef]*crowd),
 		idle:      list.New(),
 		queues:    make(map[string]*taskQueue),
 		work:      make(chan *run, 16*cfg.Limits.Episodes),
@@ -227,7 +230,7 @@ func (c *core) round() error {
 	if !c.crowded() {
 		c.raiseFlags()
 		for _, step := range []func() error{
-			c.fireDue, c.pageReady, c.pageParked, c.pageTasks, c.takeLocal, c.storeOverdue, c.watch, c.tendLanes, c.sweepAnswers,
+			c.fireDue, c.pageReady, c.tendCrowds, c.pageParked, c.pageTasks, c.takeLocal, c.storeOverdue, c.watch, c.tendLanes, c.sweepAnswers,
 		} {
 			if err := step(); err != nil {
 				return err
@@ -269,6 +272,9 @@ func (c *core) sleep(more bool) time.Duration {
 	}
 	if d, ok := c.untilLanes(); ok {
 		soon(d)
+	}
+	if len(c.crowds) > 0 {
+		soon(c.asksAt - c.mono)
 	}
 	if len(c.spills) > 0 {
 		soon(c.cfg.Limits.Spill - (c.mono - c.spills[0].since))

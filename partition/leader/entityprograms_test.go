@@ -48,7 +48,7 @@ func (x *fakeEntities) Operations(ctx context.Context, req EntityRequest) (histo
 	case failing:
 		return history.Batch{}, errors.New("a passing error")
 	}
-	run := entityRun{batch: history.Batch{State: req.State}, next: req.NextID}
+	run := entityRun{batch: history.Batch{State: req.State}, next: req.NextID, crowded: req.Crowded}
 	var names []string
 	for i, e := range req.Operations {
 		if limit > 0 && i == limit {
@@ -85,8 +85,9 @@ func (x *fakeEntities) mend() {
 }
 
 type entityRun struct {
-	batch history.Batch
-	next  int32
+	batch   history.Batch
+	next    int32
+	crowded []history.InstanceID
 }
 
 func (r *entityRun) operate(text string) history.OperationResult {
@@ -111,7 +112,18 @@ func (r *entityRun) operate(text string) history.OperationResult {
 		r.batch.State = nil
 	case "signal": // TARGET/OPERATION
 		target, operation, _ := strings.Cut(arg, "/")
+		if slices.Contains(r.crowded, history.InstanceID(target)) {
+			return history.OperationResult{Failure: &history.Failure{Type: history.FailureFlooded, Message: target + " has no room"}}
+		}
 		r.decide(&history.EntityOperationSignaled{Target: history.InstanceID(target), Operation: operation})
+	case "double": // ME/TARGET: two operations for the target, each of which does that for this one
+		me, target, _ := strings.Cut(arg, "/")
+		if slices.Contains(r.crowded, history.InstanceID(target)) {
+			return history.OperationResult{Failure: &history.Failure{Type: history.FailureFlooded, Message: target + " has no room"}}
+		}
+		for range 2 {
+			r.decide(&history.EntityOperationSignaled{Target: history.InstanceID(target), Operation: "double:" + target + "/" + me})
+		}
 	case "start": // ID/NAME
 		started := child(arg)
 		started.Detached = true
@@ -141,6 +153,7 @@ func init() {
 		"recall":   recall,
 		"relock":   relock,
 		"nested":   nested,
+		"announce": announce,
 	})
 }
 
@@ -288,4 +301,22 @@ func relock(s *seen, arg string) []history.Body {
 func nested(s *seen, arg string) []history.Body {
 	set := lockSet(operations(arg))
 	return []history.Body{&history.EntityLockRequested{LockSet: set}, &history.EntityLockRequested{LockSet: set}}
+}
+
+// announce, in a critical section over the first entity, signals the second after each
+// activity.
+func announce(s *seen, arg string) []history.Body {
+	locked, told, _ := strings.Cut(arg, "/")
+	want := []history.Body{&history.EntityLockRequested{LockSet: []history.InstanceID{history.InstanceID(locked)}}}
+	if s.ended[0] == nil {
+		return want
+	}
+	for {
+		id := int32(len(want))
+		want = append(want, &history.TaskScheduled{Name: "step"})
+		if s.ended[id] == nil {
+			return want
+		}
+		want = append(want, &history.EntityOperationSignaled{Target: history.InstanceID(told), Operation: "add:1"})
+	}
 }

@@ -109,3 +109,56 @@ func TestHotEntity(t *testing.T) {
 		}
 	})
 }
+
+// Entities that send two operations for each that they get never have many more than
+// there is room for: an operation that would send more fails. Others are not touched.
+func TestDoublingEntities(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const flood = 50
+		s := newStory(t)
+		s.short = true
+		s.entities.note = nil
+		defer s.close()
+		s.limits.Flood, s.limits.InFlight, s.limits.EntryBytes = flood, 1, 4000
+		s.lead()
+		s.log.hold(true)
+		signal := func(id, operation string) {
+			if err := s.leader.Signal(t.Context(), SignalRequest{Entity: ref(id), Operation: operation}); err != nil {
+				t.Error(err)
+			}
+		}
+		poison := []string{"@alone@a", "@pair@a", "@pair@b"}
+		go signal("@alone@a", "double:@alone@a/@alone@a")
+		go signal("@pair@a", "double:@pair@a/@pair@b")
+		const healthy = 20
+		most := map[string]int64{}
+		for i := range 400 {
+			synctest.Wait()
+			if i%(400/healthy) == 0 {
+				go signal("@counter@c", "add:1")
+				synctest.Wait()
+			}
+			for _, id := range poison {
+				if l := s.leader.core.lives[ref(id)]; l != nil {
+					most[id] = max(most[id], backlog(l))
+				}
+			}
+			s.log.commit(1)
+		}
+		for _, id := range poison {
+			// One run of operations, of which each sends two, may come on top of it, and
+			// in a pair as much as the other one has.
+			if n := most[id]; n < flood || n > 3*flood+2*operationsOfRun {
+				t.Errorf("at most %d operations of %s waited; there is room for %d", n, id, flood)
+			}
+		}
+		e, err := s.leader.Entity(t.Context(), EntityStatusRequest{ref("@counter@c"), true})
+		if err != nil || string(e.State) != fmt.Sprint(healthy) {
+			t.Errorf("beside them: %+v %v, want state %d", e, err, healthy)
+		}
+		s.crash()
+		if got := s.check(t); got != "fine\n" {
+			t.Error(got)
+		}
+	})
+}

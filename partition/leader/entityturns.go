@@ -16,7 +16,7 @@ func (c *core) askEntity(l *live) error {
 	r := &run{mail: l.entity.portion(l.rec)}
 	name, _ := l.ref.ID.Entity()
 	r.request.Key, r.request.Name = c.key(l), l.rec.Name
-	r.entity = &EntityRequest{Key: r.request.Key, Name: name, State: state, Now: c.now, NextID: l.rec.LastID + 1}
+	r.entity = &EntityRequest{Key: r.request.Key, Name: name, State: state, Now: c.now, NextID: l.rec.LastID + 1, Crowded: c.crowdedOf(l.ref.Hub)}
 	for _, m := range r.mail {
 		r.entity.Operations = append(r.entity.Operations, m.Event)
 	}
@@ -43,6 +43,9 @@ func (c *core) operated(l *live, r *run) error {
 			r.err = fmt.Errorf("%w: %s", partition.ErrUnsupported, text)
 		}
 	}
+	if r.err == nil {
+		r.err = c.room(l, r.batch.Decided)
+	}
 	if r.err != nil {
 		l.entity.putBack(l.rec, r.mail)
 		return c.notRun(l, r)
@@ -65,6 +68,7 @@ func (c *core) operated(l *live, r *run) error {
 		return err
 	}
 	c.ifGone(l, gone)
+	c.freed(l)
 	if l.rec != nil && l.entity.ready(l.rec) {
 		c.enqueue(l)
 	}

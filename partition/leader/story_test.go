@@ -44,7 +44,9 @@ import (
 //	    "start ID NAME [PARENT TASK [DEPTH]]", "completed ID TASK CHILD RESULT",
 //	    "failed ID TASK CHILD MESSAGE", "terminate ID [recurse]", "event ID NAME DATA",
 //	    and those of entities, see entityLetter
-//	carried received=N | failed: what became of the first run given to the courier
+//	ask ID…: another partition wants to know whether these entities have room
+//	carried [received=N] [crowded=ID waiting=N] | failed: what became of the first run
+//	    given to the courier
 //	state [TABLE], check, stats
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -376,13 +378,25 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		for _, line := range strings.Split(d.Input, "\n") {
 			run.Letters = append(run.Letters, s.letter(t, line).Encode())
 		}
-		s.leader.Deliver(run, func(a LaneAnswer, err error) { s.note("delivered from %d: received=%d %v", from, a.Received, err) })
+		s.leader.Deliver(run, func(a LaneAnswer, err error) {
+			s.note("delivered from %d: received=%d%s %v", from, a.Received, describeCrowds(a.Crowded), err)
+		})
+	case "ask":
+		run := LaneRun{From: 8, To: 7}
+		for i := range d.CmdArgs {
+			run.Asked = append(run.Asked, ref(arg(i)))
+		}
+		s.leader.Deliver(run, func(a LaneAnswer, err error) { s.note("answered:%s %v", describeCrowds(a.Crowded), err) })
 	case "carried":
 		r := s.courier.next()
 		if d.HasArg("failed") {
 			r.done(LaneAnswer{}, errors.New("out of reach"))
 		} else {
-			r.done(LaneAnswer{Received: uint64(number(opt("received")))}, nil)
+			answer := LaneAnswer{Received: uint64(number0(opt("received")))}
+			if id := opt("crowded"); id != "" {
+				answer.Crowded = []Crowd{{ref(id), int64(number0(opt("waiting")))}}
+			}
+			r.done(answer, nil)
 		}
 	case "state":
 		return s.state(t, d)
@@ -570,4 +584,11 @@ func (s *story) check(t *testing.T) string {
 		fmt.Fprintln(&out, v)
 	}
 	return out.String()
+}
+
+func describeCrowds(all []Crowd) (text string) {
+	for _, c := range all {
+		text += fmt.Sprintf(" crowded=%s(%d)", c.Entity.ID, c.Waiting)
+	}
+	return text
 }
