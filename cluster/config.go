@@ -70,6 +70,10 @@ type Config struct {
 	// Activities is how many activities run here at a time; 0 is 64 for each
 	// processor that Go uses.
 	Activities int
+	// Program names the code that this process runs. An orchestration that did not yield
+	// is run again when a node comes with a program that was not known before. Empty: the
+	// content of the executable file.
+	Program string
 	// Limits bound each leader on this node.
 	Limits leader.Limits
 	// Spans hears of every traced execution and activity that has ended, once that is

@@ -313,6 +313,7 @@ func (c *core) sweepAnswers() error {
 type flags struct {
 	mu       sync.Mutex // protects the fields below
 	bindings bool
+	code     bool // and with them the code behind the names
 	capacity bool
 }
 
@@ -328,12 +329,12 @@ func (c *core) raise(set func(*flags)) {
 
 func (c *core) raiseFlags() {
 	c.flags.mu.Lock()
-	bindings, capacity := c.flags.bindings, c.flags.capacity
-	c.flags.bindings, c.flags.capacity = false, false
+	bindings, code, capacity := c.flags.bindings, c.flags.code, c.flags.capacity
+	c.flags.bindings, c.flags.code, c.flags.capacity = false, false, false
 	c.flags.mu.Unlock()
 	if bindings {
 		c.bindings++
-		c.retryParked(true)
+		c.retryParked(code)
 	}
 	if capacity || bindings {
 		c.pump()

@@ -2,6 +2,7 @@ package leader
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/reprise-run/reprise/partition"
 )
@@ -69,6 +70,8 @@ type retrial struct {
 	from, to []byte
 	// room is the entity for which they wait; nil: another reason.
 	room *InstanceRef
+	// stuck: of the instances that did not yield.
+	stuck bool
 	// probe: of the instances that wait for one name only the first is tried; if
 	// the name is bound by now, the others follow.
 	probe bool
@@ -77,13 +80,14 @@ type retrial struct {
 // retryParked plans to try all parked instances again; those that do not yield
 // only when the code changed.
 func (c *core) retryParked(stuckToo bool) {
-	c.retrials = c.retrials[:0] // those under way are a part of this one
+	// Those under way are a part of this one, except where it leaves out some.
+	c.retrials = slices.DeleteFunc(c.retrials, func(t retrial) bool { return stuckToo || !t.stuck })
 	for _, why := range []partition.Why{partition.Unbound, partition.Nondeterministic, partition.Stuck, partition.Unrecordable, partition.Crowded} {
 		if why == partition.Stuck && !stuckToo {
 			continue
 		}
 		from, to := partition.ParkedRange(c.cfg.Partition, why)
-		c.retrials = append(c.retrials, retrial{from: from, to: to, probe: why == partition.Unbound})
+		c.retrials = append(c.retrials, retrial{from: from, to: to, probe: why == partition.Unbound, stuck: why == partition.Stuck})
 	}
 }
 

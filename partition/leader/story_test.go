@@ -38,6 +38,7 @@ import (
 //	hold, release, commit N: of the log
 //	bind NAME, unbind NAME, break NAME, mend NAME, block NAME, unblock NAME
 //	room N, lost ID#TASK, refused ID#TASK
+//	changed [code]: the bindings, or the code behind them too
 //	crash [losing what is not applied], lead [survey=given] [slow-survey], surveyed [given]
 //	far ID: the instance is of partition 8
 //	deliver first=N [from=P]: letters of the input, one a line:
@@ -361,7 +362,11 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	case "bind", "unbind", "break", "mend", "fail", "block", "unblock":
 		s.code(d.Cmd, arg(0))
 	case "changed":
-		s.leader.BindingsChanged()
+		if d.HasArg("code") {
+			s.leader.CodeChanged()
+		} else {
+			s.leader.BindingsChanged()
+		}
 	case "room":
 		s.nodes.mu.Lock()
 		s.nodes.room = number(arg(0))
