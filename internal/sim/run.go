@@ -32,6 +32,8 @@ type Report struct {
 	Unknown  int // starts
 	Listed   int // orchestrations that were sent events, all acknowledged
 	Banked   int // payments and audits that were acknowledged
+	Canceled int // orchestrations whose cancellation was acknowledged
+	Books    int // orchestrations that were sent updates, and closed
 	Anew     int // requests that were stamped anew with a partition's clock
 	Reigns   int
 	Stale    uint64 // entries refused at apply
@@ -46,6 +48,9 @@ const (
 	minAcked  = 5000
 	minStale  = 20
 	minBanked = 500
+
+	minCanceled = 50
+	minBooks    = 50
 )
 
 // Void says what happened too seldom; empty if the run proves something.
@@ -60,6 +65,12 @@ func (r Report) Void() string {
 	if r.Banked < minBanked {
 		void = append(void, fmt.Sprintf("%d payments and audits of %d", r.Banked, minBanked))
 	}
+	if r.Canceled < minCanceled {
+		void = append(void, fmt.Sprintf("%d cancellations of %d", r.Canceled, minCanceled))
+	}
+	if r.Books < minBooks {
+		void = append(void, fmt.Sprintf("%d orchestrations with updates of %d", r.Books, minBooks))
+	}
 	if r.Stale < minStale {
 		void = append(void, fmt.Sprintf("%d stale rejections of %d", r.Stale, minStale))
 	}
@@ -69,8 +80,8 @@ func (r Report) Void() string {
 // String tells the run in a few lines.
 func (r Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d nodes hurt for %v: %d acknowledged starts, %d unknown, %d that got events, %d payments and audits, %d requests stamped anew, %d reigns, %d stale entries refused, %d effects of activities\n",
-		r.Options.Seed, r.Options.Nodes, r.Options.Life, r.Acked, r.Unknown, r.Listed, r.Banked, r.Anew, r.Reigns, r.Stale, r.Effects)
+	fmt.Fprintf(&b, "seed %d: %d nodes hurt for %v: %d acknowledged starts, %d unknown, %d that got events, %d payments and audits, %d cancelled, %d that were updated, %d requests stamped anew, %d reigns, %d stale entries refused, %d effects of activities\n",
+		r.Options.Seed, r.Options.Nodes, r.Options.Life, r.Acked, r.Unknown, r.Listed, r.Banked, r.Canceled, r.Books, r.Anew, r.Reigns, r.Stale, r.Effects)
 	b.WriteString("faults:")
 	for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
 		fmt.Fprintf(&b, " %s %d", name, r.Faults[name])
@@ -97,7 +108,7 @@ func Run(o Options) Report {
 	hurt := &nemesis{World: world, done: map[string]int{}}
 	report := func() Report {
 		r := Report{
-			Options: o, Acked: len(load.acked), Unknown: load.unknown, Listed: len(load.collected), Banked: len(load.banked), Anew: int(load.anew.Load()), Reigns: world.reigns.count(),
+			Options: o, Acked: len(load.acked), Unknown: load.unknown, Listed: len(load.collected), Banked: len(load.banked), Canceled: len(load.canceled), Books: len(load.books), Anew: int(load.anew.Load()), Reigns: world.reigns.count(),
 			Stale: world.staleRejected(), Faults: hurt.done, Problems: load.wrong,
 		}
 		for _, e := range book.effects {
@@ -135,6 +146,8 @@ func Run(o Options) Report {
 		{"strays", func() { load.addStrays(); load.checkEnds() }},
 		{"collections", load.checkCollections},
 		{"bank", load.checkBank},
+		{"cancelled", func() { load.checkCanceled(book) }},
+		{"books", load.checkBooks},
 		{"histories", func() { load.checkHistories(book) }},
 		{"registers", load.checkRegisters},
 		{"lanes", load.checkLanes},

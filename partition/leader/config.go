@@ -118,6 +118,9 @@ type Faults struct {
 	TrimEarly bool
 	// LockKept lets a terminated orchestration keep the entities that it has locked.
 	LockKept bool
+	// ReplyLost lets an entity run calls that were stored before, and tell nobody how
+	// they ended.
+	ReplyLost bool
 }
 
 func (l Limits) withDefaults() Limits {
@@ -157,3 +160,4 @@ func (f *Faults) localTimers() bool     { return f != nil && f.LocalTimers }
 func (f *Faults) laneCursorEarly() bool { return f != nil && f.LaneCursorEarly }
 func (f *Faults) trimEarly() bool       { return f != nil && f.TrimEarly }
 func (f *Faults) lockKept() bool        { return f != nil && f.LockKept }
+func (f *Faults) replyLost() bool       { return f != nil && f.ReplyLost }

@@ -23,11 +23,12 @@ type fakeEntities struct {
 	slow    map[string]chan struct{}
 	limit   int // operations of one run; 0: all
 	runs    int
+	refused map[history.InstanceID]int // operations that failed because a target has no room
 	note    func(format string, args ...any)
 }
 
 func newFakeEntities() *fakeEntities {
-	return &fakeEntities{bound: map[string]bool{}, failing: map[string]bool{}, slow: map[string]chan struct{}{}}
+	return &fakeEntities{bound: map[string]bool{}, failing: map[string]bool{}, slow: map[string]chan struct{}{}, refused: map[history.InstanceID]int{}}
 }
 
 func (x *fakeEntities) Operations(ctx context.Context, req EntityRequest) (history.Batch, error) {
@@ -66,6 +67,11 @@ func (x *fakeEntities) Operations(ctx context.Context, req EntityRequest) (histo
 		names = append(names, operation)
 		run.batch.Results = append(run.batch.Results, run.operate(operation))
 	}
+	x.mu.Lock()
+	for _, target := range run.refused {
+		x.refused[target]++
+	}
+	x.mu.Unlock()
 	if x.note != nil {
 		x.note("episode of %s: %s", req.Key.Instance, strings.Join(names, " "))
 	}
@@ -88,6 +94,7 @@ type entityRun struct {
 	batch   history.Batch
 	next    int32
 	crowded []history.InstanceID
+	refused []history.InstanceID
 }
 
 func (r *entityRun) operate(text string) history.OperationResult {
@@ -112,14 +119,14 @@ func (r *entityRun) operate(text string) history.OperationResult {
 		r.batch.State = nil
 	case "signal": // TARGET/OPERATION
 		target, operation, _ := strings.Cut(arg, "/")
-		if slices.Contains(r.crowded, history.InstanceID(target)) {
-			return history.OperationResult{Failure: &history.Failure{Type: history.FailureFlooded, Message: target + " has no room"}}
+		if failure := r.noRoom(target); failure != nil {
+			return history.OperationResult{Failure: failure}
 		}
 		r.decide(&history.EntityOperationSignaled{Target: history.InstanceID(target), Operation: operation})
 	case "double": // ME/TARGET: two operations for the target, each of which does that for this one
 		me, target, _ := strings.Cut(arg, "/")
-		if slices.Contains(r.crowded, history.InstanceID(target)) {
-			return history.OperationResult{Failure: &history.Failure{Type: history.FailureFlooded, Message: target + " has no room"}}
+		if failure := r.noRoom(target); failure != nil {
+			return history.OperationResult{Failure: failure}
 		}
 		for range 2 {
 			r.decide(&history.EntityOperationSignaled{Target: history.InstanceID(target), Operation: "double:" + target + "/" + me})
@@ -137,6 +144,16 @@ func (r *entityRun) operate(text string) history.OperationResult {
 		return history.OperationResult{Result: history.Payload(fmt.Sprintf("%d bytes", len(r.batch.State)))}
 	}
 	return history.OperationResult{Result: append(history.Payload{}, r.batch.State...)}
+}
+
+// noRoom is the failure of who signals a crowded entity; nil: it has room.
+func (r *entityRun) noRoom(target string) *history.Failure {
+	id := history.InstanceID(target)
+	if !slices.Contains(r.crowded, id) {
+		return nil
+	}
+	r.refused = append(r.refused, id)
+	return &history.Failure{Type: history.FailureFlooded, Message: target + " has no room"}
 }
 
 func (r *entityRun) decide(body history.Body) {

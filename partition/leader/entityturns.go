@@ -2,6 +2,7 @@ package leader
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition"
@@ -54,6 +55,7 @@ func (c *core) operated(l *live, r *run) error {
 	n := len(r.batch.Results)
 	l.entity.putBack(l.rec, r.mail[n:])
 	taken := r.mail[:n]
+	lost := c.toLose(taken)
 	fx, gone, err := partition.ApplyEntity(&c.view, l.addr, l.rec, partition.EntityTurn{
 		Began: r.began, Mail: rows(taken), Batch: r.batch, Before: r.entity.State,
 	})
@@ -64,6 +66,12 @@ func (c *core) operated(l *live, r *run) error {
 	if err := c.done(l, taken...); err != nil {
 		return err
 	}
+	if len(lost) > 0 {
+		fx.Sent = slices.DeleteFunc(fx.Sent, func(l partition.Letter) bool {
+			b, ok := l.Event.Body.(*history.EntityOperationCompleted)
+			return ok && lost[holder{l.To, l.ToExecution, b.TaskID}]
+		})
+	}
 	if err := c.write(fx.Sent); err != nil {
 		return err
 	}
@@ -73,6 +81,21 @@ func (c *core) operated(l *live, r *run) error {
 		c.enqueue(l)
 	}
 	return nil
+}
+
+// toLose returns the calls whose results are lost; there are some only where that bug is
+// planted.
+func (c *core) toLose(taken []*mail) (calls map[holder]bool) {
+	if !c.cfg.Faults.replyLost() {
+		return nil
+	}
+	calls = make(map[holder]bool)
+	for _, m := range taken {
+		if call, ok := m.Event.Body.(*history.EntityOperationCalled); ok && call.Caller != nil && m.Number != 0 {
+			calls[holderOf(call.Caller)] = true
+		}
+	}
+	return calls
 }
 
 // tooMuchOfBatch says what of a run of operations is too much for an entry of the
