@@ -73,9 +73,11 @@ type Limits struct {
 	// Flood is how many external events an instance may have that it has not taken,
 	// those of other orchestrations included, which are not refused: one more ends
 	// it, and an entity with so many operations that wait takes no call, and holds back
-	// who signals it, until half of them are gone. So do letters on their way to one
-	// partition with who sends more there. Default 10 times Events.
+	// who signals it, until half of them are gone. Default 10 times Events.
 	Flood int
+	// Letters is how many letters may be on their way to one partition until who would
+	// send more there is held back, until half of them have arrived. Default 100,000.
+	Letters int
 	// Waiters is how many [Leader.Wait] calls may wait. Default 65536.
 	Waiters int
 	// Tasks is how many attempts of one activity name wait in memory for room; the
@@ -142,6 +144,7 @@ func (l Limits) withDefaults() Limits {
 	number(&l.Runnable, 8192)
 	number(&l.Events, 10_000)
 	number(&l.Flood, 10*l.Events)
+	number(&l.Letters, 100_000)
 	number(&l.Waiters, 65536)
 	number(&l.Tasks, 4096)
 	number(&l.Timers, 4096)

@@ -16,7 +16,7 @@ import (
 // What orchestrations and entities send arrives, so it has to be held back where it
 // comes from. An entity with [Limits.Flood] operations that wait is crowded, until half
 // of them are gone; its partition says so with the answers to letters, and to those
-// who ask. A lane with so many letters on their way is crowded likewise. What is known
+// who ask. A lane with [Limits.Letters] on their way is crowded likewise. What is known
 // of crowds is a hint: it is kept in memory only, and what is sent before it comes is
 // taken all the same.
 //
@@ -171,7 +171,7 @@ func (c *core) room(l *live, decided []history.Event) error {
 		if c.cfg.PartitionOf != nil {
 			partitionOf = c.cfg.PartitionOf(history.SlotOf(l.ref.Hub, to))
 		}
-		if lane := c.outLane(partitionOf); c.outstanding(lane) >= c.flood() {
+		if lane := c.outLane(partitionOf); c.outstanding(lane) >= int64(c.cfg.Limits.Letters) {
 			lane.crowded = true
 			return &crowdedError{laneName(partitionOf), fmt.Sprintf("it sends to partition %d, which has not taken what was sent before", partitionOf)}
 		}
@@ -190,7 +190,7 @@ func flooding(r *partition.Record, err error) history.Episode {
 // tendCrowds looks whether there is room again, and lets those try who wait for it.
 func (c *core) tendCrowds() error {
 	for _, lane := range c.outLanes {
-		if lane.crowded && c.outstanding(lane) <= c.flood()/2 {
+		if lane.crowded && c.outstanding(lane) <= int64(c.cfg.Limits.Letters)/2 {
 			lane.crowded = false
 			c.tryCrowded(laneName(lane.to), nil, nil)
 		}

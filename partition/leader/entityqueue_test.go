@@ -120,7 +120,7 @@ func TestDoublingEntities(t *testing.T) {
 		s.short = true
 		s.entities.note = nil
 		defer s.close()
-		s.limits.Flood, s.limits.InFlight, s.limits.EntryBytes = flood, 1, 4000
+		s.limits.Flood, s.limits.Letters, s.limits.InFlight, s.limits.EntryBytes = flood, flood, 1, 4000
 		s.lead()
 		s.log.hold(true)
 		signal := func(id, operation string) {

@@ -231,7 +231,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "limits":
-		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), Flood: number0(opt("flood")), InFlight: storyInFlight}
+		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), Flood: number0(opt("flood")), Letters: number0(opt("letters")), InFlight: storyInFlight}
 	case "brief":
 		s.short = true
 	case "lead":
