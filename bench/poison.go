@@ -142,17 +142,3 @@ func (p *poisoner) next(ctx context.Context, c *client.Client) {
 		p.mu.Unlock()
 	}
 }
-
-// poisoned is W1 where every hundredth start is poison. Only what is healthy is counted.
-func poisoned(p *poisoner) workload {
-	var starts atomic.Uint64
-	w := hello5
-	w.name = "Poison"
-	w.once = func(ctx context.Context, c *client.Client) error {
-		if starts.Add(1)%99 == 0 {
-			p.next(ctx, c)
-		}
-		return hello5.run(ctx, c)
-	}
-	return w
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,6 +83,20 @@ func BenchmarkPoison(b *testing.B) {
 		}
 		b.Logf("%s: %s, waits for %v, parked %q", in.ID, in.Status, in.Waiting, in.Parked)
 	}
+}
+
+// poisoned is W1 where every hundredth start is poison. Only what is healthy is counted.
+func poisoned(p *poisoner) workload {
+	var starts atomic.Uint64
+	w := hello5
+	w.name = "Poison"
+	w.once = func(ctx context.Context, c *client.Client) error {
+		if starts.Add(1)%99 == 0 {
+			p.next(ctx, c)
+		}
+		return hello5.run(ctx, c)
+	}
+	return w
 }
 
 func loopID(i int) history.InstanceID { return history.InstanceID(fmt.Sprintf("loop-%d", i)) }

@@ -80,9 +80,7 @@ func (p *poison) bind(r *reprise.Registry, _ string) {
 		panic("as if by accident")
 	})
 	reprise.Bind(r, explode, func(context.Context, reprise.None) (int, error) {
-		var none map[string]int
-		none["x"] = 1
-		return 0, nil
+		return len(strings.Fields("")[3]), nil
 	})
 	reprise.Bind(r, explodes, func(o *reprise.Orchestration, in reprise.None) (int, error) { return explode.Call(o, in) })
 	// It never gives the word back, like an endless loop. A loop that spins would keep the
@@ -296,7 +294,7 @@ func TestPoison(t *testing.T) {
 		for i := range 3 {
 			at := func(name string) string { return fmt.Sprintf("%s-%d", name, i) }
 			poison("poison.panics", at("panic"), nil, history.Failed, "", "as if by accident")
-			poison("poison.explodes", at("explode"), nil, history.Failed, "", "assignment to entry in nil map")
+			poison("poison.explodes", at("explode"), nil, history.Failed, "", "index out of range [3] with length 0")
 			poison("poison.leaks", at("leak"), nil, history.Completed, "", "")
 			poison("poison.giant", at("giant-output"), "output", history.Failed, "", "at most 16777216")
 			poison("poison.giant", at("giant-result"), "result", history.Failed, "", "at most 16777216")
