@@ -74,6 +74,10 @@ type Config struct {
 	// is run again when a node comes with a program that was not known before. Empty: the
 	// content of the executable file.
 	Program string
+	// KeptExecutions is how many executions stay in memory between their episodes; 0 is
+	// 10,000. With a negative number each episode is a replay from the history, which
+	// finds code that is not deterministic, for tests.
+	KeptExecutions int
 	// Limits bound each leader on this node.
 	Limits leader.Limits
 	// Spans hears of every traced execution and activity that has ended, once that is

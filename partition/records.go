@@ -119,16 +119,33 @@ type Record struct {
 	Sections int64
 	// Entity is set where the instance is an entity.
 	Entity *Entity
+	// CancelRequested is when somebody asked the orchestration to end, for CancelReason;
+	// zero: nobody has, or it has ended.
+	CancelRequested time.Time
+	CancelReason    string
 	// Limited counts those of the pending activities that have to begin or to end in
 	// time: each of them has up to two rows more than the others.
 	Limited int64
 }
 
-const recordFields = 32
+// Fields of a record. Those of a request to end, and the activities with a limit, stand
+// at the end, and only where there are any.
+const (
+	recordFields   = 31
+	canceledFields = 33
+	limitedFields  = 34
+)
 
 // Encode returns the stored form.
 func (r *Record) Encode() []byte {
-	p := pack.NewWriter(192+len(r.Name)+len(r.Parked.Reason), recordFields)
+	fields := recordFields
+	if !r.CancelRequested.IsZero() || r.CancelReason != "" {
+		fields = canceledFields
+	}
+	if r.Limited > 0 {
+		fields = limitedFields
+	}
+	p := pack.NewWriter(192+len(r.Name)+len(r.Parked.Reason), fields)
 	p.String(string(r.Execution))
 	p.String(r.Name)
 	p.String(r.Version)
@@ -174,7 +191,13 @@ func (r *Record) Encode() []byte {
 	p.Int(r.Calls)
 	p.Int(r.Sections)
 	putEntity(p, r.Entity)
-	p.Int(r.Limited)
+	if fields >= canceledFields {
+		p.Time(r.CancelRequested)
+		p.String(r.CancelReason)
+	}
+	if fields >= limitedFields {
+		p.Int(r.Limited)
+	}
 	return p.Bytes()
 }
 
@@ -257,6 +280,10 @@ func DecodeRecord(value []byte) (*Record, error) {
 		case 30:
 			r.Entity = getEntity(u)
 		case 31:
+			r.CancelRequested = u.Time()
+		case 32:
+			r.CancelReason = u.String()
+		case 33:
 			r.Limited = u.Int()
 		default:
 			u.Skip() // of a newer writer

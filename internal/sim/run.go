@@ -34,6 +34,7 @@ type Report struct {
 	Banked   int // payments and audits that were acknowledged
 	Canceled int // orchestrations whose cancellation was acknowledged
 	Books    int // orchestrations that were sent updates, and closed
+	Followed int // orchestrations that were watched to their end
 	Anew     int // requests that were stamped anew with a partition's clock
 	Reigns   int
 	Stale    uint64 // entries refused at apply
@@ -51,6 +52,7 @@ const (
 
 	minCanceled = 50
 	minBooks    = 50
+	minFollowed = 500
 )
 
 // Void says what happened too seldom; empty if the run proves something.
@@ -71,6 +73,9 @@ func (r Report) Void() string {
 	if r.Books < minBooks {
 		void = append(void, fmt.Sprintf("%d orchestrations with updates of %d", r.Books, minBooks))
 	}
+	if r.Followed < minFollowed {
+		void = append(void, fmt.Sprintf("%d watched to their end of %d", r.Followed, minFollowed))
+	}
 	if r.Stale < minStale {
 		void = append(void, fmt.Sprintf("%d stale rejections of %d", r.Stale, minStale))
 	}
@@ -80,8 +85,8 @@ func (r Report) Void() string {
 // String tells the run in a few lines.
 func (r Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d nodes hurt for %v: %d acknowledged starts, %d unknown, %d that got events, %d payments and audits, %d cancelled, %d that were updated, %d requests stamped anew, %d reigns, %d stale entries refused, %d effects of activities\n",
-		r.Options.Seed, r.Options.Nodes, r.Options.Life, r.Acked, r.Unknown, r.Listed, r.Banked, r.Canceled, r.Books, r.Anew, r.Reigns, r.Stale, r.Effects)
+	fmt.Fprintf(&b, "seed %d: %d nodes hurt for %v: %d acknowledged starts, %d unknown, %d that got events, %d payments and audits, %d cancelled, %d that were updated, %d watched to their end, %d requests stamped anew, %d reigns, %d stale entries refused, %d effects of activities\n",
+		r.Options.Seed, r.Options.Nodes, r.Options.Life, r.Acked, r.Unknown, r.Listed, r.Banked, r.Canceled, r.Books, r.Followed, r.Anew, r.Reigns, r.Stale, r.Effects)
 	b.WriteString("faults:")
 	for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
 		fmt.Fprintf(&b, " %s %d", name, r.Faults[name])
@@ -108,7 +113,7 @@ func Run(o Options) Report {
 	hurt := &nemesis{World: world, done: map[string]int{}}
 	report := func() Report {
 		r := Report{
-			Options: o, Acked: len(load.acked), Unknown: load.unknown, Listed: len(load.collected), Banked: len(load.banked), Canceled: len(load.canceled), Books: len(load.books), Anew: int(load.anew.Load()), Reigns: world.reigns.count(),
+			Options: o, Acked: len(load.acked), Unknown: load.unknown, Listed: len(load.collected), Banked: len(load.banked), Canceled: len(load.canceled), Books: len(load.books), Followed: int(load.followed.Load()), Anew: int(load.anew.Load()), Reigns: world.reigns.count(),
 			Stale: world.staleRejected(), Faults: hurt.done, Problems: load.wrong,
 		}
 		for _, e := range book.effects {
@@ -128,6 +133,9 @@ func Run(o Options) Report {
 		clients.Go(func() { load.client(i+1, o.Seed).run(ctx) })
 	}
 	clients.Go(func() { load.watch(ctx, o.Seed) })
+	for i := range followers {
+		clients.Go(func() { load.client(500+i, o.Seed).followNewest(ctx) })
+	}
 	if err := hurt.run(ctx); err != nil {
 		load.complain("%v", err)
 	}

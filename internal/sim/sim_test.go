@@ -48,6 +48,7 @@ func TestSimulation(t *testing.T) {
 		sum.Banked += r.Banked
 		sum.Canceled += r.Canceled
 		sum.Books += r.Books
+		sum.Followed += r.Followed
 	}
 	if void := sum.Void(); void != "" {
 		t.Errorf("the run is void: %s", void)

@@ -80,6 +80,8 @@ type Limits struct {
 	Letters int
 	// Waiters is how many [Leader.Wait] calls may wait. Default 65536.
 	Waiters int
+	// Watchers is how many [Leader.Watch] calls may wait. Default 16384.
+	Watchers int
 	// Tasks is how many attempts of one activity name wait in memory for room; the
 	// others are read from the state as room appears. Default 4096.
 	Tasks int
@@ -146,6 +148,7 @@ func (l Limits) withDefaults() Limits {
 	number(&l.Flood, 10*l.Events)
 	number(&l.Letters, 100_000)
 	number(&l.Waiters, 65536)
+	number(&l.Watchers, 16384)
 	number(&l.Tasks, 4096)
 	number(&l.Timers, 4096)
 	number(&l.InFlight, 1)

@@ -148,8 +148,8 @@ func validateStart(req *StartRequest) error {
 	for k, v := range req.Tags {
 		size += len(k) + len(v)
 	}
-	if size > 16<<10 {
-		return fmt.Errorf("%w: tags of %d bytes; at most %d are allowed", ErrTooLarge, size, 16<<10)
+	if size > history.MaxTagsBytes {
+		return fmt.Errorf("%w: tags of %d bytes; at most %d are allowed", ErrTooLarge, size, history.MaxTagsBytes)
 	}
 	return nil
 }
