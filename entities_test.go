@@ -275,7 +275,13 @@ func TestOperationsSend(t *testing.T) {
 	if len(batch.Results) != 3 || batch.Results[1].Failure == nil || string(batch.Results[2].Result) != `"00ff:000c"` {
 		t.Errorf("results %+v", batch.Results)
 	}
-	if err := op.Signal(leaked, busy.Key("next"), 1); err == nil || len(x.Batch().Decided) != len(want) {
+	// Where the entity that it signals has no room, an operation fails and leaves nothing.
+	x = code.Begin(reprise.EntityInfo{Hub: "default", Entity: busy.Key("a").ID(), Now: began, Crowded: []history.InstanceID{busy.Key("next").ID()}}, nil)
+	x.Do("op", history.Payload("1"))
+	if b := x.Batch(); len(b.Decided) > 0 || b.State != nil || b.Results[0].Failure == nil || !strings.Contains(b.Results[0].Failure.Message, "entity @busy@next has no room") {
+		t.Errorf("signaled who has no room: %+v", b)
+	}
+	if err := op.Signal(leaked, busy.Key("next"), 1); err == nil || len(x.Batch().Decided) > 0 {
 		t.Errorf("signaled after its end: %v", err)
 	}
 }

@@ -54,6 +54,8 @@ type EntityInfo struct {
 	Execution history.ExecutionID // its present life
 	Now       time.Time
 	NextID    int32 // of its next decision
+	// Crowded are the entities that have no room for more operations, sorted.
+	Crowded []history.InstanceID
 }
 
 // EntityRun is a run over the operations of one entity. The state is decoded once, and

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/reprise-run/reprise/history"
@@ -106,6 +107,9 @@ var errOperationOver = errors.New("the operation has ended")
 func (e *EntityContext) payloads() Codec { return e.codec }
 
 func (e *EntityContext) signal(s *history.EntityOperationSignaled) error {
+	if _, crowded := slices.BinarySearch(e.info.Crowded, s.Target); crowded {
+		return fmt.Errorf("%w: entity %s has no room for more operations", ErrFlooded, s.Target)
+	}
 	return e.send(s, len(s.Operation)+len(s.Target)+len(s.Input))
 }
 

@@ -70,7 +70,9 @@ var (
 	// [history.MaxDepth] orchestrations would have waited above it.
 	ErrTooDeep = NewError("reprise.too_deep", "sub-orchestrations are nested too deep")
 	// ErrFlooded: the orchestration was ended, because others sent it more events than
-	// it took, beyond all bounds; or an entity took no call, because too much waits.
+	// it took, beyond all bounds; or an entity took no call, or an operation could not
+	// signal it, because too much waits; or an orchestration went on signaling it out of
+	// a critical section.
 	ErrFlooded = NewError("reprise.flooded", "too many events that were not taken")
 )
 

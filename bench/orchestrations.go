@@ -50,6 +50,7 @@ var (
 // bind binds the workloads.
 func bind(r *reprise.Registry) {
 	bindEntities(r)
+	bindPoison(r)
 	reprise.Bind(r, step, func(_ context.Context, in value) (value, error) {
 		return newValue(in.N + 1), nil
 	})

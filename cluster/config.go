@@ -70,6 +70,10 @@ type Config struct {
 	// Activities is how many activities run here at a time; 0 is 64 for each
 	// processor that Go uses.
 	Activities int
+	// Program names the code that this process runs. An orchestration that did not yield
+	// is run again when a node comes with a program that was not known before. Empty: the
+	// content of the executable file.
+	Program string
 	// KeptExecutions is how many executions stay in memory between their episodes; 0 is
 	// 10,000. With a negative number each episode is a replay from the history, which
 	// finds code that is not deterministic, for tests.

@@ -20,6 +20,7 @@ type nodeInfo struct {
 	Activities     []string
 	Versions       []string `json:",omitempty"`
 	Entities       []string `json:",omitempty"`
+	Program        string   `json:",omitempty"`
 	// Capacity is how many activities the node runs at a time.
 	Capacity int
 	Running  int
@@ -41,7 +42,7 @@ type replicaInfo struct {
 func (n *Node) describeSelf() nodeInfo {
 	info := nodeInfo{
 		Incarnation: n.incarnation, Labels: n.cfg.Labels,
-		Orchestrations: n.code.Orchestrations(), Activities: n.code.Activities(), Versions: n.code.Versions(), Entities: n.code.Entities(),
+		Orchestrations: n.code.Orchestrations(), Activities: n.code.Activities(), Versions: n.code.Versions(), Entities: n.code.Entities(), Program: n.program(),
 		Capacity: n.cfg.Activities, Running: n.worker.load(), Clock: n.clocks.state(),
 	}
 	n.mu.Lock()

@@ -63,6 +63,7 @@ type Node struct {
 	replicas  map[uint32]*replica
 	system    *system // while this node leads the system group
 	known     map[peer.NodeID]*known
+	programs  map[string]bool         // that nodes have told since this process began
 	hints     map[uint32]peer.NodeID  // who is said to lead a group
 	retired   map[uint32]leader.Stats // counters of leaders that were here, by partition
 	unsettled error                   // what tend met when it last looked
@@ -97,7 +98,7 @@ func start(ctx context.Context, cfg Config, c code) (_ *Node, err error) {
 		incarnation: rand.Uint64() | 1, functions: functionsHash(c), code: c,
 		gossip: make(chan struct{}, 1), replicas: make(map[uint32]*replica),
 		spans: newSpans(cfg.Spans), metrics: newMetrics(), retired: make(map[uint32]leader.Stats),
-		known: make(map[peer.NodeID]*known), hints: make(map[uint32]peer.NodeID),
+		known: make(map[peer.NodeID]*known), programs: make(map[string]bool), hints: make(map[uint32]peer.NodeID),
 		addrs: addresses{api: cfg.APIAddr, peer: cfg.PeerAddr, gossip: cfg.GossipAddr},
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())

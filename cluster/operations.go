@@ -48,6 +48,7 @@ type operationsMessage struct {
 	Operations []byte
 	Now        time.Time
 	NextID     int32
+	Crowded    []history.InstanceID `msgpack:",omitempty"`
 }
 
 // operationsAnswer is a Batch. The results are events: each operation completed or
@@ -61,7 +62,7 @@ type operationsAnswer struct {
 // remote runs operations on another node.
 func (o *operations) remote(ctx context.Context, to peer.NodeID, req leader.EntityRequest) (history.Batch, error) {
 	body, err := msgpack.Marshal(operationsMessage{
-		Key: req.Key, Name: req.Name, State: req.State, Operations: history.EncodeEvents(req.Operations), Now: req.Now, NextID: req.NextID,
+		Key: req.Key, Name: req.Name, State: req.State, Operations: history.EncodeEvents(req.Operations), Now: req.Now, NextID: req.NextID, Crowded: req.Crowded,
 	})
 	if err != nil {
 		return history.Batch{}, fmt.Errorf("encode operations: %w", err)
@@ -87,7 +88,7 @@ func (n *Node) handleOperations(ctx context.Context, _ peer.NodeID, body []byte)
 		return nil, fmt.Errorf("decode operations: %w", err)
 	}
 	batch, err := n.lendOperations(ctx, leader.EntityRequest{
-		Key: message.Key, Name: message.Name, State: message.State, Operations: asked, Now: message.Now.UTC(), NextID: message.NextID,
+		Key: message.Key, Name: message.Name, State: message.State, Operations: asked, Now: message.Now.UTC(), NextID: message.NextID, Crowded: message.Crowded,
 	})
 	if err != nil {
 		return nil, err

@@ -151,8 +151,12 @@ func (n *Node) informOf(name peer.NodeID, k *known) {
 	if !leaving {
 		n.dispatcher.setTarget(name, info)
 	}
+	newCode := fits && n.isNewProgram(info.Program)
 	for _, l := range n.localLeaders() {
 		l.BindingsChanged()
+		if newCode {
+			l.CodeChanged()
+		}
 	}
 }
 

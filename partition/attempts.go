@@ -29,6 +29,11 @@ func (a *Activity) Timers(of Address, taskID int32) []Timer {
 	return all
 }
 
+// limited reports whether an activity has to begin or to end in time.
+func (a *Activity) limited() bool {
+	return a.Options != nil && (a.Options.ScheduleToStart > 0 || a.Options.ScheduleToClose > 0)
+}
+
 // limit sets until when an attempt has to begin that may begin at the given time,
 // and, for the first, until when the activity has to end.
 func (a *Activity) limit(from time.Time) {

@@ -307,6 +307,15 @@ func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
 	if rec.Activities != int64(len(in.activities)) {
 		bad("has %d pending activities, the record says %d", len(in.activities), rec.Activities)
 	}
+	limited := int64(0)
+	for _, a := range in.activities {
+		if a.limited() {
+			limited++
+		}
+	}
+	if rec.Limited > limited { // records of older writers do not count them
+		bad("has %d pending activities with a limit of time, the record says %d", limited, rec.Limited)
+	}
 	if rec.Timers != int64(len(in.timersOf)) {
 		bad("has %d armed timers, the record says %d", len(in.timersOf), rec.Timers)
 	}

@@ -251,6 +251,7 @@ func (r *Record) String() string {
 		}
 	}
 	add("activities", r.Activities)
+	add("limited", r.Limited)
 	add("timers", r.Timers)
 	add("children", r.Children)
 	add("calls", r.Calls)
@@ -320,6 +321,8 @@ func (w Why) String() string {
 		return "stuck"
 	case Unrecordable:
 		return "unrecordable"
+	case Crowded:
+		return "crowded"
 	}
 	return fmt.Sprintf("why-%d", byte(w))
 }

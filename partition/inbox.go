@@ -141,6 +141,9 @@ func removeActivity(s Store, a Address, r *Record, taskID int32) error {
 	}
 	s.Delete(key)
 	r.Activities--
+	if activity.limited() && r.Limited > 0 { // records of older writers do not count them
+		r.Limited--
+	}
 	return nil
 }
 

@@ -56,12 +56,13 @@ const (
 	Nondeterministic Why = 2 // the code does not fit the history
 	Stuck            Why = 3 // an episode did not yield
 	Unrecordable     Why = 4 // it decided what cannot be recorded
+	Crowded          Why = 5 // it sends where there is no room
 )
 
 // Parked says what keeps an instance from running on.
 type Parked struct {
 	Why     Why
-	Name    string // of the orchestrator
+	Name    string // of the orchestrator; where it is crowded, of what has no room
 	Version string
 	Reason  string // for a person
 }
@@ -122,13 +123,17 @@ type Record struct {
 	// zero: nobody has, or it has ended.
 	CancelRequested time.Time
 	CancelReason    string
+	// Limited counts those of the pending activities that have to begin or to end in
+	// time: each of them has up to two rows more than the others.
+	Limited int64
 }
 
-// Fields of a record; those of a request to end stand at the end, and only where there
-// is one.
+// Fields of a record. Those of a request to end, and the activities with a limit, stand
+// at the end, and only where there are any.
 const (
 	recordFields   = 31
 	canceledFields = 33
+	limitedFields  = 34
 )
 
 // Encode returns the stored form.
@@ -136,6 +141,9 @@ func (r *Record) Encode() []byte {
 	fields := recordFields
 	if !r.CancelRequested.IsZero() || r.CancelReason != "" {
 		fields = canceledFields
+	}
+	if r.Limited > 0 {
+		fields = limitedFields
 	}
 	p := pack.NewWriter(192+len(r.Name)+len(r.Parked.Reason), fields)
 	p.String(string(r.Execution))
@@ -183,9 +191,12 @@ func (r *Record) Encode() []byte {
 	p.Int(r.Calls)
 	p.Int(r.Sections)
 	putEntity(p, r.Entity)
-	if fields == canceledFields {
+	if fields >= canceledFields {
 		p.Time(r.CancelRequested)
 		p.String(r.CancelReason)
+	}
+	if fields >= limitedFields {
+		p.Int(r.Limited)
 	}
 	return p.Bytes()
 }
@@ -272,6 +283,8 @@ func DecodeRecord(value []byte) (*Record, error) {
 			r.CancelRequested = u.Time()
 		case 32:
 			r.CancelReason = u.String()
+		case 33:
+			r.Limited = u.Int()
 		default:
 			u.Skip() // of a newer writer
 		}
@@ -454,6 +467,10 @@ func pendingOf(value []byte) (*Activity, error) {
 		switch i {
 		case 6:
 			a.NextAttempt = u.Time()
+		case 11:
+			if !u.IsNil() {
+				a.Options = history.ReadTaskOptions(u)
+			}
 		case 14:
 			a.Deadline = u.Time()
 		case 18:

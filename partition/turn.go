@@ -295,6 +295,9 @@ func decide(s Store, a Address, r *Record, e history.Event, t Turn, fx *Effects)
 			fx.Armed = append(fx.Armed, timer)
 		}
 		r.Activities++
+		if activity.limited() {
+			r.Limited++
+		}
 		fx.Tasks = append(fx.Tasks, Task{ID: e.ID, Scheduled: body, Activity: activity})
 	case *history.TaskCanceled:
 		fx.Canceled = append(fx.Canceled, body)

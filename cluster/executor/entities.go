@@ -65,7 +65,7 @@ func (e *Entities) Operations(ctx context.Context, req leader.EntityRequest) (hi
 	}
 	defer e.end(t)
 	run := code.Begin(reprise.EntityInfo{
-		Hub: req.Key.Hub, Entity: req.Key.Instance, Execution: req.Key.Execution, Now: req.Now, NextID: req.NextID,
+		Hub: req.Key.Hub, Entity: req.Key.Instance, Execution: req.Key.Execution, Now: req.Now, NextID: req.NextID, Crowded: req.Crowded,
 	}, req.State)
 	for ctx.Err() == nil && len(run.Batch().Results) < len(calls) && !run.Full() {
 		operate(ctx, t.label, run, calls)

@@ -101,27 +101,33 @@ func (l *workload) addStrays() {
 func (l *workload) checkHistories(book *ledger) {
 	c := l.client(0, 1)
 	for _, a := range l.acked {
-		var events []history.Event
-		for from := int64(0); ; {
-			var page leader.HistoryPage
-			err, _ := c.ask(nil, func(ctx context.Context, node caller) (err error) {
-				page, err = node.History(ctx, leader.HistoryRequest{Instance: a.ref, Execution: a.execution, FromEpisode: from})
-				return err
-			})
-			if err != nil {
-				l.complain("G1: history of %s: %v", a.ref.ID, err)
-				break
-			}
-			events = append(events, page.Events...)
-			if from = page.NextEpisode; from == 0 {
-				break
-			}
+		events, err := c.history(a.ref, a.execution)
+		if err != nil {
+			l.complain("G1: history of %s: %v", a.ref.ID, err)
 		}
 		if diff := notPrefix(a.seen, events); diff != "" || len(events) < len(a.seen) {
 			l.complain("G3: history of %s is no continuation of an earlier read: %s", a.ref.ID, diff)
 		}
 		for _, problem := range checkHistory(a, events, book) {
 			l.complain("%s: %s", a.ref.ID, problem)
+		}
+	}
+}
+
+// history reads the whole history of an execution. With an error comes what was read.
+func (c *client) history(ref leader.InstanceRef, execution history.ExecutionID) (events []history.Event, err error) {
+	for from := int64(0); ; {
+		var page leader.HistoryPage
+		err, _ := c.ask(nil, func(ctx context.Context, node caller) (err error) {
+			page, err = node.History(ctx, leader.HistoryRequest{Instance: ref, Execution: execution, FromEpisode: from})
+			return err
+		})
+		if err != nil {
+			return events, err
+		}
+		events = append(events, page.Events...)
+		if from = page.NextEpisode; from == 0 {
+			return events, nil
 		}
 	}
 }

@@ -240,6 +240,8 @@ func (l *ledger) registry(node peer.NodeID) *reprise.Registry {
 	reprise.Bind(r, mixed, runMixed)
 	reprise.Bind(r, collect, runCollect)
 	bindBank(r)
+	reprise.Bind(r, keepBook, runBook)
+	bindVigil(r, func(ctx context.Context) { l.note(ctx, node, true) })
 	reprise.Bind(r, hold, func(o *reprise.Orchestration, _ reprise.None) (reprise.None, error) {
 		o.Sleep(10_000 * time.Hour)
 		return reprise.None{}, nil

@@ -36,6 +36,7 @@ func TestPlantedBugs(t *testing.T) {
 		{"a lane's number raised before its letters are stored", Bugs{Leader: leader.Faults{LaneCursorEarly: true}}},
 		{"letters deleted when they are sent", Bugs{Leader: leader.Faults{TrimEarly: true}}},
 		{"locks kept on terminate", Bugs{Leader: leader.Faults{LockKept: true}}},
+		{"an entity's reply is lost", Bugs{Leader: leader.Faults{ReplyLost: true}}},
 		{"no read check", Bugs{Log: raftlog.Faults{SkipReadCheck: true}}},
 		{"an install that wipes acknowledged entries", Bugs{Log: raftlog.Faults{WipeOnInstall: true}}},
 		{"timers by the local clock", Bugs{Leader: leader.Faults{LocalTimers: true}}},

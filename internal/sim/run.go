@@ -32,6 +32,8 @@ type Report struct {
 	Unknown  int // starts
 	Listed   int // orchestrations that were sent events, all acknowledged
 	Banked   int // payments and audits that were acknowledged
+	Canceled int // orchestrations whose cancellation was acknowledged
+	Books    int // orchestrations that were sent updates, and closed
 	Followed int // orchestrations that were watched to their end
 	Anew     int // requests that were stamped anew with a partition's clock
 	Reigns   int
@@ -48,6 +50,8 @@ const (
 	minStale  = 20
 	minBanked = 500
 
+	minCanceled = 50
+	minBooks    = 50
 	minFollowed = 500
 )
 
@@ -63,6 +67,12 @@ func (r Report) Void() string {
 	if r.Banked < minBanked {
 		void = append(void, fmt.Sprintf("%d payments and audits of %d", r.Banked, minBanked))
 	}
+	if r.Canceled < minCanceled {
+		void = append(void, fmt.Sprintf("%d cancellations of %d", r.Canceled, minCanceled))
+	}
+	if r.Books < minBooks {
+		void = append(void, fmt.Sprintf("%d orchestrations with updates of %d", r.Books, minBooks))
+	}
 	if r.Followed < minFollowed {
 		void = append(void, fmt.Sprintf("%d watched to their end of %d", r.Followed, minFollowed))
 	}
@@ -75,8 +85,8 @@ func (r Report) Void() string {
 // String tells the run in a few lines.
 func (r Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d nodes hurt for %v: %d acknowledged starts, %d unknown, %d that got events, %d payments and audits, %d watched to their end, %d requests stamped anew, %d reigns, %d stale entries refused, %d effects of activities\n",
-		r.Options.Seed, r.Options.Nodes, r.Options.Life, r.Acked, r.Unknown, r.Listed, r.Banked, r.Followed, r.Anew, r.Reigns, r.Stale, r.Effects)
+	fmt.Fprintf(&b, "seed %d: %d nodes hurt for %v: %d acknowledged starts, %d unknown, %d that got events, %d payments and audits, %d cancelled, %d that were updated, %d watched to their end, %d requests stamped anew, %d reigns, %d stale entries refused, %d effects of activities\n",
+		r.Options.Seed, r.Options.Nodes, r.Options.Life, r.Acked, r.Unknown, r.Listed, r.Banked, r.Canceled, r.Books, r.Followed, r.Anew, r.Reigns, r.Stale, r.Effects)
 	b.WriteString("faults:")
 	for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
 		fmt.Fprintf(&b, " %s %d", name, r.Faults[name])
@@ -103,7 +113,7 @@ func Run(o Options) Report {
 	hurt := &nemesis{World: world, done: map[string]int{}}
 	report := func() Report {
 		r := Report{
-			Options: o, Acked: len(load.acked), Unknown: load.unknown, Listed: len(load.collected), Banked: len(load.banked), Followed: int(load.followed.Load()), Anew: int(load.anew.Load()), Reigns: world.reigns.count(),
+			Options: o, Acked: len(load.acked), Unknown: load.unknown, Listed: len(load.collected), Banked: len(load.banked), Canceled: len(load.canceled), Books: len(load.books), Followed: int(load.followed.Load()), Anew: int(load.anew.Load()), Reigns: world.reigns.count(),
 			Stale: world.staleRejected(), Faults: hurt.done, Problems: load.wrong,
 		}
 		for _, e := range book.effects {
@@ -144,6 +154,8 @@ func Run(o Options) Report {
 		{"strays", func() { load.addStrays(); load.checkEnds() }},
 		{"collections", load.checkCollections},
 		{"bank", load.checkBank},
+		{"cancelled", func() { load.checkCanceled(book) }},
+		{"books", load.checkBooks},
 		{"histories", func() { load.checkHistories(book) }},
 		{"registers", load.checkRegisters},
 		{"lanes", load.checkLanes},

@@ -46,6 +46,8 @@ func TestSimulation(t *testing.T) {
 		sum.Reigns += r.Reigns
 		sum.Stale += r.Stale
 		sum.Banked += r.Banked
+		sum.Canceled += r.Canceled
+		sum.Books += r.Books
 		sum.Followed += r.Followed
 	}
 	if void := sum.Void(); void != "" {

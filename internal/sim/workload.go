@@ -47,6 +47,8 @@ type workload struct {
 	collected []collecting
 	banked    []banking
 	counted   map[int]*counting // by client
+	canceled  []cancelling
+	books     []bookkeeping
 	wrong     []string
 }
 
@@ -85,13 +87,17 @@ func (l *workload) client(number int, seed uint64) *client {
 // run makes requests until ctx is done, and then finishes the one under way.
 func (c *client) run(ctx context.Context) {
 	for pause(ctx, time.Duration(c.rng.IntN(4000))*time.Millisecond) {
-		switch n := c.rng.IntN(13); {
+		switch n := c.rng.IntN(14); {
 		case n < 6:
 			c.startMixed()
 		case n == 6 && c.rng.IntN(2) == 0:
 			c.collect(ctx)
 		case n < 8:
 			c.touchRegister()
+		case n == 13 && c.rng.IntN(2) == 0:
+			c.cancel(ctx)
+		case n == 13:
+			c.keep(ctx)
 		case n >= 10:
 			c.bank(ctx)
 		default:
@@ -141,6 +147,8 @@ func (c *client) ask(identity *leader.RequestIdentity, try func(ctx context.Cont
 type caller interface {
 	StartInstance(context.Context, leader.StartRequest) (leader.StartAnswer, error)
 	Terminate(context.Context, leader.TerminateRequest) error
+	Cancel(context.Context, leader.CancelRequest) error
+	Update(context.Context, leader.UpdateRequest) (leader.UpdateReply, error)
 	Raise(context.Context, leader.RaiseRequest) error
 	Status(context.Context, leader.StatusRequest) (leader.Instance, error)
 	Wait(context.Context, leader.WaitRequest) (leader.Instance, error)

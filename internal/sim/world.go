@@ -159,8 +159,9 @@ func (w *World) start(n *node) error {
 		Faults:          &w.bugs.Leader,
 		RaftFaults:      &w.bugs.Log,
 		TuneRaft:        tuneRaft(paces[w.rng.IntN(len(paces))]),
-		// Two, so that an entry may be lost and the next one be accepted.
-		Limits: leader.Limits{InFlight: 2},
+		// Two, so that an entry may be lost and the next one be accepted. And few letters
+		// on their way, so that senders are held back while a partition is out of reach.
+		Limits: leader.Limits{InFlight: 2, Letters: 12},
 	}, w.registry(n.name))
 	if err != nil {
 		return fmt.Errorf("start %s: %w", n.name, err)

@@ -72,9 +72,12 @@ type Limits struct {
 	Events int
 	// Flood is how many external events an instance may have that it has not taken,
 	// those of other orchestrations included, which are not refused: one more ends
-	// it, and an entity with so many operations that wait takes no call. Default 10
-	// times Events.
+	// it, and an entity with so many operations that wait takes no call, and holds back
+	// who signals it, until half of them are gone. Default 10 times Events.
 	Flood int
+	// Letters is how many letters may be on their way to one partition until who would
+	// send more there is held back, until half of them have arrived. Default 100,000.
+	Letters int
 	// Waiters is how many [Leader.Wait] calls may wait. Default 65536.
 	Waiters int
 	// Watchers is how many [Leader.Watch] calls may wait. Default 16384.
@@ -119,6 +122,9 @@ type Faults struct {
 	TrimEarly bool
 	// LockKept lets a terminated orchestration keep the entities that it has locked.
 	LockKept bool
+	// ReplyLost lets an entity run calls that were stored before, and tell nobody how
+	// they ended.
+	ReplyLost bool
 }
 
 func (l Limits) withDefaults() Limits {
@@ -140,6 +146,7 @@ func (l Limits) withDefaults() Limits {
 	number(&l.Runnable, 8192)
 	number(&l.Events, 10_000)
 	number(&l.Flood, 10*l.Events)
+	number(&l.Letters, 100_000)
 	number(&l.Waiters, 65536)
 	number(&l.Watchers, 16384)
 	number(&l.Tasks, 4096)
@@ -159,3 +166,4 @@ func (f *Faults) localTimers() bool     { return f != nil && f.LocalTimers }
 func (f *Faults) laneCursorEarly() bool { return f != nil && f.LaneCursorEarly }
 func (f *Faults) trimEarly() bool       { return f != nil && f.TrimEarly }
 func (f *Faults) lockKept() bool        { return f != nil && f.LockKept }
+func (f *Faults) replyLost() bool       { return f != nil && f.ReplyLost }

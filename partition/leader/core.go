@@ -82,6 +82,8 @@ type core struct {
 	outLanes []*outLane
 	inLanes  []*inLane
 	local    localLane
+	crowds   map[InstanceRef]*crowd
+	asksAt   time.Duration // when it is looked whether there is room, since the loop began
 
 	lived     int32 // lives of entities that began
 	timers    timers
@@ -101,6 +103,7 @@ func newCore(cfg Config) *core {
 		ended:     make(chan struct{}),
 		lives:     make(map[InstanceRef]*live),
 		lostEarly: make(map[AttemptID]bool),
+		crowds:    make(map[InstanceRef]*crowd),
 		idle:      list.New(),
 		queues:    make(map[string]*taskQueue),
 		work:      make(chan *run, 16*cfg.Limits.Episodes),
@@ -230,7 +233,7 @@ func (c *core) round() error {
 	if !c.crowded() {
 		c.raiseFlags()
 		for _, step := range []func() error{
-			c.fireDue, c.pageReady, c.pageParked, c.pageTasks, c.takeLocal, c.storeOverdue, c.watch, c.tendLanes, c.sweepAnswers,
+			c.fireDue, c.pageReady, c.tendCrowds, c.pageParked, c.pageTasks, c.takeLocal, c.storeOverdue, c.watch, c.tendLanes, c.sweepAnswers,
 		} {
 			if err := step(); err != nil {
 				return err
@@ -273,6 +276,9 @@ func (c *core) sleep(more bool) time.Duration {
 	if d, ok := c.untilLanes(); ok {
 		soon(d)
 	}
+	if len(c.crowds) > 0 {
+		soon(c.asksAt - c.mono)
+	}
 	if len(c.spills) > 0 {
 		soon(c.cfg.Limits.Spill - (c.mono - c.spills[0].since))
 	}
@@ -310,6 +316,7 @@ func (c *core) sweepAnswers() error {
 type flags struct {
 	mu       sync.Mutex // protects the fields below
 	bindings bool
+	code     bool // and with them the code behind the names
 	capacity bool
 }
 
@@ -325,12 +332,12 @@ func (c *core) raise(set func(*flags)) {
 
 func (c *core) raiseFlags() {
 	c.flags.mu.Lock()
-	bindings, capacity := c.flags.bindings, c.flags.capacity
-	c.flags.bindings, c.flags.capacity = false, false
+	bindings, code, capacity := c.flags.bindings, c.flags.code, c.flags.capacity
+	c.flags.bindings, c.flags.code, c.flags.capacity = false, false, false
 	c.flags.mu.Unlock()
 	if bindings {
 		c.bindings++
-		c.retryParked(true)
+		c.retryParked(code)
 	}
 	if capacity || bindings {
 		c.pump()

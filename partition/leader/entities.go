@@ -34,6 +34,7 @@ func (c *core) postEntity(l *live, m *mail) error {
 	c.ensure(l)
 	l.entity.add(l.rec, m)
 	l.entity.hold(m, c.mono)
+	c.noteOwn(l)
 	if l.rec.Parked.Why != partition.NotParked || l.resting {
 		return c.store(l)
 	}
@@ -212,6 +213,7 @@ func (c *core) scheduleSignal(l *live, m *mail) error {
 		return err
 	}
 	c.timers.add(timer)
+	c.noteOwn(l)
 	c.touched = append(c.touched, l)
 	return c.done(l, m)
 }

@@ -23,11 +23,12 @@ type fakeEntities struct {
 	slow    map[string]chan struct{}
 	limit   int // operations of one run; 0: all
 	runs    int
+	refused map[history.InstanceID]int // operations that failed because a target has no room
 	note    func(format string, args ...any)
 }
 
 func newFakeEntities() *fakeEntities {
-	return &fakeEntities{bound: map[string]bool{}, failing: map[string]bool{}, slow: map[string]chan struct{}{}}
+	return &fakeEntities{bound: map[string]bool{}, failing: map[string]bool{}, slow: map[string]chan struct{}{}, refused: map[history.InstanceID]int{}}
 }
 
 func (x *fakeEntities) Operations(ctx context.Context, req EntityRequest) (history.Batch, error) {
@@ -48,7 +49,7 @@ func (x *fakeEntities) Operations(ctx context.Context, req EntityRequest) (histo
 	case failing:
 		return history.Batch{}, errors.New("a passing error")
 	}
-	run := entityRun{batch: history.Batch{State: req.State}, next: req.NextID}
+	run := entityRun{batch: history.Batch{State: req.State}, next: req.NextID, crowded: req.Crowded}
 	var names []string
 	for i, e := range req.Operations {
 		if limit > 0 && i == limit {
@@ -66,6 +67,11 @@ func (x *fakeEntities) Operations(ctx context.Context, req EntityRequest) (histo
 		names = append(names, operation)
 		run.batch.Results = append(run.batch.Results, run.operate(operation))
 	}
+	x.mu.Lock()
+	for _, target := range run.refused {
+		x.refused[target]++
+	}
+	x.mu.Unlock()
 	if x.note != nil {
 		x.note("episode of %s: %s", req.Key.Instance, strings.Join(names, " "))
 	}
@@ -85,8 +91,10 @@ func (x *fakeEntities) mend() {
 }
 
 type entityRun struct {
-	batch history.Batch
-	next  int32
+	batch   history.Batch
+	next    int32
+	crowded []history.InstanceID
+	refused []history.InstanceID
 }
 
 func (r *entityRun) operate(text string) history.OperationResult {
@@ -111,7 +119,18 @@ func (r *entityRun) operate(text string) history.OperationResult {
 		r.batch.State = nil
 	case "signal": // TARGET/OPERATION
 		target, operation, _ := strings.Cut(arg, "/")
+		if failure := r.noRoom(target); failure != nil {
+			return history.OperationResult{Failure: failure}
+		}
 		r.decide(&history.EntityOperationSignaled{Target: history.InstanceID(target), Operation: operation})
+	case "double": // ME/TARGET: two operations for the target, each of which does that for this one
+		me, target, _ := strings.Cut(arg, "/")
+		if failure := r.noRoom(target); failure != nil {
+			return history.OperationResult{Failure: failure}
+		}
+		for range 2 {
+			r.decide(&history.EntityOperationSignaled{Target: history.InstanceID(target), Operation: "double:" + target + "/" + me})
+		}
 	case "start": // ID/NAME
 		started := child(arg)
 		started.Detached = true
@@ -125,6 +144,16 @@ func (r *entityRun) operate(text string) history.OperationResult {
 		return history.OperationResult{Result: history.Payload(fmt.Sprintf("%d bytes", len(r.batch.State)))}
 	}
 	return history.OperationResult{Result: append(history.Payload{}, r.batch.State...)}
+}
+
+// noRoom is the failure of who signals a crowded entity; nil: it has room.
+func (r *entityRun) noRoom(target string) *history.Failure {
+	id := history.InstanceID(target)
+	if !slices.Contains(r.crowded, id) {
+		return nil
+	}
+	r.refused = append(r.refused, id)
+	return &history.Failure{Type: history.FailureFlooded, Message: target + " has no room"}
 }
 
 func (r *entityRun) decide(body history.Body) {
@@ -141,6 +170,7 @@ func init() {
 		"recall":   recall,
 		"relock":   relock,
 		"nested":   nested,
+		"announce": announce,
 	})
 }
 
@@ -288,4 +318,22 @@ func relock(s *seen, arg string) []history.Body {
 func nested(s *seen, arg string) []history.Body {
 	set := lockSet(operations(arg))
 	return []history.Body{&history.EntityLockRequested{LockSet: set}, &history.EntityLockRequested{LockSet: set}}
+}
+
+// announce, in a critical section over the first entity, signals the second after each
+// activity.
+func announce(s *seen, arg string) []history.Body {
+	locked, told, _ := strings.Cut(arg, "/")
+	want := []history.Body{&history.EntityLockRequested{LockSet: []history.InstanceID{history.InstanceID(locked)}}}
+	if s.ended[0] == nil {
+		return want
+	}
+	for {
+		id := int32(len(want))
+		want = append(want, &history.TaskScheduled{Name: "step"})
+		if s.ended[id] == nil {
+			return want
+		}
+		want = append(want, &history.EntityOperationSignaled{Target: history.InstanceID(told), Operation: "add:1"})
+	}
 }

@@ -2,6 +2,7 @@ package leader
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -104,6 +105,67 @@ func TestHotEntity(t *testing.T) {
 		if want := fmt.Sprint(waiting/2 + 4); err != nil || string(e.State) != want || e.Backlog != 0 || e.LockedBy != "" {
 			t.Errorf("in the end: %+v %v, want state %s", e, err, want)
 		}
+		if got := s.check(t); got != "fine\n" {
+			t.Error(got)
+		}
+	})
+}
+
+// Entities that send two operations for each that they get never have many more than
+// there is room for: an operation that would send more fails. Others are not touched.
+func TestDoublingEntities(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const flood = 50
+		s := newStory(t)
+		s.short = true
+		s.entities.note = nil
+		defer s.close()
+		s.limits.Flood, s.limits.Letters, s.limits.InFlight, s.limits.EntryBytes = flood, flood, 1, 4000
+		s.lead()
+		s.log.hold(true)
+		signal := func(id, operation string) {
+			if err := s.leader.Signal(t.Context(), SignalRequest{Entity: ref(id), Operation: operation}); err != nil {
+				t.Error(err)
+			}
+		}
+		poison := []string{"@alone@a", "@pair@a", "@pair@b"}
+		go signal("@alone@a", "double:@alone@a/@alone@a")
+		go signal("@pair@a", "double:@pair@a/@pair@b")
+		const healthy = 20
+		most := map[string]int64{}
+		flooded := func() bool {
+			s.entities.mu.Lock()
+			defer s.entities.mu.Unlock()
+			return !slices.ContainsFunc(poison, func(id string) bool { return s.entities.refused[history.InstanceID(id)] == 0 })
+		}
+		for i := 0; i < 400 || !flooded() && i < 10_000; i++ {
+			synctest.Wait()
+			if i%20 == 0 && i/20 < healthy {
+				go signal("@counter@c", "add:1")
+				synctest.Wait()
+			}
+			for _, id := range poison {
+				if l := s.leader.core.lives[ref(id)]; l != nil {
+					most[id] = max(most[id], backlog(l))
+				}
+			}
+			s.log.commit(1)
+		}
+		for _, id := range poison {
+			// One run of operations, of which each sends two, may come on top of it, and
+			// in a pair as much as the other one has.
+			if n := most[id]; n > 3*flood+2*operationsOfRun {
+				t.Errorf("%d operations of %s waited; there is room for %d", n, id, flood)
+			}
+		}
+		if !flooded() {
+			t.Errorf("operations that signal these were refused: %v; the run says nothing of the others", s.entities.refused)
+		}
+		e, err := s.leader.Entity(t.Context(), EntityStatusRequest{ref("@counter@c"), true})
+		if err != nil || string(e.State) != fmt.Sprint(healthy) {
+			t.Errorf("beside them: %+v %v, want state %d", e, err, healthy)
+		}
+		s.crash()
 		if got := s.check(t); got != "fine\n" {
 			t.Error(got)
 		}

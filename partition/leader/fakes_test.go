@@ -252,6 +252,9 @@ func (f *fakeCourier) next() carried {
 
 func describeRun(run LaneRun) string {
 	var out strings.Builder
+	for _, ref := range run.Asked {
+		fmt.Fprintf(&out, "\n  has %s room?", ref.ID)
+	}
 	for i, data := range run.Letters {
 		l, err := partition.DecodeLetter(data)
 		if err != nil {

@@ -3,6 +3,7 @@ package leader
 import (
 	"fmt"
 
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition"
 )
 
@@ -24,8 +25,9 @@ type inLane struct {
 
 // laneCall is a sender who waits until letters up to a number are recorded.
 type laneCall struct {
-	last uint64
-	done func(LaneAnswer, error)
+	last    uint64
+	crowded []Crowd // entities that it signals
+	done    func(LaneAnswer, error)
 }
 
 // prefix returns the number up to which all letters are recorded by entries that
@@ -61,15 +63,25 @@ func (d *delivery) handle(c *core) error {
 		d.fail()
 		return err
 	}
+	if len(d.Asked) > 0 {
+		still, err := c.crowdsAmong(d.Asked)
+		if err != nil {
+			d.fail()
+			return err
+		}
+		d.done(LaneAnswer{lane.committed, c.cut, still}, nil)
+		return nil
+	}
 	if len(lane.calls) >= laneCalls {
 		d.done(LaneAnswer{}, ErrOverloaded)
 		return nil
 	}
 	if d.First > lane.received+1 {
-		d.done(LaneAnswer{lane.committed, c.cut}, nil) // one before it is missing
+		d.done(LaneAnswer{lane.committed, c.cut, nil}, nil) // one before it is missing
 		return nil
 	}
 	last := d.First + uint64(len(d.Letters)) - 1
+	var crowded []Crowd
 	for i, data := range d.Letters {
 		n := d.First + uint64(i)
 		if n <= lane.received {
@@ -92,12 +104,15 @@ func (d *delivery) handle(c *core) error {
 			d.done(LaneAnswer{}, ErrNotLeading)
 			return err
 		}
+		if letter.Event.Body.Kind() == history.KindEntityOperationSignaled {
+			crowded = c.addCrowd(crowded, m.to.ref)
+		}
 	}
 	if last <= lane.committed {
-		d.done(LaneAnswer{lane.committed, c.cut}, nil)
+		d.done(LaneAnswer{lane.committed, c.cut, crowded}, nil)
 		return nil
 	}
-	lane.calls = append(lane.calls, laneCall{last, d.done})
+	lane.calls = append(lane.calls, laneCall{last, crowded, d.done})
 	return nil
 }
 
@@ -175,7 +190,7 @@ func (lane *inLane) settled(through, cut uint64) {
 	kept := lane.calls[:0]
 	for _, call := range lane.calls {
 		if call.last <= lane.committed {
-			call.done(LaneAnswer{lane.committed, cut}, nil)
+			call.done(LaneAnswer{lane.committed, cut, call.crowded}, nil)
 		} else {
 			kept = append(kept, call)
 		}

@@ -123,6 +123,11 @@ func (l *Leader) AttemptsRefused(ids []AttemptID) {
 // name or for fitting code is tried again. It does not block.
 func (l *Leader) BindingsChanged() { l.core.raise(func(f *flags) { f.bindings = true }) }
 
+// CodeChanged says that a node runs code that none has run before: what did not yield is
+// tried again, too. It is for [Leader.BindingsChanged] what that leaves out, since an
+// endless loop costs whoever runs it a thread for good.
+func (l *Leader) CodeChanged() { l.core.raise(func(f *flags) { f.bindings, f.code = true, true }) }
+
 // CapacityFreed says that a node may have room for activities again. It does not
 // block.
 func (l *Leader) CapacityFreed() { l.core.raise(func(f *flags) { f.capacity = true }) }

@@ -21,6 +21,8 @@ type localLane struct {
 	queue []localLetter
 	// next is the number behind the last that was put into the queue.
 	next uint64
+	// taken is the number of the last one that was delivered, or of one before it.
+	taken uint64
 	// left is set where letters from next on are to be read from the state.
 	left bool
 }
@@ -50,6 +52,7 @@ func (c *core) takeLocal() error {
 		l := q.queue[0]
 		q.queue[0] = localLetter{}
 		q.queue = q.queue[1:]
+		q.taken = l.number
 		m := &mail{}
 		m.Sent, m.Pieces = l.number, l.pieces
 		c.stats.Letters++

@@ -38,6 +38,9 @@ type outLane struct {
 	failed bool // one of them was not taken; the others are waited for
 	wait   time.Duration
 	resend time.Duration // when to send again; 0: at once
+
+	crowded bool // instances are parked, because so much is on its way
+	asking  bool // a question for room is under way
 }
 
 // outLane returns the lane to a partition.
@@ -63,7 +66,14 @@ func (c *core) recoverLanes() error {
 		lane := c.outLane(to)
 		lane.next = l.Next
 		if to == c.cfg.Partition {
-			c.local.left = true
+			c.local.left, c.local.taken = true, l.Next-1
+			err := partition.ReadOutbox(&c.view, c.cfg.Partition, to, 0, func(sequence uint64, _ []byte, _ int) bool {
+				c.local.taken = sequence - 1
+				return false
+			})
+			if err != nil {
+				return err
+			}
 			continue
 		}
 		lane.committed, lane.acked = l.Next-1, l.Next-1
@@ -171,6 +181,9 @@ func (m *laneEcho) fail() {}
 func (m *laneEcho) handle(c *core) error {
 	lane := m.lane
 	lane.runs--
+	for _, crowded := range m.answer.Crowded {
+		c.noteCrowd(crowded.Entity, crowded.Waiting)
+	}
 	if m.err == nil && m.answer.Received > lane.acked {
 		if lane.acked == lane.trimmed {
 			lane.ackedAt = c.mono

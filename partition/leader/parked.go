@@ -2,17 +2,26 @@ package leader
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/reprise-run/reprise/partition"
 )
 
 // park lets an instance wait, visibly, for other code. All its mail is stored.
 func (c *core) park(l *live, why partition.Why, reason string) error {
-	p := partition.Parked{Why: why, Name: l.rec.Name, Version: l.rec.Version, Reason: reason}
+	return c.parkFor(l, partition.Parked{Why: why, Name: l.rec.Name, Version: l.rec.Version, Reason: reason})
+}
+
+// parkCrowded lets an instance wait, visibly, until there is room for what it sends.
+func (c *core) parkCrowded(l *live, e *crowdedError) error {
+	return c.parkFor(l, partition.Parked{Why: partition.Crowded, Name: e.name, Reason: e.reason})
+}
+
+func (c *core) parkFor(l *live, p partition.Parked) error {
 	if l.rec.Parked == p {
 		return c.store(l) // it was tried again in vain
 	}
-	if why != partition.Unbound {
+	if p.Why != partition.Unbound {
 		c.bound(l)
 	}
 	if err := c.replace(l); err != nil {
@@ -35,8 +44,8 @@ func (c *core) park(l *live, why partition.Why, reason string) error {
 	if m := c.cfg.Meter; m != nil {
 		m.Parked(p.Why)
 	}
-	if why != partition.Unbound {
-		c.log.Warn("an instance is parked", "instance", l.addr.String(), "name", l.rec.Name, "reason", reason)
+	if p.Why != partition.Unbound && p.Why != partition.Crowded { // which there may be many of
+		c.log.Warn("an instance is parked", "instance", l.addr.String(), "name", l.rec.Name, "reason", p.Reason)
 	}
 	return nil
 }
@@ -59,6 +68,10 @@ func (c *core) parkAfter(r *run, why partition.Why, reason string) error {
 // retrial goes through parked instances and tries them again.
 type retrial struct {
 	from, to []byte
+	// room is the entity for which they wait; nil: another reason.
+	room *InstanceRef
+	// stuck: of the instances that did not yield.
+	stuck bool
 	// probe: of the instances that wait for one name only the first is tried; if
 	// the name is bound by now, the others follow.
 	probe bool
@@ -67,13 +80,14 @@ type retrial struct {
 // retryParked plans to try all parked instances again; those that do not yield
 // only when the code changed.
 func (c *core) retryParked(stuckToo bool) {
-	c.retrials = c.retrials[:0] // those under way are a part of this one
-	for _, why := range []partition.Why{partition.Unbound, partition.Nondeterministic, partition.Stuck, partition.Unrecordable} {
+	// Those under way are a part of this one, except where it leaves out some.
+	c.retrials = slices.DeleteFunc(c.retrials, func(t retrial) bool { return stuckToo || !t.stuck })
+	for _, why := range []partition.Why{partition.Unbound, partition.Nondeterministic, partition.Stuck, partition.Unrecordable, partition.Crowded} {
 		if why == partition.Stuck && !stuckToo {
 			continue
 		}
 		from, to := partition.ParkedRange(c.cfg.Partition, why)
-		c.retrials = append(c.retrials, retrial{from, to, why == partition.Unbound})
+		c.retrials = append(c.retrials, retrial{from: from, to: to, probe: why == partition.Unbound, stuck: why == partition.Stuck})
 	}
 }
 
@@ -88,13 +102,17 @@ func (c *core) bound(l *live) {
 		return
 	}
 	from, to := partition.ParkedNameRange(c.cfg.Partition, l.rec.Parked)
-	c.retrials = append(c.retrials, retrial{from, to, false})
+	c.retrials = append(c.retrials, retrial{from: from, to: to})
 }
 
 // pageParked tries a page of parked instances.
 func (c *core) pageParked() error {
 	for len(c.retrials) > 0 && len(c.runnable) < c.cfg.Limits.Runnable {
 		t := &c.retrials[0]
+		if c.noRoom(t) {
+			c.retrials = c.retrials[1:]
+			continue
+		}
 		done, err := c.pageOf(t)
 		if err != nil {
 			return err

@@ -32,6 +32,7 @@ var programs = map[string]program{
 	"echo":  echo,
 	"seq":   seq,
 	"fan":   fan,
+	"haste": haste,
 	"sleep": sleepFor,
 	"race":  race,
 	"retry": retrying,
@@ -356,6 +357,17 @@ func fan(s *seen, arg string) []history.Body {
 		results = append(results, r)
 	}
 	return append(want, done(strings.Join(results, ",")))
+}
+
+// haste is a fan of activities that have to begin and to end in time.
+func haste(s *seen, arg string) []history.Body {
+	want := fan(s, arg)
+	for _, b := range want {
+		if task, ok := b.(*history.TaskScheduled); ok {
+			task.Options = &history.TaskOptions{ScheduleToStart: time.Hour, ScheduleToClose: 2 * time.Hour}
+		}
+	}
+	return want
 }
 
 func sleepFor(s *seen, arg string) []history.Body {

@@ -241,6 +241,8 @@ func (c *core) waitsFor(s partition.Reader, addr partition.Address, rec *partiti
 			add("a node that binds orchestrator %q", rec.Name)
 		}
 	case partition.NotParked:
+	case partition.Crowded:
+		add("room: %s", rec.Parked.Reason)
 	default:
 		add("fitting code: %s", rec.Parked.Reason)
 	}

@@ -395,7 +395,7 @@ func (c *core) end(l *live, how *history.ExecutionCompleted, why *mail) error {
 	}
 	if l.probe { // whether the name is bound, another one has to find out
 		from, to := partition.ParkedNameRange(c.cfg.Partition, l.rec.Parked)
-		c.retrials = append(c.retrials, retrial{from, to, true})
+		c.retrials = append(c.retrials, retrial{from: from, to: to, probe: true})
 		l.probe = false
 	}
 	if why != nil {

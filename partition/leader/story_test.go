@@ -39,13 +39,16 @@ import (
 //	hold, release, commit N: of the log
 //	bind NAME, unbind NAME, break NAME, mend NAME, block NAME, unblock NAME
 //	room N, lost ID#TASK, refused ID#TASK
+//	changed [code]: the bindings, or the code behind them too
 //	crash [losing what is not applied], lead [survey=given] [slow-survey], surveyed [given]
 //	far ID: the instance is of partition 8
 //	deliver first=N [from=P]: letters of the input, one a line:
 //	    "start ID NAME [PARENT TASK [DEPTH]]", "completed ID TASK CHILD RESULT",
 //	    "failed ID TASK CHILD MESSAGE", "terminate ID [recurse]", "event ID NAME DATA",
 //	    and those of entities, see entityLetter
-//	carried received=N | failed: what became of the first run given to the courier
+//	ask ID…: another partition wants to know whether these entities have room
+//	carried [received=N] [crowded=ID waiting=N] | failed: what became of the first run
+//	    given to the courier
 //	state [TABLE], check, stats
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -230,7 +233,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "limits":
-		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), Flood: number0(opt("flood")), Watchers: number0(opt("watchers")), InFlight: storyInFlight}
+		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), Flood: number0(opt("flood")), Letters: number0(opt("letters")), Watchers: number0(opt("watchers")), InFlight: storyInFlight}
 	case "brief":
 		s.short = true
 	case "lead":
@@ -364,7 +367,11 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	case "bind", "unbind", "break", "mend", "fail", "block", "unblock":
 		s.code(d.Cmd, arg(0))
 	case "changed":
-		s.leader.BindingsChanged()
+		if d.HasArg("code") {
+			s.leader.CodeChanged()
+		} else {
+			s.leader.BindingsChanged()
+		}
 	case "room":
 		s.nodes.mu.Lock()
 		s.nodes.room = number(arg(0))
@@ -381,13 +388,25 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		for _, line := range strings.Split(d.Input, "\n") {
 			run.Letters = append(run.Letters, s.letter(t, line).Encode())
 		}
-		s.leader.Deliver(run, func(a LaneAnswer, err error) { s.note("delivered from %d: received=%d %v", from, a.Received, err) })
+		s.leader.Deliver(run, func(a LaneAnswer, err error) {
+			s.note("delivered from %d: received=%d%s %v", from, a.Received, describeCrowds(a.Crowded), err)
+		})
+	case "ask":
+		run := LaneRun{From: 8, To: 7}
+		for i := range d.CmdArgs {
+			run.Asked = append(run.Asked, ref(arg(i)))
+		}
+		s.leader.Deliver(run, func(a LaneAnswer, err error) { s.note("answered:%s %v", describeCrowds(a.Crowded), err) })
 	case "carried":
 		r := s.courier.next()
 		if d.HasArg("failed") {
 			r.done(LaneAnswer{}, errors.New("out of reach"))
 		} else {
-			r.done(LaneAnswer{Received: uint64(number(opt("received")))}, nil)
+			answer := LaneAnswer{Received: uint64(number0(opt("received")))}
+			if id := opt("crowded"); id != "" {
+				answer.Crowded = []Crowd{{ref(id), int64(number0(opt("waiting")))}}
+			}
+			r.done(answer, nil)
 		}
 	case "state":
 		return s.state(t, d)
@@ -556,4 +575,11 @@ func (s *story) check(t *testing.T) string {
 		fmt.Fprintln(&out, v)
 	}
 	return out.String()
+}
+
+func describeCrowds(all []Crowd) (text string) {
+	for _, c := range all {
+		text += fmt.Sprintf(" crowded=%s(%d)", c.Entity.ID, c.Waiting)
+	}
+	return text
 }

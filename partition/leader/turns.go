@@ -206,7 +206,11 @@ func (r *run) handle(c *core) error {
 			r.err = err
 		} else if err != nil {
 			return err
-		} else {
+		} else if r.err = c.room(l, r.episode.Decided); r.err == nil {
+			return c.turn(l, r)
+		} else if errors.Is(r.err, errTooCrowded) {
+			r.episode = flooding(l.rec, r.err)
+			c.cfg.Executor.Forget(r.request.Key)
 			return c.turn(l, r)
 		}
 	}
@@ -218,6 +222,7 @@ func (r *run) handle(c *core) error {
 // notRun lets mail wait whose episode, or operations, did not run.
 func (c *core) notRun(l *live, r *run) error {
 	var diff *history.NondeterminismError
+	var crowded *crowdedError
 	switch {
 	case errors.Is(r.err, ErrUnbound):
 		return c.parkAfter(r, partition.Unbound, r.err.Error())
@@ -225,6 +230,8 @@ func (c *core) notRun(l *live, r *run) error {
 		return c.parkAfter(r, partition.Nondeterministic, diff.Error())
 	case errors.Is(r.err, partition.ErrUnsupported):
 		return c.parkAfter(r, partition.Unrecordable, r.err.Error())
+	case errors.As(r.err, &crowded):
+		return c.parkCrowded(l, crowded)
 	}
 	c.log.Warn("an episode failed and is asked for again", "instance", l.addr.String(), "error", r.err)
 	return c.rest(l)
@@ -374,14 +381,17 @@ const (
 )
 
 // maxPending is how many activities, timers, sub-orchestrations and operations of
-// entities one execution may wait for, together with the letters that it sends in one episode: all of them may
-// have to be written, or given up, in one entry.
+// entities one execution may wait for, together with the letters that it sends in one
+// episode: all of them may have to be written, or given up, in one entry. An activity
+// that has to begin or to end in time counts twice: its row, its progress, the timers of
+// both limits and that of its next attempt are 1.7 KB of keys where IDs are long, and
+// 30,000 times that is more than an entry holds.
 const maxPending = 30_000
 
 // tooMuch says what of an episode is too much for an entry of the log; empty where it
 // can be recorded.
 func tooMuch(r *partition.Record, ep history.Episode) string {
-	pending := r.Activities + r.Timers + r.Children + r.Calls
+	pending := r.Activities + r.Limited + r.Timers + r.Children + r.Calls
 	sum := len(ep.CustomStatus)
 	largest := sum
 	inline := 0 // bytes that the rows of the entry itself hold
@@ -396,7 +406,12 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 		sum += size
 		largest = max(largest, size)
 		switch body := e.Body.(type) {
-		case *history.TaskScheduled, *history.TimerCreated:
+		case *history.TaskScheduled:
+			pending++
+			if o := body.Options; o != nil && (o.ScheduleToStart > 0 || o.ScheduleToClose > 0) {
+				pending++
+			}
+		case *history.TimerCreated:
 			pending++
 		case *history.SubOrchestrationInstanceCreated:
 			pending++

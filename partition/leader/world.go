@@ -101,6 +101,9 @@ type EntityRequest struct {
 	Now time.Time
 	// NextID is the ID of the first decision.
 	NextID int32
+	// Crowded are the entities that have no room, sorted; an operation that signals one
+	// of them is to fail.
+	Crowded []history.InstanceID
 }
 
 // EntityExecutor runs user code of entities. It is safe for concurrent use; the
@@ -179,12 +182,17 @@ type LaneRun struct {
 	First   uint64   // the number of the first letter
 	Letters [][]byte // as [partition.Letter.Encode] returns them
 	Cut     uint64   // the sender's cut number
+	// Asked are entities of the receiver of which the sender wants to know whether they
+	// have room. A run with any has no letters, and is answered at once.
+	Asked []InstanceRef `msgpack:",omitempty"`
 }
 
 // LaneAnswer says up to which number the receiver has recorded a lane's letters.
 type LaneAnswer struct {
 	Received uint64
 	Cut      uint64 // the receiver's cut number
+	// Crowded are entities, of those that the run signals or asks for, that have no room.
+	Crowded []Crowd `msgpack:",omitempty"`
 }
 
 // Courier brings letters to the leaders of other partitions, which take them by
