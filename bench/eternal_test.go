@@ -12,7 +12,7 @@ import (
 )
 
 // BenchmarkEternal tells whether an orchestration that continues as new grows: what
-// nodes hold in memory and on disk after a tenth of the continuations, and after all.
+// nodes hold in memory and on disk after a tenth of the continuations, after half of them and after all.
 func BenchmarkEternal(b *testing.B) {
 	n := *continuesFlag
 	if n == 0 {
@@ -22,7 +22,8 @@ func BenchmarkEternal(b *testing.B) {
 	warm(b, api)
 	began := time.Now()
 	eternalRounds(b, c, api, n/10, "tenth")
-	eternalRounds(b, c, api, n-n/10, "all")
+	eternalRounds(b, c, api, n/2-n/10, "half")
+	eternalRounds(b, c, api, n-n/2, "all")
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(n)/time.Since(began).Seconds(), "continuations/s")
 }
@@ -37,20 +38,25 @@ func eternalRounds(b *testing.B, c *testcluster.Cluster, api *client.Client, n i
 	if out, err := client.Execute(b.Context(), api, eternal, newValue(n)); err != nil || out.N != 0 {
 		b.Fatal(out.N, err)
 	}
-	var rss, disk int64
+	var rss, state, log int64
 	for _, node := range c.Nodes {
 		u, err := node.Usage()
 		if err != nil {
 			b.Skip(err)
 		}
-		onDisk, err := diskBytes(node.Dir())
+		inState, err := diskBytes(filepath.Join(node.Dir(), "state"))
 		if err != nil {
 			b.Fatal(err)
 		}
-		rss, disk = max(rss, u.PeakRSSBytes), max(disk, onDisk)
+		inLog, err := diskBytes(filepath.Join(node.Dir(), "log"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		rss, state, log = max(rss, u.PeakRSSBytes), max(state, inState), max(log, inLog)
 	}
 	b.ReportMetric(float64(rss)/1e6, "rss-MB-"+what)
-	b.ReportMetric(float64(disk)/1e6, "disk-MB-"+what)
+	b.ReportMetric(float64(state)/1e6, "state-MB-"+what)
+	b.ReportMetric(float64(log)/1e6, "log-MB-"+what)
 }
 
 // diskBytes returns how long the files of a directory are together. A file that goes
