@@ -207,8 +207,21 @@ func (c *core) fireLimit(l *live, t partition.Timer) error {
 		}
 		c.hold(a)
 		return c.expire(a, startedLate(a))
+	case t.Kind == partition.StartByTimer && a.row.StartBy.Equal(t.Due) && a.state == running:
+		partition.Begun(&c.view, l.addr, t.ID, a.row)
 	}
 	return nil
+}
+
+// waitAnew lets an attempt that had been given to a node wait for one as long as at
+// first.
+func (c *core) waitAnew(a *attempt) {
+	if a.row.Options == nil || a.row.Options.ScheduleToStart == 0 {
+		return
+	}
+	for _, timer := range partition.WaitAnew(&c.view, a.live.addr, a.id.TaskID, a.row, c.now) {
+		c.timers.add(timer)
+	}
 }
 
 // hold attaches an attempt that is not in memory.
