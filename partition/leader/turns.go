@@ -506,6 +506,7 @@ func (c *core) watch() error {
 			if err := c.park(l, partition.Stuck, fmt.Sprintf("an episode did not yield within %s", c.cfg.Limits.Stuck)); err != nil {
 				return err
 			}
+			l.refuseQueries(errStuck)
 		}
 	}
 	return nil
