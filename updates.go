@@ -41,7 +41,7 @@ func (u Update[In, Out]) Check(o *Orchestration, check func(In) error) {
 //
 //	price := in.Price
 //	SetPrice.Handle(o, func(p int) (int, error) { before := price; price = p; return before, nil })
-//	o.WaitUntil(func() bool { return price > 100 })
+//	err := o.WaitUntil(func() bool { return price > 100 })
 func (u Update[In, Out]) Handle(o *Orchestration, fn func(In) (Out, error)) {
 	handle := look(o.codec, u.what(), fn)
 	o.h.HandleUpdates(u.name, func(asked *engine.Update) {
@@ -106,5 +106,5 @@ type received interface {
 
 // WaitUntil waits until ready returns true. It is asked after each event that arrives
 // and each update that is handled, and must depend on the orchestrator's own variables
-// only.
-func (o *Orchestration) WaitUntil(ready func() bool) { o.wait(ready) }
+// only. The error is nil, or the *[CanceledError] of the scope of o, which ends the wait.
+func (o *Orchestration) WaitUntil(ready func() bool) error { return o.waitFor(ready) }
