@@ -115,6 +115,9 @@ func Validate(r *Record, ep history.Episode) error {
 		last = e.ID
 		switch body := e.Body.(type) {
 		case *history.TaskScheduled:
+			if err := history.ValidateName(body.Name); err != nil {
+				return fmt.Errorf("%w: activity: %w", ErrUnsupported, err)
+			}
 			if err := body.Options.Validate(); err != nil {
 				return fmt.Errorf("%w: activity %q: %w", ErrUnsupported, body.Name, err)
 			}
@@ -146,6 +149,13 @@ func Validate(r *Record, ep history.Episode) error {
 			}
 			if body.Name == "" {
 				return fmt.Errorf("%w: a sub-orchestration without a name", ErrUnsupported)
+			}
+			// They stand in keys, where the instance waits for code.
+			if err := errors.Join(history.ValidateName(body.Name), history.ValidateName(body.Version)); err != nil {
+				return fmt.Errorf("%w: sub-orchestration: %w", ErrUnsupported, err)
+			}
+			if n := history.TagBytes(body.Tags); n > history.MaxTagBytes {
+				return fmt.Errorf("%w: sub-orchestration %q with tags of %d bytes; at most %d are allowed", ErrUnsupported, body.Name, n, history.MaxTagBytes)
 			}
 		case *history.ExecutionCompleted:
 			if !body.Status.Ended() && body.Status != history.ContinuedAsNew {

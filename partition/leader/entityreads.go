@@ -28,8 +28,8 @@ func (l *Leader) Signal(ctx context.Context, req SignalRequest) error {
 	if len(req.Input) > history.MaxPayloadBytes {
 		return fmt.Errorf("%w: input of %d bytes; at most %d are allowed", ErrTooLarge, len(req.Input), history.MaxPayloadBytes)
 	}
-	if len(req.TraceParent) > maxNameBytes {
-		return fmt.Errorf("%w: trace parent of %d bytes; at most %d are allowed", ErrTooLarge, len(req.TraceParent), maxNameBytes)
+	if len(req.TraceParent) > history.MaxNameBytes {
+		return fmt.Errorf("%w: trace parent of %d bytes; at most %d are allowed", ErrTooLarge, len(req.TraceParent), history.MaxNameBytes)
 	}
 	_, err := l.call(ctx, &call{ref: req.Entity, identity: req.Identity, signal: &req})
 	return err

@@ -42,6 +42,7 @@ var programs = map[string]program{
 	"heed":  heed,
 	"ask":   askChild,
 
+	"odd":    odd,
 	"serve":  serve,
 	"listen": listen,
 	"tell":   tell,
@@ -226,6 +227,16 @@ func cast(s *seen, arg string) []history.Body {
 	detached := child(arg)
 	detached.Detached = true
 	return []history.Body{detached, done("cast")}
+}
+
+// odd starts a child of a version that no key could hold.
+func odd(_ *seen, arg string) []history.Body {
+	c := child("kid")
+	c.Name, c.Version = "nobody", "1\x002"
+	if arg == "name" {
+		c.Name, c.Version = "no\x00body", ""
+	}
+	return []history.Body{c}
 }
 
 // dropChild cancels a child when an activity is over.

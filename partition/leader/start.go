@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition"
@@ -16,9 +13,6 @@ import (
 // FailureTooLarge is the type of failures that tell of a payload over
 // [history.MaxPayloadBytes].
 const FailureTooLarge = "payload-too-large"
-
-// maxNameBytes bounds names, versions and request IDs.
-const maxNameBytes = 256
 
 // call is a mutating request on its way through the loop.
 type call struct {
@@ -144,12 +138,8 @@ func validateStart(req *StartRequest) error {
 	if len(req.Input) > history.MaxPayloadBytes {
 		return fmt.Errorf("%w: input of %d bytes; at most %d are allowed", ErrTooLarge, len(req.Input), history.MaxPayloadBytes)
 	}
-	size := len(req.TraceParent)
-	for k, v := range req.Tags {
-		size += len(k) + len(v)
-	}
-	if size > 16<<10 {
-		return fmt.Errorf("%w: tags of %d bytes; at most %d are allowed", ErrTooLarge, size, 16<<10)
+	if size := len(req.TraceParent) + history.TagBytes(req.Tags); size > history.MaxTagBytes {
+		return fmt.Errorf("%w: tags of %d bytes; at most %d are allowed", ErrTooLarge, size, history.MaxTagBytes)
 	}
 	return nil
 }
@@ -169,20 +159,16 @@ func validateCommon(ref InstanceRef, id RequestIdentity) error {
 	if id.ID != "" && id.Sent.IsZero() {
 		return fmt.Errorf("%w: a request ID without the time when it was first sent", ErrInvalid)
 	}
-	if len(id.ID) > maxNameBytes {
-		return fmt.Errorf("%w: request ID of %d bytes; at most %d are allowed", ErrInvalid, len(id.ID), maxNameBytes)
+	if len(id.ID) > history.MaxNameBytes {
+		return fmt.Errorf("%w: request ID of %d bytes; at most %d are allowed", ErrInvalid, len(id.ID), history.MaxNameBytes)
 	}
 	return nil
 }
 
+// validateText checks a name, a version, or an ID that a caller makes.
 func validateText(text string) error {
-	switch {
-	case len(text) > maxNameBytes:
-		return fmt.Errorf("%w: name %.32q… has %d bytes; at most %d are allowed", ErrInvalid, text, len(text), maxNameBytes)
-	case !utf8.ValidString(text):
-		return fmt.Errorf("%w: name %q is not UTF-8", ErrInvalid, text)
-	case strings.ContainsFunc(text, unicode.IsControl):
-		return fmt.Errorf("%w: name %q has control characters", ErrInvalid, text)
+	if err := history.ValidateName(text); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return nil
 }
