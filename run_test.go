@@ -1,6 +1,7 @@
 package reprise_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -92,6 +93,7 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 		if r.end != nil && r.end.Status == history.ContinuedAsNew {
 			next := *started
 			next.ExecutionID, next.Input = history.NextExecution(started.ExecutionID), r.end.Result
+			next.Version = cmp.Or(r.end.NextVersion, started.Version)
 			started, r.end, r.recorded, ready, timers = &next, nil, nil, nil, map[int32]time.Time{}
 			unload(x)
 			x = load()

@@ -102,11 +102,11 @@ func (h *Handle) name(child *history.SubOrchestrationInstanceCreated) {
 }
 
 // ContinueAsNew says that, if the program returns without a failure, the instance
-// goes on as a new execution with this input. Events that no wait has taken are kept;
-// everything else that is pending is dropped.
-func (h *Handle) ContinueAsNew(input history.Payload) {
+// goes on as a new execution with this input, and of this version unless that is empty.
+// Events that no wait has taken are kept; everything else that is pending is dropped.
+func (h *Handle) ContinueAsNew(input history.Payload, version string) {
 	if h.enter("continue as new"); !h.x.unwinding {
-		h.x.continues, h.x.nextInput = true, input
+		h.x.continues = &history.ExecutionCompleted{Status: history.ContinuedAsNew, Result: input, NextVersion: version}
 	}
 }
 

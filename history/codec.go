@@ -75,10 +75,17 @@ func writeEvent(w *pack.Writer, e *Event) {
 		writeTags(w, b.Tags)
 		w.Time(b.Deadline)
 	case *ExecutionCompleted:
-		w.Array(3)
+		if b.NextVersion == "" {
+			w.Array(3)
+		} else {
+			w.Array(4)
+		}
 		w.Int(int64(b.Status))
 		w.Binary(b.Result)
 		writeFailure(w, b.Failure, 0)
+		if b.NextVersion != "" {
+			w.String(b.NextVersion)
+		}
 	case *ExecutionTerminated:
 		w.Array(2)
 		w.Binary(b.Reason)
@@ -265,8 +272,12 @@ func readEvent(r *pack.Reader) (Event, error) {
 		}
 		e.Body = b
 	case KindExecutionCompleted:
-		expect(r, 3)
-		e.Body = &ExecutionCompleted{Status: Status(r.Int()), Result: r.Binary(), Failure: readFailure(r, 0)}
+		fields := expectWithin(r, 3, 4)
+		b := &ExecutionCompleted{Status: Status(r.Int()), Result: r.Binary(), Failure: readFailure(r, 0)}
+		if fields > 3 {
+			b.NextVersion = r.String()
+		}
+		e.Body = b
 	case KindExecutionTerminated:
 		expect(r, 2)
 		e.Body = &ExecutionTerminated{Reason: r.Binary(), Recurse: r.Bool()}

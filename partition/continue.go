@@ -1,6 +1,8 @@
 package partition
 
 import (
+	"cmp"
+
 	"github.com/reprise-run/reprise/history"
 )
 
@@ -10,7 +12,7 @@ import (
 // changes the record to that of the next execution.
 func continueAsNew(s Store, a Address, r *Record, t Turn, end *history.ExecutionCompleted, fx *Effects) error {
 	fx.Continued = []*Mail{{Event: arrival(t.Began, &history.ExecutionStarted{
-		Name: r.Name, Version: r.Version, Input: end.Result, ExecutionID: history.NextExecution(r.Execution),
+		Name: r.Name, Version: cmp.Or(end.NextVersion, r.Version), Input: end.Result, ExecutionID: history.NextExecution(r.Execution),
 		Parent: r.Parent, TraceParent: r.TraceParent, Tags: r.Tags, Deadline: r.Deadline,
 	})}}
 	if t.Episode.Cancel != nil {

@@ -164,6 +164,9 @@ func Validate(r *Record, ep history.Episode) error {
 			if i != len(ep.Decided)-1 {
 				return fmt.Errorf("%w: a decision after the completion", ErrUnsupported)
 			}
+			if err := history.ValidateName(body.NextVersion); err != nil {
+				return fmt.Errorf("%w: version of the next execution: %w", ErrUnsupported, err)
+			}
 		default:
 			return fmt.Errorf("%w: %T", ErrUnsupported, body)
 		}

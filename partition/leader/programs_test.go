@@ -42,12 +42,13 @@ var programs = map[string]program{
 	"heed":  heed,
 	"ask":   askChild,
 
-	"odd":    odd,
-	"serve":  serve,
-	"listen": listen,
-	"tell":   tell,
-	"loop":   loop,
-	"with":   with,
+	"odd":     odd,
+	"upgrade": upgrade,
+	"serve":   serve,
+	"listen":  listen,
+	"tell":    tell,
+	"loop":    loop,
+	"with":    with,
 }
 
 // replay runs a program over all events and returns what it decides now.
@@ -215,6 +216,17 @@ func loop(s *seen, arg string) []history.Body {
 		}
 	}
 	return []history.Body{done(strings.Join(s.raised, ","))}
+}
+
+// upgrade continues as new in another version, and returns the event that comes then.
+func upgrade(s *seen, arg string) []history.Body {
+	switch s.awaits = true; {
+	case len(s.input) == 0:
+		return []history.Body{&history.ExecutionCompleted{Status: history.ContinuedAsNew, Result: history.Payload("moved"), NextVersion: arg}}
+	case len(s.raised) == 0:
+		return nil
+	}
+	return []history.Body{done(s.raised[0])}
 }
 
 // tell sends an event to another instance.

@@ -190,6 +190,8 @@ func (c *core) query(l *live) bool {
 // unasked says why an instance cannot be asked now, if it cannot.
 func unasked(r *partition.Record) error {
 	switch {
+	case r.Episodes == 0 && r.Parked.Why == partition.Unbound && r.Version != "":
+		return fmt.Errorf("%w %q in version %q", ErrUnbound, r.Name, r.Version)
 	case r.Episodes == 0 && r.Parked.Why == partition.Unbound:
 		return fmt.Errorf("%w %q", ErrUnbound, r.Name)
 	case r.Episodes == 0:
