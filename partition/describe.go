@@ -317,6 +317,8 @@ func (w Why) String() string {
 		return "stuck"
 	case Unrecordable:
 		return "unrecordable"
+	case Incomplete:
+		return "incomplete"
 	}
 	return fmt.Sprintf("why-%d", byte(w))
 }

@@ -56,6 +56,7 @@ const (
 	Nondeterministic Why = 2 // the code does not fit the history
 	Stuck            Why = 3 // an episode did not yield
 	Unrecordable     Why = 4 // it decided what cannot be recorded
+	Incomplete       Why = 5 // a local activity is not bound beside its code
 )
 
 // Parked says what keeps an instance from running on.

@@ -167,11 +167,12 @@ func indent(s string) string { return strings.ReplaceAll(s, "\n", "\n  ") }
 // decisions that are missing.
 type fakeExecutor struct {
 	mu       sync.Mutex
-	bound    map[string]bool     // by name
-	versions map[string][]string // of names that are bound in versions only
-	older    bool                // they run older instances, too
-	broken   map[string]bool     // whose code does not fit
-	failing  map[string]bool     // whose episodes fail for a passing reason
+	bound    map[string]bool             // by name
+	versions map[string][]string         // of names that are bound in versions only
+	older    bool                        // they run older instances, too
+	lacking  map[history.InstanceID]bool // whose code calls a local activity that is not there
+	broken   map[string]bool             // whose code does not fit
+	failing  map[string]bool             // whose episodes fail for a passing reason
 	slow     map[string]chan struct{}
 	episodes int
 	note     func(format string, args ...any)
@@ -179,7 +180,7 @@ type fakeExecutor struct {
 
 func newFakeExecutor() *fakeExecutor {
 	return &fakeExecutor{
-		bound: map[string]bool{}, versions: map[string][]string{}, broken: map[string]bool{}, failing: map[string]bool{},
+		bound: map[string]bool{}, versions: map[string][]string{}, lacking: map[history.InstanceID]bool{}, broken: map[string]bool{}, failing: map[string]bool{},
 		slow: map[string]chan struct{}{}, note: func(string, ...any) {},
 	}
 }
@@ -205,6 +206,7 @@ func (x *fakeExecutor) Episode(ctx context.Context, req EpisodeRequest) (history
 	name, _, _ := strings.Cut(req.Name, ":")
 	x.mu.Lock()
 	x.episodes++
+	lacking := x.lacking[req.Key.Instance]
 	unbound, broken, failing, gate := x.unbound(name, req.Version), x.broken[name], x.failing[name], x.slow[name]
 	x.mu.Unlock()
 	if gate != nil {
@@ -217,6 +219,8 @@ func (x *fakeExecutor) Episode(ctx context.Context, req EpisodeRequest) (history
 	switch {
 	case unbound != nil:
 		return history.Episode{}, unbound
+	case lacking:
+		return history.Episode{}, ErrNoLocal
 	case failing:
 		return history.Episode{}, errors.New("a passing error")
 	case broken:

@@ -68,7 +68,7 @@ type retrial struct {
 // only when the code changed.
 func (c *core) retryParked(stuckToo bool) {
 	c.retrials = c.retrials[:0] // those under way are a part of this one
-	for _, why := range []partition.Why{partition.Unbound, partition.Nondeterministic, partition.Stuck, partition.Unrecordable} {
+	for _, why := range []partition.Why{partition.Unbound, partition.Nondeterministic, partition.Stuck, partition.Unrecordable, partition.Incomplete} {
 		if why == partition.Stuck && !stuckToo {
 			continue
 		}

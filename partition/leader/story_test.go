@@ -36,7 +36,7 @@ import (
 //	wait ID [started], status ID [payloads], history ID
 //	advance DURATION, clock DURATION (the wall clock jumps)
 //	hold, release, commit N: of the log
-//	bind NAME[@VERSION], unbind NAME[@VERSION], match older|strict, break NAME, mend NAME, block NAME, unblock NAME
+//	bind NAME[@VERSION], unbind NAME[@VERSION], match older|strict, lack ID (and no more), break NAME, mend NAME, block NAME, unblock NAME
 //	room N, lost ID#TASK, refused ID#TASK
 //	crash [losing what is not applied], lead [survey=given] [slow-survey], surveyed [given]
 //	far ID: the instance is of partition 8
@@ -356,7 +356,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		s.log.commit(number(arg(0)))
 	case "unconfirmed":
 		s.log.confirms = ErrNotLeading
-	case "bind", "unbind", "match", "break", "mend", "fail", "block", "unblock":
+	case "bind", "unbind", "match", "lack", "break", "mend", "fail", "block", "unblock":
 		s.code(d.Cmd, arg(0))
 	case "changed":
 		s.leader.BindingsChanged()
@@ -502,6 +502,8 @@ func (s *story) code(cmd, name string) {
 	defer x.mu.Unlock()
 	name, version, versioned := strings.Cut(name, "@")
 	switch cmd {
+	case "lack":
+		x.lacking[history.InstanceID(name)] = !x.lacking[history.InstanceID(name)]
 	case "match":
 		x.older = name == "older"
 	case "bind", "unbind":

@@ -219,6 +219,8 @@ func (r *run) handle(c *core) error {
 func (c *core) notRun(l *live, r *run) error {
 	var diff *history.NondeterminismError
 	switch {
+	case errors.Is(r.err, ErrNoLocal):
+		return c.parkAfter(r, partition.Incomplete, r.err.Error())
 	case errors.Is(r.err, ErrUnbound):
 		return c.parkAfter(r, partition.Unbound, r.err.Error())
 	case errors.As(r.err, &diff):
