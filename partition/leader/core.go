@@ -61,7 +61,7 @@ type core struct {
 	asked    uint64 // how many were asked for
 	workers  int
 
-	arriving map[updateKey]bool // updates in mail that is not written yet
+	arriving map[callKey]bool // requests with an identity in mail that is not written yet
 
 	// Activities.
 	fence       uint64
@@ -113,7 +113,7 @@ func newCore(cfg Config) *core {
 	c.waiters.limit = cfg.Limits.Waiters
 	c.replies.by = make(map[InstanceRef][]*replyWaiter)
 	c.replies.limit = cfg.Limits.Waiters
-	c.arriving = make(map[updateKey]bool)
+	c.arriving = make(map[callKey]bool)
 	c.reads.state = applied{cfg.Log.State()}
 	c.view = view{
 		state: c.reads.state,

@@ -53,11 +53,9 @@ func (q *call) doSignal(c *core, l *live) error {
 		q.done <- outcome{err: ErrOverloaded}
 		return nil
 	}
-	m := &mail{call: q}
-	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: &history.EntityOperationSignaled{
+	return c.postEntity(l, c.mailOf(q, &history.EntityOperationSignaled{
 		Operation: q.signal.Operation, Input: q.signal.Input, ScheduledTime: q.signal.ScheduledTime, TraceParent: q.signal.TraceParent,
-	}}
-	return c.postEntity(l, m)
+	}))
 }
 
 // backlog returns how much mail an entity has that no run has taken, and how many

@@ -131,17 +131,14 @@ func (q *call) doComplete(c *core, l *live) error {
 	} else {
 		c.attach(l, a)
 	}
-	m := &mail{call: q}
-	m.Event = history.Event{ID: history.NoID, Time: c.now}
-	if f := q.complete.Failure; f != nil {
-		if c.retry(a, f) {
-			return c.conclude(q, l, StartAnswer{}, nil)
-		}
-		m.Event.Body = &history.TaskFailed{TaskID: a.id.TaskID, Failure: f}
-	} else {
-		m.Event.Body = &history.TaskCompleted{TaskID: a.id.TaskID, Result: q.complete.Result}
+	f := q.complete.Failure
+	switch {
+	case f == nil:
+		return c.finish(a, c.mailOf(q, &history.TaskCompleted{TaskID: a.id.TaskID, Result: q.complete.Result}))
+	case c.retry(a, f):
+		return c.conclude(q, l, StartAnswer{}, nil)
 	}
-	return c.finish(a, m)
+	return c.finish(a, c.mailOf(q, &history.TaskFailed{TaskID: a.id.TaskID, Failure: f}))
 }
 
 // refuseStale answers that an attempt is not wanted, once what makes it so is

@@ -179,8 +179,9 @@ func (q *call) handle(c *core) error {
 	if err != nil {
 		return err
 	}
-	if l.fresh && l.entity == nil {
-		// What this request is told rests on a start that nobody wrote yet.
+	if l.fresh && l.entity == nil || c.arriving[q.key()] {
+		// What this request is told rests on a start that nobody wrote yet, or on what
+		// becomes of the same request, which came before.
 		if err := c.store(l); err != nil {
 			return err
 		}
@@ -237,6 +238,28 @@ func (q *call) expired(c *core) bool {
 
 func (q *call) fail() { q.done <- outcome{err: ErrNotLeading} }
 
+// callKey names a request by its identity.
+type callKey struct {
+	ref     InstanceRef
+	request string
+	sent    int64
+}
+
+func (q *call) key() callKey {
+	return callKey{q.ref, q.identity.ID, q.identity.Sent.UnixNano()}
+}
+
+// mailOf is the mail that a request becomes. Until it is written or discarded, a
+// repetition of the request finds it in arriving.
+func (c *core) mailOf(q *call, body history.Body) *mail {
+	if q.identity.ID != "" {
+		c.arriving[q.key()] = true
+	}
+	m := &mail{call: q}
+	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: body}
+	return m
+}
+
 // conclude answers a request and remembers the answer.
 func (c *core) conclude(q *call, l *live, a StartAnswer, err error) error {
 	c.remember(q, l.addr, partition.Answer{Code: codeOf(err), Execution: a.Execution, Started: a.Started})
@@ -246,6 +269,7 @@ func (c *core) conclude(q *call, l *live, a StartAnswer, err error) error {
 
 func (c *core) remember(q *call, addr partition.Address, a partition.Answer) {
 	if q.identity.ID != "" {
+		delete(c.arriving, q.key())
 		partition.SetAnswer(&c.view, addr, q.identity.ID, q.identity.Sent, a)
 	}
 }
@@ -289,8 +313,7 @@ func (q *call) doStart(c *core, l *live) error {
 		started.Deadline = later(c.now, req.ScheduledStart).Add(req.Timeout)
 	}
 	c.create(l, started)
-	m := &mail{call: q}
-	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: started}
+	m := c.mailOf(q, started)
 	if req.ScheduledStart.After(c.now) {
 		if err := c.replace(l); err != nil {
 			return err
