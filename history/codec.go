@@ -24,36 +24,6 @@ func EncodeEvents(events []Event) []byte {
 	return w.Bytes()
 }
 
-// PayloadBytes returns about how much the payloads of events take.
-func PayloadBytes(events []Event) int {
-	n := 0
-	for i := range events {
-		switch b := events[i].Body.(type) {
-		case *ExecutionStarted:
-			n += len(b.Input)
-		case *ExecutionCompleted:
-			n += len(b.Result)
-		case *TaskScheduled:
-			n += len(b.Input)
-		case *TaskCompleted:
-			n += len(b.Result)
-		case *LocalTaskRun:
-			n += len(b.Result)
-		case *SubOrchestrationInstanceCreated:
-			n += len(b.Input)
-		case *SubOrchestrationInstanceCompleted:
-			n += len(b.Result)
-		case *EventSent:
-			n += len(b.Input)
-		case *EventRaised:
-			n += len(b.Input)
-		default:
-			n += len(entityPayload(b)) + len(askedPayload(b))
-		}
-	}
-	return n
-}
-
 func writeEvent(w *pack.Writer, e *Event) {
 	w.Array(5)
 	w.Int(int64(e.Body.Kind()))

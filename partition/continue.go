@@ -57,7 +57,7 @@ func continueAsNew(s Store, a Address, r *Record, t Turn, end *history.Execution
 	}
 	next := Create(fx.Continued[0].Event.Body.(*history.ExecutionStarted), t.Began)
 	next.Status, next.Created, next.NextMail = history.Running, r.Created, r.NextMail
-	next.First, next.Ready, next.CustomStatus = r.first(), r.Ready, r.CustomStatus
+	next.First, next.Ready, next.CustomStatus = r.StartedAs(), r.Ready, r.CustomStatus
 	*r = *next
 	return Keep(s, a, r, all)
 }
@@ -71,8 +71,8 @@ func outlives(b history.Body) bool {
 	return false
 }
 
-// first returns the ID of the execution with which the instance was started.
-func (r *Record) first() history.ExecutionID {
+// StartedAs returns the ID of the execution with which the instance was started.
+func (r *Record) StartedAs() history.ExecutionID {
 	if r.First != "" {
 		return r.First
 	}

@@ -337,7 +337,7 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 		}
 	}
 	if pending || fx.Ended {
-		e.notices = append(e.notices, notice{l.ref, describe(l.ref, l.rec), startedAs(l.rec)})
+		e.notices = append(e.notices, notice{l.ref, describe(l.ref, l.rec), l.rec.StartedAs()})
 	}
 	return nil
 }
@@ -394,7 +394,7 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 		inline += len(u.Input)
 	}
 	for _, e := range ep.Decided {
-		size := payloadBytes(e)
+		size := len(history.PayloadOf(e.Body))
 		sum += size
 		largest = max(largest, size)
 		switch body := e.Body.(type) {
@@ -429,46 +429,11 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 	return ""
 }
 
-// payloadBytes is the size of an event's payload.
-func payloadBytes(e history.Event) int {
-	switch body := e.Body.(type) {
-	case *history.ExecutionStarted:
-		return len(body.Input)
-	case *history.TaskScheduled:
-		return len(body.Input)
-	case *history.TaskCompleted:
-		return len(body.Result)
-	case *history.LocalTaskRun:
-		return len(body.Result)
-	case *history.EventSent:
-		return len(body.Input)
-	case *history.EventRaised:
-		return len(body.Input)
-	case *history.UpdateRequested:
-		return len(body.Input)
-	case *history.UpdateCompleted:
-		return len(body.Result)
-	case *history.SubOrchestrationInstanceCreated:
-		return len(body.Input)
-	case *history.SubOrchestrationInstanceCompleted:
-		return len(body.Result)
-	case *history.EntityOperationSignaled:
-		return len(body.Input)
-	case *history.EntityOperationCalled:
-		return len(body.Input)
-	case *history.EntityOperationCompleted:
-		return len(body.Result)
-	case *history.ExecutionCompleted:
-		return len(body.Result)
-	}
-	return 0
-}
-
 // portion returns how much of the mail one episode takes.
 func portion(all []*mail) int {
 	sum := 0
 	for i, m := range all {
-		if sum += payloadBytes(m.Event); sum > mailBytes {
+		if sum += len(history.PayloadOf(m.Event.Body)); sum > mailBytes {
 			return i + 1
 		}
 	}

@@ -294,7 +294,7 @@ func (rs *replies) tell(t toldReply) {
 func (rs *replies) meant(w *replyWaiter, r *partition.Record) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	w.instance = startedAs(r)
+	w.instance = r.StartedAs()
 }
 
 // end tells all who wait for an instance that it has ended.
@@ -308,12 +308,4 @@ func (rs *replies) end(ref InstanceRef, instance history.ExecutionID) {
 		w.told <- *endedReply(w.name)
 		return false
 	})
-}
-
-// startedAs returns the execution with which an instance was started.
-func startedAs(r *partition.Record) history.ExecutionID {
-	if r.First != "" {
-		return r.First
-	}
-	return r.Execution
 }
