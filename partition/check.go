@@ -35,6 +35,7 @@ func (v Violation) String() string {
 //     not ended, and the record's counts are those of the rows;
 //   - every activity, timer, child, operation and critical section that a history
 //     awaits has its row, or its end in the inbox, and none has both;
+//   - no execution that is gone has left history, mail or a custom status;
 //   - an entity has rows exactly if it has a state, is locked, or has mail or scheduled
 //     operations, and it stands in the list of entities;
 //   - the letters of a lane to another partition are numbered without gaps up to
@@ -54,6 +55,9 @@ func Check(r Reader, partition uint32) ([]Violation, error) {
 		fn func(key, value []byte) error
 	}{
 		{TableInstances, c.record},
+		{TableHistory, c.episode},
+		{TableInbox, c.stored},
+		{TableCustomStatus, c.customStatus},
 		{TableActivities, c.activity},
 		{TableProgress, c.progress},
 		{TableTimersOf, c.timerOf},
@@ -110,6 +114,8 @@ type checked struct {
 	ready      bool
 	parked     []Parked
 	entity     checkedEntity
+	histories  map[string]bool // by execution
+	status     bool            // there is a custom status
 }
 
 type checker struct {
@@ -122,7 +128,7 @@ func (c *checker) of(a Address) *checked {
 	in := c.instances[a.path]
 	if in == nil {
 		in = &checked{addr: a, activities: map[int32]*Activity{}, progress: map[int32]bool{}, timersOf: map[int32]int64{}, children: map[int32]Child{}, timers: map[Timer]bool{},
-			calls: map[int32]Call{}, sections: map[int32]*Section{},
+			calls: map[int32]Call{}, sections: map[int32]*Section{}, histories: map[string]bool{},
 			entity: checkedEntity{signals: map[int32]bool{}, states: map[uint64]stateRow{}}}
 		c.instances[a.path] = in
 	}
@@ -239,7 +245,7 @@ func (c *checker) unfinished(r Reader) error {
 		marked[string(key[tableHeader:])] = true
 		return true
 	})
-	for _, table := range []Table{TableHistory, TableInbox, TableOutbox, TableEntityStates, TableSignals} {
+	for _, table := range []Table{TableHistory, TableInbox, TableOutbox, TableEntityStates, TableSignals, TableUpdates} {
 		var row []byte
 		var pieces int
 		from, to := TableRange(c.partition, table)
@@ -247,6 +253,9 @@ func (c *checker) unfinished(r Reader) error {
 			break
 		}
 		err = r.Scan(from, to, func(key, value []byte) bool {
+			if table == TableUpdates && !replyPiece(key) {
+				return true
+			}
 			k, n := key[:len(key)-2], int(key[len(key)-2])<<8|int(key[len(key)-1])
 			if n == 0 {
 				row, pieces = bytes.Clone(k), int(value[2])<<8|int(value[3])
@@ -274,6 +283,7 @@ func (c *checker) verify(r Reader, in *checked) error {
 	}
 	checkRows(in, inbox, bad)
 	checkEntity(in, bad)
+	checkStray(in, bad)
 	if rec.Entity != nil {
 		return nil
 	}
