@@ -26,10 +26,12 @@ type EntityContext struct {
 	logger    *slog.Logger
 	info      EntityInfo
 	operation string
-	exists    bool
-	deleted   bool
-	over      bool
-	rand      *rand.Rand
+	// traceParent is that of the operation, and of what it starts and signals.
+	traceParent string
+	exists      bool
+	deleted     bool
+	over        bool
+	rand        *rand.Rand
 	// sent is what the operation sends; the IDs follow the run's.
 	sent      []history.Event
 	sentBytes int
@@ -106,6 +108,7 @@ var errOperationOver = errors.New("the operation has ended")
 func (e *EntityContext) payloads() Codec { return e.codec }
 
 func (e *EntityContext) signal(s *history.EntityOperationSignaled) error {
+	s.TraceParent = e.traceParent
 	return e.send(s, len(s.Operation)+len(s.Target)+len(s.Input))
 }
 
@@ -114,7 +117,7 @@ func (e *EntityContext) sendEvent(s *history.EventSent) error {
 }
 
 func (e *EntityContext) startDetached(child *history.SubOrchestrationInstanceCreated) error {
-	child.Detached = true
+	child.Detached, child.TraceParent = true, e.traceParent
 	if child.Instance == "" {
 		child.Instance = history.ChildInstance(e.info.Execution, e.info.NextID+int32(len(e.sent)))
 	}
