@@ -35,7 +35,8 @@ func (u Update[In, Out]) Check(o *Orchestration, check func(In) error) {
 
 // Handle lets fn handle each update and reply with what it returns. It runs on the
 // orchestrator's goroutine while that waits, so it may change the orchestrator's
-// variables and start activities, timers and other orchestrations; but it may not wait:
+// variables, start activities, timers and other orchestrations, and call a local activity
+// ([Local]); but it may not wait:
 // what has to wait for something before it replies is received by [Update.Receive]. A
 // panic is the failure of the update and leaves the orchestration running.
 //

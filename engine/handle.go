@@ -172,6 +172,9 @@ func (h *Handle) Wait(ready func() bool) {
 	h.enter("wait")
 	x := h.x
 	if x.inHandler && !x.unwinding {
+		if ready() {
+			return // there is nothing to wait for
+		}
 		panic("reprise: the handler of an update may not wait; receive the update in the orchestrator instead, and reply to it")
 	}
 	for {
