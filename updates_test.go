@@ -92,6 +92,25 @@ func TestUpdates(t *testing.T) {
 			asked.Reply(n, nil)
 			return asked.In, err
 		}, "3", "7"},
+		{"a scope that is left gives updates back in their order", func(o *reprise.Orchestration, n int) (any, error) {
+			set.Check(o, func(int) error { return nil })
+			for _, to := range []string{"1", "2", "3"} {
+				tell.Start(o, [2]string{"set", to})
+			}
+			if err := o.Sleep(time.Minute); err != nil { // they have arrived
+				return nil, err
+			}
+			_ = o.Scope(func(o *reprise.Orchestration) error {
+				set.Receive(o)
+				set.Receive(o)
+				return nil
+			})
+			all, err := reprise.All(o, set.Receive(o), set.Receive(o), set.Receive(o))
+			for _, asked := range all {
+				asked.Reply(asked.In*10, nil)
+			}
+			return []int{all[0].In, all[1].In, all[2].In}, err
+		}, "[1,2,3]", "10 20 30"},
 		{"a wait in a coroutine, and the cancellation", func(o *reprise.Orchestration, n int) (any, error) {
 			var all reprise.WaitGroup
 			var got []string
