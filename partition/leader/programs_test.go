@@ -44,6 +44,7 @@ var programs = map[string]program{
 
 	"odd":     odd,
 	"upgrade": upgrade,
+	"again":   again,
 	"serve":   serve,
 	"listen":  listen,
 	"tell":    tell,
@@ -216,6 +217,20 @@ func loop(s *seen, arg string) []history.Body {
 		}
 	}
 	return []history.Body{done(strings.Join(s.raised, ","))}
+}
+
+// again leaves two activities behind when an event lets it continue as new, and then
+// runs another one with the same ID.
+func again(s *seen, _ string) []history.Body {
+	s.awaits = true
+	want := []history.Body{&history.TaskScheduled{Name: "step"}, &history.TaskScheduled{Name: "step"}}
+	switch {
+	case len(s.input) > 0 && s.ended[0] != nil:
+		return append(want, &history.TaskCanceled{TaskID: 1}, done(string(s.ended[0].(*history.TaskCompleted).Result)))
+	case len(s.input) == 0 && len(s.raised) > 0:
+		return append(want, &history.ExecutionCompleted{Status: history.ContinuedAsNew, Result: history.Payload("again")})
+	}
+	return want
 }
 
 // upgrade continues as new in another version, and returns the event that comes then.

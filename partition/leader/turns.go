@@ -326,8 +326,12 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 		c.timers.add(timer)
 	}
 	if fx.Ended || fx.Continued != nil {
+		why := "the orchestration has ended"
+		if fx.Continued != nil {
+			why = "the orchestration continues as new"
+		}
 		for id := range l.attempts {
-			c.drop(l, id, "the orchestration has ended")
+			c.drop(l, id, why)
 		}
 		l.loaded = true
 	}
