@@ -278,6 +278,9 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	if err != nil {
 		return err
 	}
+	if err := c.outsideSpans(l, t); err != nil {
+		return err
+	}
 	fx, err := partition.Apply(&c.view, l.addr, l.rec, t)
 	if err != nil {
 		return err
