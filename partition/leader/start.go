@@ -179,7 +179,7 @@ func (q *call) handle(c *core) error {
 	if err != nil {
 		return err
 	}
-	if l.fresh && l.entity == nil || c.arriving[q.key()] {
+	if l.fresh && l.entity == nil || q.identity.ID != "" && c.arriving[q.key()] {
 		// What this request is told rests on a start that nobody wrote yet, or on what
 		// becomes of the same request, which came before.
 		if err := c.store(l); err != nil {
