@@ -7,7 +7,7 @@ DIR ?=
 BENCH = $(GO) test -run '^$$' -timeout 60m
 ON = ./bench $(if $(DIR),-dir=$(DIR))
 
-.PHONY: help check fmt test race sim planted e2e e2e-long bench bench-short failover long-history armed waiting demo proto
+.PHONY: help check fmt test race sim planted e2e e2e-long bench bench-short failover long-history eternal armed waiting demo proto
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,10 @@ failover: ## a hundred takeovers of killed leaders: how long a partition does no
 	$(BENCH) -bench Failover $(ON) -takeovers=100
 
 long-history: ## a history of a million events: the time of a step does not grow
-	$(BENCH) -bench W6 $(ON) -w0=false -steps=333000
+	$(BENCH) -bench LongHistory $(ON) -w0=false -long=333000
+
+eternal: ## a hundred thousand continuations as new: memory and disk stay
+	$(BENCH) -bench Eternal $(ON) -w0=false -continues=100000
 
 armed: ## a million armed timers: what they cost in memory, and in processor time while idle
 	$(BENCH) -bench Armed $(ON) -w0=false -armed=1000000

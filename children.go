@@ -133,12 +133,12 @@ func ChildID(id history.InstanceID) ChildOption {
 	})
 }
 
-// ChildTags gives the sub-orchestration tags, of at most [history.MaxTagBytes] together.
+// ChildTags gives the sub-orchestration tags, of at most [history.MaxTagsBytes] together.
 func ChildTags(tags map[string]string) ChildOption {
 	return childOption(func(s *childOptions) {
 		s.tags = tags
-		if n := history.TagBytes(tags); n > history.MaxTagBytes {
-			s.err = fmt.Errorf("tags of %d bytes; at most %d are allowed", n, history.MaxTagBytes)
+		if n := history.TagBytes(tags); n > history.MaxTagsBytes {
+			s.err = fmt.Errorf("tags of %d bytes; at most %d are allowed", n, history.MaxTagsBytes)
 		}
 	})
 }

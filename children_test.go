@@ -67,7 +67,7 @@ func TestChildren(t *testing.T) {
 			return []any{reprise.IsNonRetryable(err), o.Now().Sub(began).String()}, nil
 		}, `[true,"0s"]`},
 		{"names, versions and tags that nobody could keep", func(o *reprise.Orchestration, n int) (any, error) {
-			tags := map[string]string{"k": strings.Repeat("v", history.MaxTagBytes)}
+			tags := map[string]string{"k": strings.Repeat("v", history.MaxTagsBytes)}
 			_, name := reprise.NewOrchestration[int, int]("a\x00b").Call(o, n)
 			_, version := kid.Call(o, n, reprise.ChildVersion("1\x002"))
 			_, detached := kid.Version(strings.Repeat("9", history.MaxNameBytes+1)).StartDetached(o, n)

@@ -51,6 +51,17 @@ func NextVersion(version string) ContinueOption {
 	return func(c *continuation) { c.version = version }
 }
 
+// HistoryLength returns how many events the history had when the present episode began.
+// It is the same on replay.
+func (o *Orchestration) HistoryLength() int { return o.h.HistoryLength() }
+
+// ShouldContinueAsNew reports whether the history is so long that the orchestrator
+// should continue as new at its next good occasion: when the present episode began it
+// had 10,000 events, or payloads of 8 MiB together. It is the same on replay. Nothing
+// happens to an orchestration that does not heed it, except that it takes longer to
+// load wherever it is not kept in memory.
+func (o *Orchestration) ShouldContinueAsNew() bool { return o.h.IsHistoryLong() }
+
 // continuation is what an orchestrator returns that continues as new.
 type continuation struct {
 	input   history.Payload

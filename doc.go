@@ -28,6 +28,9 @@
 //
 //	receipt, err := Fulfil.Call(o, order)
 //
+// Package embedded runs a node in a program of yours, package client calls it, and package
+// reprisetest tests orchestrations in simulated time.
+//
 // *[Orchestration] is not a context.Context on purpose: handing it to a database
 // or an HTTP client inside an orchestrator does not compile.
 package reprise

@@ -22,6 +22,7 @@ func (e Event[T]) Name() string { return e.name }
 // waits in the order in which those were made. A wait that is cancelled gets none.
 func (e Event[T]) Receive(o *Orchestration) Future[T] {
 	f := o.promise(fmt.Sprintf("event %q", e.name))
+	f.data = true
 	if e.name == "" {
 		f.settle(nil, fmt.Errorf("wait for an event: its descriptor has no name"))
 	}

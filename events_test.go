@@ -2,6 +2,7 @@ package reprise_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,6 +90,13 @@ func TestEvents(t *testing.T) {
 		{"an invalid ID", func(o *reprise.Orchestration, n int) (any, error) {
 			var invalid *history.InvalidIDError
 			return errors.As(approved.Send(o, "a/b", decision{}), &invalid), nil
+		}, "true"},
+		{"data that is none", func(o *reprise.Orchestration, _ int) (any, error) {
+			if err := reprise.NewEvent[string]("approved").Send(o, o.InstanceID(), "yes"); err != nil {
+				return nil, err
+			}
+			_, err := approved.Await(o)
+			return strings.HasPrefix(err.Error(), `data of event "approved": decode`), nil
 		}, "true"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

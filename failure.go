@@ -44,7 +44,12 @@ type RemoteError struct {
 func (e *RemoteError) Failure() *history.Failure { return e.failure }
 
 // Error implements error: the text of the original.
-func (e *RemoteError) Error() string { return e.failure.Message }
+func (e *RemoteError) Error() string {
+	if e.failure.Type == history.FailurePanic {
+		return (&PanicError{Value: e.failure.Message}).Error()
+	}
+	return e.failure.Message
+}
 
 // Is reports whether the original is the sentinel target.
 func (e *RemoteError) Is(target error) bool {

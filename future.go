@@ -50,7 +50,11 @@ func (f Future[T]) outcome() (T, error) {
 		v, err := r.fromUpdate(f.f)
 		return v.(T), err
 	}
-	return DecodePayload[T](f.f.o.codec, "output of "+f.f.what, f.f.result)
+	value := "output of "
+	if f.f.data {
+		value = "data of "
+	}
+	return DecodePayload[T](f.f.o.codec, value+f.f.what, f.f.result)
 }
 
 // Awaitable is a future of any type, for [Select].
@@ -75,6 +79,8 @@ type future struct {
 	// askToEnd asks what is awaited to end, and reports whether its end is still to
 	// be awaited; nil where nothing can be asked.
 	askToEnd func(reason string) bool
+	// data is set where the value is the data of an event.
+	data bool
 	// begun is set where something was decided, so that it may be done.
 	begun bool
 	// ending is set once it was asked.

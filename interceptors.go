@@ -3,7 +3,6 @@ package reprise
 import (
 	"context"
 	"errors"
-	"maps"
 
 	"github.com/reprise-run/reprise/history"
 )
@@ -68,9 +67,6 @@ func (c *OrchestrationCall) Name() string { return c.h.Started().Name }
 
 // Version returns the version with which the instance was started.
 func (c *OrchestrationCall) Version() string { return c.h.Started().Version }
-
-// Tags returns a copy of the tags of the instance.
-func (c *OrchestrationCall) Tags() map[string]string { return maps.Clone(c.h.Started().Tags) }
 
 // TraceParent returns the W3C trace parent of the execution, a span of its own that
 // is the same on every replay; empty where the start carried none.

@@ -76,6 +76,10 @@ func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Ou
 	return nil
 }
 
+// InstanceID names an instance in its task hub. It is a string: constants need no
+// conversion, and a variable is converted by InstanceID(text).
+type InstanceID = history.InstanceID
+
 // Orchestration is what an orchestrator runs with: its own goroutine uses it, and
 // only until the function returns. It is not a context.Context. It stands for a scope
 // of the orchestration, which can be cancelled: see [Orchestration.Scope].
@@ -120,7 +124,7 @@ func newOrchestration(h *engine.Handle, r *Registry) *Orchestration {
 }
 
 // InstanceID returns the ID of the instance.
-func (o *Orchestration) InstanceID() history.InstanceID { return o.h.Identity().Instance }
+func (o *Orchestration) InstanceID() InstanceID { return o.h.Identity().Instance }
 
 // ExecutionID returns the ID of this generation of the instance.
 func (o *Orchestration) ExecutionID() history.ExecutionID { return o.h.Started().ExecutionID }

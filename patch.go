@@ -31,7 +31,3 @@ func (o *Orchestration) DeprecatePatch(patch string) {
 	}
 	o.h.DeprecatePatch(patch)
 }
-
-// HistoryLength returns how many events the history had when the present episode began.
-// It is the same on replay.
-func (o *Orchestration) HistoryLength() int { return o.h.HistoryLength() }

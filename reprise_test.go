@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -346,14 +347,11 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-// elsewhere runs fn on a goroutine of its own and panics as it did.
+// elsewhere runs fn on a goroutine of its own.
 func elsewhere(fn func()) {
-	panicked := make(chan any)
-	go func() {
-		defer func() { panicked <- recover() }()
-		fn()
-	}()
-	panic(<-panicked)
+	var other sync.WaitGroup
+	other.Go(fn)
+	other.Wait()
 }
 
 // A retry handler may give up the future that it decides about.

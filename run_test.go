@@ -52,6 +52,7 @@ type run struct {
 
 	recorded []history.Event
 	status   history.Payload
+	tags     map[string]string
 	end      *history.ExecutionCompleted
 }
 
@@ -101,9 +102,12 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 			r.recorded = append(append(r.recorded, events...), episode.Decided...)
 		}
 		r.status, r.end = episode.CustomStatus, episode.Completion()
+		if episode.Tags != nil {
+			r.tags = episode.Tags
+		}
 		if r.end != nil && r.end.Status == history.ContinuedAsNew {
 			next := *started
-			next.ExecutionID, next.Input = history.NextExecution(started.ExecutionID), r.end.Result
+			next.ExecutionID, next.Input, next.Tags = history.NextExecution(started.ExecutionID), r.end.Result, r.tags
 			next.Version = cmp.Or(r.end.NextVersion, started.Version)
 			started, r.end, r.recorded, ready, timers = &next, nil, nil, nil, map[int32]time.Time{}
 			unload(x)

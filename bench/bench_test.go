@@ -32,6 +32,8 @@ var (
 	eventsFlag      = flag.Int("events", 100, "events of one orchestration of W4")
 	sleepersFlag    = flag.Int("sleepers", 10_000, "orchestrations of W7; with -short a tenth")
 	armedFlag       = flag.Int("armed", 0, "armed timers of BenchmarkArmed; 0 skips it")
+	longFlag        = flag.Int("long", 0, "steps of BenchmarkLongHistory; 0 skips it")
+	continuesFlag   = flag.Int("continues", 0, "continuations of BenchmarkEternal; 0 skips it")
 	waitingFlag     = flag.Int("waiting", 0, "waiting orchestrations of BenchmarkWaiting; 0 skips it")
 	payloadFlag     = flag.Int("payload", 100_000, "bytes of a payload of W11")
 	takeoversFlag   = flag.Int("takeovers", 0, "takeovers that BenchmarkFailover measures at least; 0 skips it")
@@ -294,11 +296,36 @@ func BenchmarkW6(b *testing.B) {
 	loops(b, workload{name: "W6", orchestration: sequence, input: newValue(*stepsFlag), steps: *stepsFlag}, growth, 1)
 }
 
-// growth compares the time a step takes at the beginning and at the end of a long
-// history, by the times of its events.
+// BenchmarkLongHistory tells whether the steps of one orchestration get slower while
+// its history grows: three events a step.
+func BenchmarkLongHistory(b *testing.B) {
+	if *longFlag == 0 {
+		b.Skip("-long is 0")
+	}
+	_, api := startCluster(b)
+	warm(b, api)
+	began := time.Now()
+	first, last := stepTimes(b, api, *longFlag)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(*longFlag)/time.Since(began).Seconds(), "steps/s")
+	b.ReportMetric(milliseconds(first), "step-ms-first-tenth")
+	b.ReportMetric(milliseconds(last), "step-ms-last-tenth")
+}
+
+// growth notes how the time of a step changes.
 func growth(b *testing.B, api *client.Client, r *result) {
+	if *stepsFlag >= 10 {
+		first, last := stepTimes(b, api, *stepsFlag)
+		r.note = fmt.Sprintf("a step takes %.2f ms in the first tenth of %d and %.2f ms in the last", milliseconds(first), *stepsFlag, milliseconds(last))
+	}
+}
+
+// stepTimes runs one sequence and returns how long a step takes in the first tenth of
+// its history, and in the last, by the times of its events.
+func stepTimes(b *testing.B, api *client.Client, steps int) (first, last time.Duration) {
+	b.Helper()
 	id := history.InstanceID(fmt.Sprintf("growth-%d", time.Now().UnixNano()))
-	long := workload{name: "W6", orchestration: sequence, input: newValue(*stepsFlag), steps: *stepsFlag}
+	long := workload{name: "W6", orchestration: sequence, input: newValue(steps), steps: steps}
 	if err := long.run(b.Context(), api, client.WithID(id)); err != nil {
 		b.Fatal(err)
 	}
@@ -311,13 +338,12 @@ func growth(b *testing.B, api *client.Client, r *result) {
 			completed = append(completed, e.Time)
 		}
 	}
-	n := len(completed)
-	tenth := n / 10
-	if tenth == 0 {
-		return
+	if len(completed) != steps {
+		b.Fatalf("%d steps are recorded of %d", len(completed), steps)
 	}
-	first, last := completed[tenth].Sub(completed[0]), completed[n-1].Sub(completed[n-1-tenth])
-	r.note = fmt.Sprintf("a step takes %.2f ms in the first tenth of %d and %.2f ms in the last", milliseconds(first)/float64(tenth), n, milliseconds(last)/float64(tenth))
+	tenth := steps / 10
+	over := func(from, to int) time.Duration { return completed[to].Sub(completed[from]) / time.Duration(tenth) }
+	return over(0, tenth), over(steps-1-tenth, steps-1)
 }
 
 func BenchmarkW11(b *testing.B) {

@@ -30,14 +30,22 @@ func (w workload) run(ctx context.Context, c *client.Client, opts ...client.Star
 	if w.once != nil {
 		return w.once(ctx, c)
 	}
+	if w.during == nil {
+		out, err := client.Execute(ctx, c, w.orchestration, w.input, opts...)
+		if err == nil && out.N != w.input.N {
+			err = fmt.Errorf("%d, want %d", out.N, w.input.N)
+		}
+		if err != nil {
+			return fmt.Errorf("result of %s: %w", w.name, err)
+		}
+		return nil
+	}
 	h, err := client.Run(ctx, c, w.orchestration, w.input, opts...)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", w.name, err)
 	}
-	if w.during != nil {
-		if err := w.during(ctx, c, h.ID(), w.input); err != nil {
-			return fmt.Errorf("%s %s: %w", w.name, h.ID(), err)
-		}
+	if err := w.during(ctx, c, h.ID(), w.input); err != nil {
+		return fmt.Errorf("%s %s: %w", w.name, h.ID(), err)
 	}
 	out, err := h.Result(ctx)
 	if err != nil {

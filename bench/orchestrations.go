@@ -39,6 +39,8 @@ var (
 	item     = reprise.NewEvent[value]("item")
 	// sleeper sleeps and returns how late it was woken (W7).
 	sleeper = reprise.NewOrchestration[nap, nap]("bench.sleeper")
+	// eternal runs one activity and continues as new, N times.
+	eternal = reprise.NewOrchestration[value, value]("bench.eternal")
 	// chain starts itself as its own child, N deep (W5).
 	chain = reprise.NewOrchestration[value, value]("bench.chain")
 	// empty ends at once (W3).
@@ -96,6 +98,15 @@ func bind(r *reprise.Registry) {
 		return newValue(sum), nil
 	})
 	reprise.Bind(r, sleeper, sleep)
+	reprise.Bind(r, eternal, func(o *reprise.Orchestration, in value) (value, error) {
+		if in.N == 0 {
+			return in, nil
+		}
+		if _, err := step.Call(o, in); err != nil {
+			return in, err
+		}
+		return in, eternal.ContinueAsNew(o, newValue(in.N-1))
+	})
 	reprise.Bind(r, fanOut, func(o *reprise.Orchestration, in value) (value, error) {
 		futures := make([]reprise.Future[value], in.N)
 		for i := range futures {

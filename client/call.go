@@ -105,6 +105,9 @@ func (c *Client) repeat(ctx context.Context, what call, try attempt) error {
 			if !met {
 				return fmt.Errorf("%s: %w: %w; last, %s said: %w", what.what, ErrUnavailable, context.Cause(ctx), address, err)
 			}
+			if what.long && a.reached { // it waited, and hears of the end of the context, too
+				return fmt.Errorf("%s: %w", what.what, context.Cause(ctx))
+			}
 			return fmt.Errorf("%s: %w; before that, %s said: %v", what.what, context.Cause(ctx), address, err)
 		}
 	}

@@ -66,6 +66,11 @@ func (n *fakeNode) calls() []metadata.MD {
 	return slices.Clone(n.asked)
 }
 
+func (n *fakeNode) ExecuteInstance(ctx context.Context, m *reprisev1.ExecuteInstanceRequest) (*reprisev1.ExecuteInstanceResponse, error) {
+	n.note(ctx)
+	return n.execute(m)
+}
+
 func (n *fakeNode) StartInstance(ctx context.Context, m *durabletask.CreateInstanceRequest) (*durabletask.CreateInstanceResponse, error) {
 	n.note(ctx)
 	if at := len(n.calls()) - 1; at < len(n.says) {

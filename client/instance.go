@@ -33,12 +33,19 @@ type Instance struct {
 	// does.
 	Parent history.InstanceID
 	// HistoryEvents counts the events of the current execution. Only
-	// [Client.Status] and [Handle.Status] tell it and what follows.
+	// [Client.Status], [Handle.Status] and watchers tell it and what follows.
 	HistoryEvents int64
 	// Waiting says in words what the instance waits for.
 	Waiting []string
 	// Parked says why the instance cannot run on by itself; empty: it can.
 	Parked string
+	// Deadline is when the cluster cancels the orchestration if it has not ended; zero:
+	// never.
+	Deadline time.Time
+	// CancelRequested is when somebody asked the orchestration to end, for CancelReason,
+	// and it has not ended yet; zero: nobody has.
+	CancelRequested time.Time
+	CancelReason    string
 }
 
 func instanceFromWire(m *durabletask.OrchestrationState) Instance {
@@ -61,6 +68,14 @@ func instanceFromWire(m *durabletask.OrchestrationState) Instance {
 	}
 }
 
+func detailFromWire(m *reprisev1.GetInstanceDetailResponse) Instance {
+	in := instanceFromWire(m.GetState())
+	in.HistoryEvents, in.Waiting, in.Parked = m.GetHistoryEvents(), m.GetWaiting(), m.GetParked()
+	in.Deadline = wire.Time(m.GetDeadline())
+	in.CancelRequested, in.CancelReason = wire.Time(m.GetCancelRequest().GetRequested()), m.GetCancelRequest().GetReason()
+	return in
+}
+
 // Status reads an instance. The read is linearizable. [ErrNotFound] where there
 // is none.
 func (c *Client) Status(ctx context.Context, id history.InstanceID) (Instance, error) {
@@ -76,9 +91,7 @@ func (c *Client) Status(ctx context.Context, id history.InstanceID) (Instance, e
 	if !m.GetExists() {
 		return Instance{}, fmt.Errorf("%s: %w", what.what, ErrNotFound)
 	}
-	in := instanceFromWire(m.GetState())
-	in.HistoryEvents, in.Waiting, in.Parked = m.GetHistoryEvents(), m.GetWaiting(), m.GetParked()
-	return in, nil
+	return detailFromWire(m), nil
 }
 
 // Wait returns when the instance has ended. The cluster tells; nothing is polled.

@@ -19,8 +19,14 @@ import (
 // fakeAsked is the part of a [fakeNode] that orchestrations answer.
 type fakeAsked struct {
 	reprisev1.UnimplementedOrchestrationServiceServer
-	query  func(context.Context, *reprisev1.QueryInstanceRequest) (*reprisev1.QueryInstanceResponse, error)
-	update func(context.Context, *reprisev1.UpdateInstanceRequest) (*reprisev1.UpdateInstanceResponse, error)
+	execute func(*reprisev1.ExecuteInstanceRequest) (*reprisev1.ExecuteInstanceResponse, error)
+	query   func(context.Context, *reprisev1.QueryInstanceRequest) (*reprisev1.QueryInstanceResponse, error)
+	update  func(context.Context, *reprisev1.UpdateInstanceRequest) (*reprisev1.UpdateInstanceResponse, error)
+	watch   func(*reprisev1.WatchInstanceRequest, grpc.ServerStreamingServer[reprisev1.WatchInstanceResponse]) error
+}
+
+func (n *fakeAsked) WatchInstance(m *reprisev1.WatchInstanceRequest, out grpc.ServerStreamingServer[reprisev1.WatchInstanceResponse]) error {
+	return n.watch(m, out)
 }
 
 func (n *fakeAsked) UpdateInstance(ctx context.Context, m *reprisev1.UpdateInstanceRequest) (*reprisev1.UpdateInstanceResponse, error) {

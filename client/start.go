@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/reprise-run/reprise/api/durabletask"
+	"github.com/reprise-run/reprise/api/reprisev1"
 	"github.com/reprise-run/reprise/api/wire"
 	"github.com/reprise-run/reprise/history"
 )
@@ -19,25 +20,84 @@ import (
 // error: the instance waits until somebody does. Errors: [ErrExists],
 // [ErrTooLarge], [ErrInvalid], [ErrUnavailable], the context's.
 func (c *Client) Start(ctx context.Context, name string, input history.Payload, opts ...StartOption) (history.InstanceID, error) {
-	var s start
+	s, err := c.newStart(name, input, opts)
+	if err != nil {
+		return "", err
+	}
+	err = c.do(ctx, s.call("start"), func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
+		_, err := durabletask.NewTaskHubSidecarServiceClient(conn).StartInstance(ctx, s.request(), opts...)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return s.id, nil
+}
+
+// Execute starts the orchestration of that name, as [Client.Start] does, waits for
+// its end and returns how it ended; [Client.Outcome] tells whether it completed. It
+// takes one trip to the cluster where Start and [Client.Wait] take two. After an error
+// the instance may run: Wait goes on with the wait, by the ID of [WithID].
+func (c *Client) Execute(ctx context.Context, name string, input history.Payload, opts ...StartOption) (Instance, error) {
+	s, err := c.newStart(name, input, opts)
+	if err != nil {
+		return Instance{}, err
+	}
+	what := s.call("execute")
+	what.long = true
+	var m *reprisev1.ExecuteInstanceResponse
+	err = c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
+		m, err = reprisev1.NewOrchestrationServiceClient(conn).ExecuteInstance(ctx, &reprisev1.ExecuteInstanceRequest{Start: s.request()}, opts...)
+		return err
+	})
+	if err != nil {
+		return Instance{}, err
+	}
+	if m.GetState() == nil { // it runs for longer than a node waits in this call
+		return c.Wait(ctx, s.id)
+	}
+	return instanceFromWire(m.GetState()), nil
+}
+
+// starting is a start under way.
+type starting struct {
+	start
+	client *Client
+	name   string
+	input  history.Payload
+	info   *Call
+}
+
+func (c *Client) newStart(name string, input history.Payload, opts []StartOption) (*starting, error) {
+	s := &starting{client: c, name: name, input: input}
 	for _, opt := range opts {
-		opt(&s)
+		opt(&s.start)
 	}
 	if s.id == "" {
 		s.id = history.InstanceID(newID())
 	}
-	info := &Call{Operation: "start", Instance: s.id, Name: name, Tags: maps.Clone(s.tags), TraceParent: s.trace}
-	what := call{what: fmt.Sprintf("start %q", s.id), slot: c.slot(s.id), identity: true, info: info}
 	if err := history.ValidateOrchestrationID(s.id); err != nil {
-		return "", fmt.Errorf("start: %w: %w", ErrInvalid, err)
+		return nil, fmt.Errorf("start: %w: %w", ErrInvalid, err)
 	}
+	return s, nil
+}
+
+// call describes the call that makes the start.
+func (s *starting) call(operation string) call {
+	s.info = &Call{Operation: operation, Instance: s.id, Name: s.name, Tags: maps.Clone(s.tags), TraceParent: s.trace}
+	return call{what: fmt.Sprintf("%s %q", operation, s.id), slot: s.client.slot(s.id), identity: true, info: s.info}
+}
+
+// request is the start on the wire, with what interceptors made of it.
+func (s *starting) request() *durabletask.CreateInstanceRequest {
 	req := &durabletask.CreateInstanceRequest{
 		InstanceId:                 string(s.id),
-		Name:                       name,
-		Input:                      wire.FromPayload(input),
+		Name:                       s.name,
+		Input:                      wire.FromPayload(s.input),
 		ScheduledStartTimestamp:    wire.FromTime(s.at),
 		OrchestrationIdReusePolicy: s.reuse.wire(),
-		RequestTime:                wire.FromTime(c.config.now()),
+		RequestTime:                wire.FromTime(s.client.config.now()),
+		Tags:                       s.info.Tags,
 	}
 	if s.timeout != 0 {
 		req.Timeout = durationpb.New(s.timeout)
@@ -45,18 +105,10 @@ func (c *Client) Start(ctx context.Context, name string, input history.Payload, 
 	if s.version != "" {
 		req.Version = wrapperspb.String(s.version)
 	}
-	err := c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
-		req.Tags = info.Tags // interceptors may have changed them
-		if info.TraceParent != "" {
-			req.ParentTraceContext = &durabletask.TraceContext{TraceParent: info.TraceParent}
-		}
-		_, err := durabletask.NewTaskHubSidecarServiceClient(conn).StartInstance(ctx, req, opts...)
-		return err
-	})
-	if err != nil {
-		return "", err
+	if s.info.TraceParent != "" {
+		req.ParentTraceContext = &durabletask.TraceContext{TraceParent: s.info.TraceParent}
 	}
-	return s.id, nil
+	return req
 }
 
 func (r *Reuse) wire() *durabletask.OrchestrationIdReusePolicy {

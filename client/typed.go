@@ -12,18 +12,52 @@ import (
 // Run starts an orchestration; see [Client.Start] for when it returns, and for
 // its errors.
 func Run[In, Out any](ctx context.Context, c *Client, d reprise.Orchestrator[In, Out], input In, opts ...StartOption) (Handle[Out], error) {
-	payload, err := reprise.EncodePayload(c.config.codec, fmt.Sprintf("input of orchestration %q", d.Name()), input)
+	payload, opts, err := prepare(c, d, input, opts)
 	if err != nil {
-		return Handle[Out]{}, fmt.Errorf("start: %w: %w", ErrInvalid, err)
-	}
-	if v := d.VersionName(); v != "" {
-		opts = append([]StartOption{WithVersion(v)}, opts...)
+		return Handle[Out]{}, err
 	}
 	id, err := c.Start(ctx, d.Name(), payload, opts...)
 	if err != nil {
 		return Handle[Out]{}, err
 	}
 	return Handle[Out]{c, id}, nil
+}
+
+// Execute starts an orchestration, waits for its end and returns its output; see
+// [Client.Execute], and [Handle.Result] for the errors of an instance that did not
+// complete.
+func Execute[In, Out any](ctx context.Context, c *Client, d reprise.Orchestrator[In, Out], input In, opts ...StartOption) (Out, error) {
+	var none Out
+	payload, opts, err := prepare(c, d, input, opts)
+	if err != nil {
+		return none, err
+	}
+	in, err := c.Execute(ctx, d.Name(), payload, opts...)
+	if err != nil {
+		return none, err
+	}
+	return output[Out](c, in)
+}
+
+// prepare encodes an orchestration's input and adds what its descriptor says.
+func prepare[In, Out any](c *Client, d reprise.Orchestrator[In, Out], input In, opts []StartOption) (history.Payload, []StartOption, error) {
+	payload, err := reprise.EncodePayload(c.config.codec, fmt.Sprintf("input of orchestration %q", d.Name()), input)
+	if err != nil {
+		return nil, nil, fmt.Errorf("start: %w: %w", ErrInvalid, err)
+	}
+	if v := d.VersionName(); v != "" {
+		opts = append([]StartOption{WithVersion(v)}, opts...)
+	}
+	return payload, opts, nil
+}
+
+// output decodes the output of an instance that has ended.
+func output[Out any](c *Client, in Instance) (Out, error) {
+	if err := c.Outcome(in); err != nil {
+		var none Out
+		return none, err
+	}
+	return reprise.DecodePayload[Out](c.config.codec, fmt.Sprintf("output of %q", in.ID), in.Output)
 }
 
 // Attach returns a handle of an instance that was started before, here or
@@ -45,20 +79,22 @@ func (h Handle[Out]) ID() history.InstanceID { return h.id }
 // complete, the error is an *[EndedError], which wraps the orchestrator's error:
 // errors.Is and errors.As see through it.
 func (h Handle[Out]) Result(ctx context.Context) (Out, error) {
-	var none Out
 	in, err := h.client.Wait(ctx, h.id)
 	if err != nil {
+		var none Out
 		return none, err
 	}
-	if err := h.client.Outcome(in); err != nil {
-		return none, err
-	}
-	return reprise.DecodePayload[Out](h.client.config.codec, fmt.Sprintf("output of %q", h.id), in.Output)
+	return output[Out](h.client, in)
 }
 
 // Status reads the instance; see [Client.Status].
 func (h Handle[Out]) Status(ctx context.Context) (Instance, error) {
 	return h.client.Status(ctx, h.id)
+}
+
+// Watch yields how the instance is, whenever that changes; see [Client.Watch].
+func (h Handle[Out]) Watch(ctx context.Context) iter.Seq2[Instance, error] {
+	return h.client.Watch(ctx, h.id)
 }
 
 // History yields the events of the current execution; see [Client.History].

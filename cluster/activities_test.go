@@ -113,7 +113,7 @@ func TestCompleteFromOutside(t *testing.T) {
 		ref := w.begin("b", 6)
 		w.until("six are left outside", func() bool {
 			in, err := w.nodes["a"].Status(w.within(time.Minute), leader.StatusRequest{Instance: ref})
-			return err == nil && strings.Count(strings.Join(in.Waiting, "\n"), "waits for completion by token until ") == 6
+			return err == nil && strings.Count(strings.Join(in.Waiting, "\n"), "waits for completion by token at1-") == 6
 		})
 		w.crash("b")
 		all := tokens.read()

@@ -70,6 +70,10 @@ type Config struct {
 	// Activities is how many activities run here at a time; 0 is 64 for each
 	// processor that Go uses.
 	Activities int
+	// KeptExecutions is how many executions stay in memory between their episodes; 0 is
+	// 10,000. With a negative number each episode is a replay from the history, which
+	// finds code that is not deterministic, for tests.
+	KeptExecutions int
 	// Limits bound each leader on this node.
 	Limits leader.Limits
 	// Spans hears of every traced execution and activity that has ended, once that is

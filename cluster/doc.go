@@ -2,7 +2,8 @@
 // activities and of episodes between nodes, and the wiring of everything that a
 // node is made of.
 //
-// [Start] starts a node on a data directory. Any node takes any request; it
+// [Start] starts a node on a data directory; package embedded also serves its clients, in
+// one call. Any node takes any request; it
 // forwards it once, to the leader of the instance's partition.
 //
 // The layout is desire, the Raft groups are fact. A small system group holds the

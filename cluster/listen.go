@@ -124,25 +124,15 @@ func (n *Node) announce() {
 // peerTLS returns the TLS of connections between nodes, or nil. Both sides show
 // a certificate of the CA; names in it are not compared, because nodes move.
 func peerTLS(cfg Config) (*tls.Config, error) {
-	if cfg.TLSCert == "" {
-		return nil, nil
+	c, err := cfg.ClientTLS()
+	if c == nil {
+		return nil, err
 	}
-	pair, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("%w: TLS certificate and key: %w", ErrConfig, err)
-	}
-	pem, err := os.ReadFile(cfg.TLSCA)
-	if err != nil {
-		return nil, fmt.Errorf("%w: TLS CA: %w", ErrConfig, err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%w: TLS CA: %s holds no certificate", ErrConfig, cfg.TLSCA)
-	}
+	pool := c.ClientCAs
 	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{pair},
-		ClientAuth:   tls.RequireAndVerifyClientCert,
+		MinVersion:   c.MinVersion,
+		Certificates: c.Certificates,
+		ClientAuth:   c.ClientAuth,
 		ClientCAs:    pool,
 		// Verified below, against the CA of the cluster and without a host name.
 		InsecureSkipVerify: true,
@@ -159,6 +149,35 @@ func peerTLS(cfg Config) (*tls.Config, error) {
 			})
 			return err
 		},
+	}, nil
+}
+
+// ClientTLS returns the TLS of connections between clients and nodes, for either side, from
+// the files of the configuration; nil where it names none. Both sides show a certificate of
+// the authority, and that of a node must name the host that a client has dialled. Error:
+// ErrConfig.
+func (c Config) ClientTLS() (*tls.Config, error) {
+	if c.TLSCert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("%w: TLS certificate and key: %w", ErrConfig, err)
+	}
+	pem, err := os.ReadFile(c.TLSCA)
+	if err != nil {
+		return nil, fmt.Errorf("%w: TLS CA: %w", ErrConfig, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%w: TLS CA: %s holds no certificate", ErrConfig, c.TLSCA)
+	}
+	return &tls.Config{
+		MinVersion:   tls.VersionTLS13,
+		Certificates: []tls.Certificate{pair},
+		RootCAs:      pool,
+		ClientCAs:    pool,
+		ClientAuth:   tls.RequireAndVerifyClientCert,
 	}, nil
 }
 

@@ -21,7 +21,7 @@ type registered struct {
 var _ code = (*registered)(nil)
 
 func newRegistered(registry *reprise.Registry, cfg Config) *registered {
-	options := executor.Options{Node: cfg.Name, Logger: cfg.Logger}
+	options := executor.Options{Node: cfg.Name, Logger: cfg.Logger, KeptExecutions: cfg.KeptExecutions}
 	return &registered{
 		Orchestrators: executor.NewOrchestrators(registry, options),
 		activities:    executor.NewActivities(registry, options),

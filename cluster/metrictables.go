@@ -82,6 +82,7 @@ var ledMetrics = []metric[leader.Stats]{
 	gauge("reprise_attempts_queued", "Attempts that wait in memory for a node with room.", func(s leader.Stats) float64 { return float64(s.QueuedTasks) }, ofPartition),
 	gauge("reprise_timers_loaded", "Timers in the leader's memory: those that are due first.", func(s leader.Stats) float64 { return float64(s.Timers) }, ofPartition),
 	gauge("reprise_waiters", "Callers who wait for an instance.", func(s leader.Stats) float64 { return float64(s.Waiters) }, ofPartition),
+	gauge("reprise_watchers", "Callers who watch an instance.", func(s leader.Stats) float64 { return float64(s.Watchers) }, ofPartition),
 	gauge("reprise_outbox_letters", "Letters to other partitions that these have not recorded yet.", func(s leader.Stats) float64 { return float64(s.Outbox) }, ofPartition),
 }
 

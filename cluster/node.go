@@ -218,6 +218,7 @@ func (n *Node) handlers() {
 	serve(n, cancelRequest)
 	serve(n, statusRequest)
 	serve(n, waitRequest)
+	serve(n, watchRequest)
 	serve(n, historyRequest)
 	serve(n, signalRequest)
 	serve(n, entityRequest)

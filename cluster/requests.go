@@ -44,9 +44,14 @@ const waitPatience = time.Minute
 
 // Wait returns when the instance is as the request wants it.
 func (n *Node) Wait(ctx context.Context, req leader.WaitRequest) (leader.Instance, error) {
+	return await(ctx, n, waitRequest, req)
+}
+
+// await brings a request that waits to the leader, whoever that is, until it is answered.
+func await[Q, A any](ctx context.Context, n *Node, kind request[Q, A], q Q) (A, error) {
 	for {
 		once, cancel := context.WithTimeout(ctx, waitPatience)
-		answer, err := invoke(once, n, waitRequest, req)
+		answer, err := invoke(once, n, kind, q)
 		over := once.Err() != nil && ctx.Err() == nil
 		cancel()
 		if err == nil || !over {

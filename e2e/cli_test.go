@@ -53,6 +53,9 @@ func TestCommands(t *testing.T) {
 	if events := ask[[]struct{ Type string }](t, c, "history", "order-42"); len(events) != 6 || events[5].Type != "ExecutionCompleted" {
 		t.Errorf("history as JSON: %+v", events)
 	}
+	if o := c.run(t, "watch", "order-42"); o.code != 0 || !regexp.MustCompile(`^\d{4}-\S+ \S+  Completed  output \["Hello, Tokyo!"\]\n$`).MatchString(o.stdout) {
+		t.Errorf("watch: %+v", o)
+	}
 	o = c.run(t, "cluster")
 	for _, line := range []string{`n1 +alive +` + n.api, `system +- +n1 +\d+ +n1 \(\d+\)`, `12 +\d+-4095 +n1 +\d+ +n1 \(\d+\)`} {
 		if o.code != 0 || !regexp.MustCompile(`(?m)^`+line).MatchString(o.stdout) {
@@ -98,6 +101,9 @@ func TestCommands(t *testing.T) {
 		c.run(t, "start", "nobody", "--id", "idle").want(t, 5, "", "idle", "exists")
 		c.run(t, "terminate", "idle", "--reason", "no use").want(t, 0, "")
 		c.run(t, "wait", "idle").want(t, 1, "", "Terminated", "no use")
+		if o := c.run(t, "watch", "idle", "-o", "json"); o.code != 1 || !strings.Contains(o.stdout, `"runtimeStatus":"Terminated"`) || strings.Count(o.stdout, "\n") != 1 {
+			t.Errorf("watch: %+v", o)
+		}
 		c.run(t, "terminate", "idle").want(t, 0, "") // it has ended: stays as it is
 		if in := ask[instance](t, c, "status", "idle"); in.RuntimeStatus != "Terminated" || in.Output != "no use" {
 			t.Errorf("status: %+v", in)
@@ -105,7 +111,7 @@ func TestCommands(t *testing.T) {
 		c.run(t, "start", "hello", "--id", "idle", "--input", "[]", "--wait").want(t, 0, "[]\n") // the ID is free again
 	})
 	t.Run("not found", func(t *testing.T) {
-		for _, name := range []string{"status", "history", "wait", "terminate"} {
+		for _, name := range []string{"status", "history", "wait", "watch", "terminate"} {
 			c.run(t, name, "nothing").want(t, 3, "", "nothing", "no such instance")
 		}
 		c.run(t, "status", "order-42", "--task-hub", "other").want(t, 3, "", "no such instance")

@@ -56,7 +56,7 @@ func begin(ctx context.Context, api *client.Client, rate float64, slow time.Dura
 			in := order{ID: fmt.Sprintf("%s-%d", prefix, n), N: n % 1000, Slow: slow}
 			wg.Go(func() {
 				defer func() { <-room }()
-				_, err := client.Run(context.WithoutCancel(ctx), api, fill, in, client.WithID(history.InstanceID(in.ID)))
+				err := one(context.WithoutCancel(ctx), api, in)
 				l.mu.Lock()
 				l.starts = append(l.starts, start{in, err == nil, err})
 				l.mu.Unlock()
@@ -64,6 +64,17 @@ func begin(ctx context.Context, api *client.Client, rate float64, slow time.Dura
 		}
 	}()
 	return l
+}
+
+// one starts an order. Every second caller waits for the end in the same call.
+func one(ctx context.Context, api *client.Client, in order) (err error) {
+	id := client.WithID(history.InstanceID(in.ID))
+	if in.N%2 == 0 {
+		_, err = client.Run(ctx, api, fill, in, id)
+	} else {
+		_, err = client.Execute(ctx, api, fill, in, id)
+	}
+	return err
 }
 
 // end stops the load and returns all starts.

@@ -143,10 +143,14 @@ func PanicStack() string {
 		if slices.Contains(runners, f.Function) {
 			return false
 		}
-		fmt.Fprintf(&b, "%s\n\t%s:%d\n", f.Function, f.File, f.Line)
+		b.WriteString(frameText(f))
 		return true
 	})
 	return b.String()
+}
+
+func frameText(f runtime.Frame) string {
+	return fmt.Sprintf("%s\n\t%s:%d\n", f.Function, f.File, f.Line)
 }
 
 // frames calls visit for each frame of the calling goroutine, innermost first,

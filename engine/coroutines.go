@@ -34,8 +34,11 @@ func (p *CoroutinePanic) String() string { return p.Value }
 // recovered.
 func panicFailure(v any) *history.Failure {
 	stack := PanicStack()
-	if p, ok := v.(*CoroutinePanic); ok {
+	switch p := v.(type) {
+	case *CoroutinePanic:
 		stack = p.Stack
+	case *stray:
+		return p.failure()
 	}
 	return &history.Failure{Type: history.FailurePanic, Message: fmt.Sprint(v), Stack: stack}
 }

@@ -44,6 +44,11 @@ type Execution struct {
 	others   []*coroutine
 	running  *coroutine
 	panicked *CoroutinePanic
+	// strays holds the first use on a goroutine that is not the code's own, until the
+	// code's own one takes it to stray; onStray hears of each.
+	strays  chan *stray
+	stray   *stray
+	onStray func(text, stack string)
 	// inside is true while the user's code has the word.
 	inside    bool
 	unwinding bool
@@ -75,6 +80,8 @@ type Execution struct {
 	decided []history.Event
 	// status is the custom status; nil where none was set.
 	status history.Payload
+	// tags are those of the instance; nil where the code has not changed them.
+	tags map[string]string
 	// queries are the handlers of queries, by name; looking is set while one runs.
 	queries map[string]Look
 	looking bool
@@ -86,12 +93,14 @@ type Execution struct {
 
 	// replaying is true while recorded holds the decisions of the episode that
 	// runs. The first cursor of them were met. recordedAt is the index of
-	// recorded[0] in the history, length the number of events seen so far.
+	// recorded[0] in the history, length the number of events seen so far, payload the
+	// bytes of their payloads.
 	replaying  bool
 	recorded   []history.Event
 	cursor     int
 	recordedAt int
 	length     int
+	payload    int
 
 	// err ended the execution: nondeterminism or a malformed history.
 	err error
@@ -106,7 +115,7 @@ type Execution struct {
 
 // New returns an execution that has not begun.
 func New(program Program, identity Identity) *Execution {
-	return &Execution{program: program, identity: identity, pending: make(map[int32]*Promise)}
+	return &Execution{program: program, identity: identity, pending: make(map[int32]*Promise), strays: make(chan *stray, 1)}
 }
 
 // Replay feeds recorded episodes, from the first one on; it may be called again
@@ -141,6 +150,7 @@ func (x *Execution) Replay(past []history.Event) error {
 			x.oneLess()
 		}
 		x.length = base + i
+		x.payload += history.PayloadBytes(arrived) + history.PayloadBytes(x.recorded)
 	}
 	x.recorded = nil
 	return x.err
@@ -167,11 +177,15 @@ func (x *Execution) Run(arrived []history.Event) (history.Episode, error) {
 		return history.Episode{}, x.err
 	}
 	episode := history.Episode{
-		Decided: x.decided, CustomStatus: x.status, Awaits: x.events.awaits(), Buffered: x.events.buffered + x.updates.buffered,
+		Decided: x.decided, CustomStatus: x.status, Tags: x.tags, Awaits: x.events.awaits(), Buffered: x.events.buffered + x.updates.buffered,
 		Updates: x.updates.names, Unrecorded: x.unrecorded(arrived),
 	}
 	if !episode.Empty(arrived) {
 		x.length += len(arrived) + len(x.decided) - len(episode.Unrecorded)
+		x.payload += history.PayloadBytes(arrived) + history.PayloadBytes(x.decided)
+		for _, u := range episode.Unrecorded {
+			x.payload -= history.PayloadBytes(arrived[u.Index+1 : u.Index+2])
+		}
 	}
 	if end := episode.Completion(); end != nil && end.Status == history.ContinuedAsNew {
 		episode.Carried, episode.Cancel = x.untaken(arrived), x.unseenRequest(arrived)

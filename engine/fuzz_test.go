@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -59,6 +60,11 @@ func randomProgram(seed uint64, skip int) Program {
 				open = append(open, c.timer(time.Duration(r.IntN(100))*time.Second))
 			case len(open) == 0:
 				c.SetCustomStatus(history.Payload(fmt.Sprint("status ", r.IntN(9))))
+				if name := fmt.Sprint("tag ", len(said)%3); len(said)%2 == 0 {
+					c.SetTag(name, said)
+				} else {
+					c.DeleteTag(name)
+				}
 			case choice < 7:
 				said += c.await(open[r.IntN(len(open))]) + ";"
 			case choice < 9:
@@ -204,6 +210,7 @@ func runRandomly(t *testing.T, program Program, seed uint64) []history.Event {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(history.EncodeEvents(episode.Decided), history.EncodeEvents(again.Decided)) || !bytes.Equal(episode.CustomStatus, again.CustomStatus) ||
+			!maps.Equal(episode.Tags, again.Tags) ||
 			!slices.Equal(episode.Awaits, again.Awaits) || episode.Buffered != again.Buffered {
 			t.Fatalf("kept: %v\nrebuilt: %v", episode, again)
 		}

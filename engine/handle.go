@@ -8,8 +8,9 @@ import (
 )
 
 // Handle is what the code of an orchestrator decides and waits with. It may be
-// used by the orchestrator's own goroutine only, and only until it returns;
-// everything else panics with a text that says so.
+// used by the orchestrator's own goroutine only, and only until it returns. Other
+// user code that uses it panics with a text that says so; a goroutine of the go
+// statement ends, and the orchestrator fails with that text.
 //
 // While the execution is unloaded, decisions do nothing and waits do not return.
 type Handle struct{ x *Execution }
@@ -181,6 +182,7 @@ func (h *Handle) Wait(ready func() bool) {
 		if x.unwinding {
 			runtime.Goexit()
 		}
+		x.minded()
 		for len(x.settled) > 0 {
 			p := x.settled[0]
 			x.settled = x.settled[1:]
@@ -191,7 +193,7 @@ func (h *Handle) Wait(ready func() bool) {
 			return
 		}
 		if !x.running.goroutine.calling() {
-			panic("reprise: an orchestrator waited on another goroutine than its own; start activities and wait for them without the go statement")
+			x.strayed("reprise: an orchestrator waited on another goroutine than its own; start activities and wait for them without the go statement")
 		}
 		if x.running != &x.main {
 			x.running.ready = ready
@@ -228,16 +230,17 @@ func (h *Handle) decide(body history.Body) int32 {
 	return id
 }
 
-// enter panics where the handle must not be used.
+// enter does not return where the handle must not be used.
 func (h *Handle) enter(what string) {
 	x := h.x
 	switch {
 	case x.looking:
 		h.Look(what)
 	case x.inside || x.unwinding:
+		x.minded()
 	case x.ended:
-		panic("reprise: an orchestration was used after its end, to " + what)
+		x.strayed("reprise: an orchestration was used after its end, to " + what)
 	default:
-		panic("reprise: an orchestration was used by another goroutine than its own, to " + what)
+		x.strayed("reprise: an orchestration was used by another goroutine than its own, to " + what)
 	}
 }

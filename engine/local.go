@@ -40,7 +40,7 @@ func (h *Handle) RunLocal(task *LocalTask) (history.Payload, *history.Failure) {
 		runtime.Goexit()
 	}
 	if !x.running.goroutine.calling() {
-		panic("reprise: an orchestrator ran a local activity on another goroutine than its own; call it without the go statement")
+		x.strayed("reprise: an orchestrator ran a local activity on another goroutine than its own; call it without the go statement")
 	}
 	if task.Attempt <= 1 {
 		task.Attempt, task.ID = 1, x.nextID

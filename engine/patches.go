@@ -41,6 +41,3 @@ func (x *Execution) marks(patch string) bool {
 	p, ok := x.recorded[x.cursor].Body.(*history.PatchApplied)
 	return ok && p.Patch == patch
 }
-
-// HistoryLength returns how many events were recorded when the episode began.
-func (h *Handle) HistoryLength() int { return h.x.length }

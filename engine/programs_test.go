@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/reprise-run/reprise/history"
@@ -217,19 +218,15 @@ var programs = map[string]func(c code) (string, *history.Failure){
 		return "", nil
 	},
 	"strays": func(c code) (string, *history.Failure) { // a coroutine waits on a foreign goroutine
-		said := make(chan string, 1)
 		c.Go(func() {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				defer func() { said <- fmt.Sprint(recover()) }()
 				c.Wait(func() bool { return false })
 			}()
 			<-done
 		})
-		c.call("a")
-		text, _, _ := strings.Cut(<-said, ";")
-		return text, nil
+		return c.call("a"), nil
 	},
 	"children": func(c code) (string, *history.Failure) {
 		first, second := c.child("kid"), c.child("kid")
@@ -446,6 +443,30 @@ var programs = map[string]func(c code) (string, *history.Failure){
 		runtime.Goexit()
 		return "", nil
 	},
+	"tags": func(c code) (string, *history.Failure) { // after each step
+		c.SetTag("stage", "began")
+		c.call("a")
+		if err := c.SetTag("long", strings.Repeat("x", history.MaxTagsBytes)); err == nil {
+			c.say("a tag that is too long was set")
+		}
+		for _, bad := range [][2]string{{"", "x"}, {"\xff", "x"}, {"x", "\xff"}} {
+			c.say("%v", c.SetTag(bad[0], bad[1]))
+		}
+		c.SetTag("paid", "yes")
+		c.SetTag("stage", "half")
+		c.call("b")
+		c.DeleteTag("stage")
+		c.DeleteTag("there is none")
+		c.call("c")
+		c.DeleteTag("paid")
+		return fmt.Sprint(c.call("d"), c.Tags()), nil
+	},
+	"long": func(c code) (string, *history.Failure) { // until its history is long
+		for !c.IsHistoryLong() {
+			c.call("a")
+		}
+		return fmt.Sprint(c.HistoryLength()), nil
+	},
 	"status": func(c code) (string, *history.Failure) {
 		c.SetCustomStatus(history.Payload("first"))
 		c.call("a")
@@ -500,14 +521,21 @@ var programs = map[string]func(c code) (string, *history.Failure){
 			}()
 		}
 	},
-	"leak": func(c code) (string, *history.Failure) { // waits on a foreign goroutine
+	"leak": func(c code) (string, *history.Failure) { // waits on foreign goroutines
 		c.activity("a")
-		said := make(chan string)
-		go func() {
-			defer func() { said <- fmt.Sprint(recover()) }()
-			c.Wait(func() bool { return false })
-		}()
-		text, _, _ := strings.Cut(<-said, ";")
-		return text, nil
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() { c.Wait(func() bool { return false }) })
+		}
+		all.Wait()
+		return "what they left", nil
+	},
+	"leak-decides": func(c code) (string, *history.Failure) { // and does not mind
+		var one sync.WaitGroup
+		one.Go(func() { c.Wait(func() bool { return false }) })
+		one.Wait()
+		defer func() { _ = recover() }()
+		c.activity("upon what it left")
+		return "", nil
 	},
 }

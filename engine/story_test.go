@@ -30,6 +30,8 @@ var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 //	replay [P]           what was recorded, against program P (the same if left out)
 //	upgrade P            go on with the code of program P
 //	query NAME           ask the execution, and a rebuilt one, with the input
+//	until COUNT SIZE     COUNT episodes, each with a result of the newest activity of
+//	                     SIZE bytes, or fewer where the execution ends
 //	close                unload the execution
 //	history              what was recorded
 //
@@ -87,6 +89,8 @@ func TestStories(t *testing.T) {
 				}
 				unload(second)
 				s.print("%s", kept)
+			case "until":
+				s.until(t, d)
 			case "close":
 				s.close()
 			case "history":
@@ -162,6 +166,27 @@ func (s *story) query(x *Execution, d *datadriven.TestData) string {
 	return string(result)
 }
 
+// until says how many results the execution took, and what the last episode decided.
+func (s *story) until(t *testing.T, d *datadriven.TestData) {
+	var count, size int
+	fmt.Sscan(d.CmdArgs[0].Key, &count)
+	fmt.Sscan(d.CmdArgs[1].Key, &size)
+	result := history.Payload(strings.Repeat("x", size))
+	for i := range count {
+		arrived := []history.Event{{ID: history.NoID, Time: began, Body: history.OrchestratorStarted{}},
+			{ID: history.NoID, Time: began, Body: &history.TaskCompleted{TaskID: s.recorded[len(s.recorded)-1].ID, Result: result}}}
+		episode, err := s.execution.Run(arrived)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.recorded = append(append(s.recorded, arrived...), episode.Decided...)
+		if i == count-1 || s.execution.Ended() {
+			s.print("after %d: %s", i+1, history.Describe(episode.Decided[0]))
+			return
+		}
+	}
+}
+
 func (s *story) close() {
 	if s.execution != nil {
 		unload(s.execution)
@@ -187,6 +212,9 @@ func (s *story) episode(t *testing.T, now time.Time, bodies ...history.Body) {
 	}
 	if episode.CustomStatus != nil {
 		s.print("custom status: %s", episode.CustomStatus)
+	}
+	if episode.Tags != nil {
+		s.print("tags: %v", episode.Tags)
 	}
 	if len(episode.Decided) == 0 {
 		s.print("nothing decided")

@@ -224,6 +224,9 @@ func (x *Execution) untakenUpdates() []*Update {
 // and not replied to fail; so do those that it has not taken, unless another execution
 // follows, which gets them.
 func (x *Execution) finish(end *history.ExecutionCompleted) {
+	if s := x.seen(); s != nil {
+		end = failed(s.failure())
+	}
 	left := x.updates.open
 	if end.Status != history.ContinuedAsNew {
 		left = append(left, x.untakenUpdates()...)

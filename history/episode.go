@@ -10,7 +10,7 @@ import (
 // to the leader.
 func EncodeEpisode(e Episode) []byte {
 	decided := EncodeEvents(e.Decided)
-	w := pack.NewWriter(64+len(decided)+len(e.CustomStatus), 7)
+	w := pack.NewWriter(64+len(decided)+len(e.CustomStatus), 8)
 	w.Binary(decided)
 	w.Binary(e.CustomStatus)
 	w.Array(len(e.Awaits))
@@ -24,6 +24,7 @@ func EncodeEpisode(e Episode) []byte {
 		w.String(name)
 	}
 	writeUnrecorded(w, e.Unrecorded)
+	writeChangedTags(w, e.Tags)
 	return w.Bytes()
 }
 
@@ -52,6 +53,8 @@ func DecodeEpisode(data []byte) (Episode, error) {
 			}
 		case 6:
 			e.Unrecorded = readUnrecorded(r)
+		case 7:
+			e.Tags = readChangedTags(r)
 		default:
 			r.Skip() // of a newer writer
 		}

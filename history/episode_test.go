@@ -11,6 +11,7 @@ func TestEpisodesTravelWhole(t *testing.T) {
 	whole := Episode{
 		Decided:        every(),
 		CustomStatus:   Payload(`"halfway"`),
+		Tags:           map[string]string{"stage": "paid", "": ""},
 		Awaits:         []string{"approved", "rejected"},
 		Buffered:       3,
 		Carried:        []*EventRaised{{Name: "approved", Input: Payload(`1`)}, {Name: "Rejected"}},
@@ -25,7 +26,7 @@ func TestEpisodesTravelWhole(t *testing.T) {
 			t.Errorf("the test leaves %s out", v.Type().Field(i).Name)
 		}
 	}
-	for _, e := range []Episode{whole, {}} {
+	for _, e := range []Episode{whole, {}, {Tags: map[string]string{}}} {
 		got, err := DecodeEpisode(EncodeEpisode(e))
 		if err != nil {
 			t.Fatal(err)

@@ -271,6 +271,9 @@ type Episode struct {
 	Decided []Event
 	// CustomStatus is the value after the episode; nil where there is none.
 	CustomStatus Payload
+	// Tags are the tags of the instance after the episode, where the code has ever
+	// changed them; nil: they are as before. They are not changed in place.
+	Tags map[string]string
 	// Awaits are the names of the external events that the code waits for after the
 	// episode, sorted, each once.
 	Awaits []string

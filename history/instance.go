@@ -76,10 +76,6 @@ func ValidateName(text string) error {
 	return nil
 }
 
-// MaxTagBytes is how much the tags of an instance take together, keys and values: they
-// stand in its record.
-const MaxTagBytes = 16 << 10
-
 // TagBytes returns how much tags take.
 func TagBytes(tags map[string]string) int {
 	n := 0

@@ -266,6 +266,12 @@ func (r *Record) String() string {
 	if len(r.Updates) > 0 {
 		text += fmt.Sprintf(" updates=%q", r.Updates)
 	}
+	if len(r.Tags) > 0 {
+		text += fmt.Sprintf(" tags=%q", r.Tags)
+	}
+	if !r.CancelRequested.IsZero() {
+		text += fmt.Sprintf(" cancel=%q", r.CancelReason)
+	}
 	if e := r.Entity; e != nil {
 		add("scheduled", e.Scheduled)
 		if e.State != 0 {

@@ -19,12 +19,11 @@ func ReadHistory(r Reader, a Address, e history.ExecutionID, from, to int64, fn 
 // ReadEpisode returns the events of one recorded episode, or nil where there is
 // no such row.
 func ReadEpisode(r Reader, a Address, e history.ExecutionID, episode int64) ([]history.Event, error) {
-	var events []history.Event
-	err := ReadHistory(r, a, e, episode, episode+1, func(_ int64, data []byte) (bool, error) {
-		var err error
-		events, err = history.DecodeEvents(data)
-		return false, err
-	})
+	data, err := readRow(r, a.historyKey(e, episode))
+	if err != nil || data == nil {
+		return nil, err
+	}
+	events, err := history.DecodeEvents(data)
 	if err != nil {
 		return nil, fmt.Errorf("read episode %d of %s: %w", episode, a, err)
 	}
@@ -55,11 +54,5 @@ func ReadRecord(r Reader, a Address) (*Record, error) {
 
 // ReadCustomStatus returns the custom status of an instance, or nil.
 func ReadCustomStatus(r Reader, a Address) (history.Payload, error) {
-	var status history.Payload
-	from := a.customStatusKey()
-	err := scanRows(r, from, after(from), func(_, data []byte, _ int) (bool, error) {
-		status = data
-		return false, nil
-	})
-	return status, err
+	return readRow(r, a.customStatusKey())
 }

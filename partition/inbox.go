@@ -34,9 +34,7 @@ func Keep(s Store, a Address, r *Record, mail []*Mail) error {
 		if err := consume(s, a, r, m); err != nil {
 			return err
 		}
-		if u, ok := m.Event.Body.(*history.UpdateRequested); ok {
-			accept(s, a, r, u)
-		}
+		arrive(s, a, r, m)
 		m.Number = r.NextMail
 		r.NextMail++
 		r.Stored++
@@ -51,6 +49,18 @@ func Keep(s Store, a Address, r *Record, mail []*Mail) error {
 	}
 	s.Set(a.RecordKey(), r.Encode())
 	return nil
+}
+
+// arrive notes what stays of mail that is recorded, in the inbox or in the history.
+func arrive(s Store, a Address, r *Record, m *Mail) {
+	switch b := m.Event.Body.(type) {
+	case *history.UpdateRequested:
+		accept(s, a, r, b)
+	case *history.ExecutionCancelRequested:
+		if r.CancelRequested.IsZero() {
+			r.CancelRequested, r.CancelReason = m.Event.Time, b.Reason
+		}
+	}
 }
 
 var readyValue = []byte{pack.Version, pack.Flags}

@@ -106,6 +106,15 @@ func Taken(s Store, partition uint32, m *Mail) {
 	m.Sent, m.Pieces = 0, 0
 }
 
+// ReadLetter returns a letter of a lane in encoded form, or nil where it is not.
+func ReadLetter(r Reader, partition, to uint32, sequence uint64) ([]byte, error) {
+	letter, err := readRow(r, outboxKey(partition, to, sequence))
+	if err != nil {
+		return nil, fmt.Errorf("read letter %d of partition %d to %d: %w", sequence, partition, to, err)
+	}
+	return letter, nil
+}
+
 // ReadOutbox calls fn with the letters of a lane in their order, from number from
 // on, in encoded form, until it returns false.
 func ReadOutbox(r Reader, partition, to uint32, from uint64, fn func(sequence uint64, letter []byte, pieces int) bool) error {

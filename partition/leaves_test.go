@@ -36,6 +36,7 @@ func stored() map[string][2][]byte {
 		Calls: 3, Sections: 1, Entity: &Entity{LockedBy: &history.ParentInstance{Name: "shop.pay", Instance: "pay-1", Execution: "fe", TaskID: 6}, Modified: at(6), State: 2, Pieces: 3, LastState: 4, Scheduled: 5, NextSignal: 6, Listed: true},
 		CustomStatus: math.MaxUint64, Tags: map[string]string{"b": "2", "a": "1"}, TraceParent: "00-1-2-01",
 	}
+	canceled := &Record{Execution: "ff", Name: "o", LastID: history.NoID, CancelRequested: at(3), CancelReason: "enough"}
 	activity := &Activity{Execution: record.Execution, Name: "card.charge", Version: "1", Episode: 2, Attempt: 3,
 		First: at(1), NextAttempt: at(4), LastFailure: "error: no", Retry: policy, FailedEpoch: 70000, FailedN: 12}
 	special := *activity
@@ -62,6 +63,7 @@ func stored() map[string][2][]byte {
 	return map[string][2][]byte{
 		"meta":       {MetaKey(7), Meta{Clock: at(1.5), Cut: 2}.Encode()},
 		"record":     {anAddress.RecordKey(), record.Encode()},
+		"canceled":   {anAddress.RecordKey(), canceled.Encode()},
 		"activity":   {anAddress.ActivityKey(3), activity.Encode()},
 		"special":    {anAddress.ActivityKey(3), special.Encode()},
 		"progress":   {anAddress.progressKey(3), progress.rows[string(anAddress.progressKey(3))]},

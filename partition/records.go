@@ -119,13 +119,26 @@ type Record struct {
 	Sections int64
 	// Entity is set where the instance is an entity.
 	Entity *Entity
+	// CancelRequested is when somebody asked the orchestration to end, for CancelReason;
+	// zero: nobody has, or it has ended.
+	CancelRequested time.Time
+	CancelReason    string
 }
 
-const recordFields = 31
+// Fields of a record; those of a request to end stand at the end, and only where there
+// is one.
+const (
+	recordFields   = 31
+	canceledFields = 33
+)
 
 // Encode returns the stored form.
 func (r *Record) Encode() []byte {
-	p := pack.NewWriter(192+len(r.Name)+len(r.Parked.Reason), recordFields)
+	fields := recordFields
+	if !r.CancelRequested.IsZero() || r.CancelReason != "" {
+		fields = canceledFields
+	}
+	p := pack.NewWriter(192+len(r.Name)+len(r.Parked.Reason), fields)
 	p.String(string(r.Execution))
 	p.String(r.Name)
 	p.String(r.Version)
@@ -171,6 +184,10 @@ func (r *Record) Encode() []byte {
 	p.Int(r.Calls)
 	p.Int(r.Sections)
 	putEntity(p, r.Entity)
+	if fields == canceledFields {
+		p.Time(r.CancelRequested)
+		p.String(r.CancelReason)
+	}
 	return p.Bytes()
 }
 
@@ -252,6 +269,10 @@ func DecodeRecord(value []byte) (*Record, error) {
 			r.Sections = u.Int()
 		case 30:
 			r.Entity = getEntity(u)
+		case 31:
+			r.CancelRequested = u.Time()
+		case 32:
+			r.CancelReason = u.String()
 		default:
 			u.Skip() // of a newer writer
 		}

@@ -103,6 +103,23 @@ func (r *rowReader) add(key, value []byte) (row, data []byte, pieces int, err er
 	return r.row, r.data, r.pieces, nil
 }
 
+// readRow returns a row's data, or nil where there is no such row. One that is
+// known by its key is got: a scan is dearer by an iterator.
+func readRow(r Reader, row []byte) ([]byte, error) {
+	var rows rowReader
+	for n := 0; ; n++ {
+		key := pieceKey(row, n)
+		value, err := r.Get(key)
+		if err != nil || value == nil && n == 0 {
+			return nil, err
+		}
+		whole, data, _, err := rows.add(key, value)
+		if err != nil || whole != nil {
+			return data, err
+		}
+	}
+}
+
 // scanRows calls fn with the complete rows between two keys.
 func scanRows(r Reader, from, to []byte, fn func(row, data []byte, pieces int) (bool, error)) error {
 	var rows rowReader

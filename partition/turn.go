@@ -107,6 +107,9 @@ func Schedule(s Store, a Address, r *Record, start *Mail) (Timer, error) {
 
 // Validate reports why the decisions of an episode cannot be recorded.
 func Validate(r *Record, ep history.Episode) error {
+	if err := history.ValidateTags(ep.Tags); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
 	last := r.LastID
 	for i, e := range ep.Decided {
 		if e.ID <= last {
@@ -202,11 +205,13 @@ func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
 	r.Events += int64(len(events))
 	if !t.ByServer {
 		setCustomStatus(s, a, r, t.Episode.CustomStatus)
+		setTags(r, t.Episode.Tags)
 		r.Awaits, r.Buffered = t.Episode.Awaits, int64(t.Episode.Buffered)
 		r.Updates = t.Episode.Updates
 	}
 	if fx.Ended {
 		r.Awaits, r.Updates = nil, nil
+		r.CancelRequested, r.CancelReason = time.Time{}, ""
 		if err := leaveChildren(s, a, r, recursion(t.Mail), &fx); err != nil {
 			return fx, err
 		}
@@ -235,9 +240,7 @@ func take(s Store, a Address, r *Record, mail []*Mail) error {
 		if err := consume(s, a, r, m); err != nil {
 			return err
 		}
-		if u, ok := m.Event.Body.(*history.UpdateRequested); ok {
-			accept(s, a, r, u)
-		}
+		arrive(s, a, r, m)
 	}
 	return nil
 }
@@ -262,6 +265,7 @@ func applyContinued(s Store, a Address, r *Record, t Turn, end *history.Executio
 		}
 	}
 	setCustomStatus(s, a, r, t.Episode.CustomStatus)
+	setTags(r, t.Episode.Tags)
 	return fx, continueAsNew(s, a, r, t, end, &fx)
 }
 
@@ -491,4 +495,11 @@ func setCustomStatus(s Store, a Address, r *Record, status history.Payload) {
 		return
 	}
 	s.Set(key, pieceValue(1, status)) // in one piece: the row is written over
+}
+
+// setTags takes the tags that the code has changed.
+func setTags(r *Record, tags map[string]string) {
+	if tags != nil {
+		r.Tags = tags
+	}
 }

@@ -64,14 +64,13 @@ func ReadUpdate(r Reader, a Address, request string, sent time.Time) (*Update, e
 	}
 	u, err := decodeUpdate(value)
 	if err == nil && u.Done {
-		from := a.replyKey(sent, request)
-		err = scanRows(r, from, after(from), func(_, data []byte, _ int) (bool, error) {
-			c, err := decodeReply(data)
-			if err == nil {
+		var data []byte
+		if data, err = readRow(r, a.replyKey(sent, request)); err == nil && data != nil {
+			var c *history.UpdateCompleted
+			if c, err = decodeReply(data); err == nil {
 				u.Result, u.Failure = c.Result, c.Failure
 			}
-			return false, err
-		})
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read update %q of %s: %w", request, a, err)

@@ -66,6 +66,10 @@ type Config struct {
 	// HashInterval is every how many log indexes replicas compare their rolling
 	// hashes (1024).
 	HashInterval uint64
+	// CompactAtOnce lets the stores compact whenever they want to, without the scheduler
+	// that looks ten times a second: for simulated time, where an idle second should
+	// cost next to nothing.
+	CompactAtOnce bool
 
 	// Faults plants bugs, for tests of the tests. Nil in production.
 	Faults *Faults

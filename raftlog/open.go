@@ -124,6 +124,9 @@ func (h *Host) storeOptions() *pebble.Options {
 			h.fatal(fmt.Errorf("background work of a store: %w", err))
 		},
 	}
+	if h.cfg.CompactAtOnce {
+		o.Experimental.CompactionScheduler = atOnce{}
+	}
 	// What is young is not compressed: it is written over soon.
 	for i := range o.Levels[:len(o.Levels)-1] {
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }

@@ -12,6 +12,7 @@ import (
 	durabletask "github.com/reprise-run/reprise/api/durabletask"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -692,7 +693,12 @@ type GetInstanceDetailResponse struct {
 	// waiting says in words what the instance waits for.
 	Waiting []string `protobuf:"bytes,4,rep,name=waiting,proto3" json:"waiting,omitempty"`
 	// parked says why the instance cannot run on by itself; empty: it can.
-	Parked        string `protobuf:"bytes,5,opt,name=parked,proto3" json:"parked,omitempty"`
+	Parked string `protobuf:"bytes,5,opt,name=parked,proto3" json:"parked,omitempty"`
+	// deadline is when the orchestration is cancelled if it has not ended; absent: never.
+	Deadline *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// cancel_request is there once somebody has asked the orchestration to end, until it
+	// has.
+	CancelRequest *CancelRequest `protobuf:"bytes,7,opt,name=cancel_request,json=cancelRequest,proto3" json:"cancel_request,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -762,12 +768,79 @@ func (x *GetInstanceDetailResponse) GetParked() string {
 	return ""
 }
 
+func (x *GetInstanceDetailResponse) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+func (x *GetInstanceDetailResponse) GetCancelRequest() *CancelRequest {
+	if x != nil {
+		return x.CancelRequest
+	}
+	return nil
+}
+
+// CancelRequest is a request to end, with its reason for people.
+type CancelRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Requested     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=requested,proto3" json:"requested,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelRequest) Reset() {
+	*x = CancelRequest{}
+	mi := &file_reprise_v1_cluster_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelRequest) ProtoMessage() {}
+
+func (x *CancelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_v1_cluster_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
+func (*CancelRequest) Descriptor() ([]byte, []int) {
+	return file_reprise_v1_cluster_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *CancelRequest) GetRequested() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Requested
+	}
+	return nil
+}
+
+func (x *CancelRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_reprise_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_reprise_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"\x18reprise/v1/cluster.proto\x12\n" +
-	"reprise.v1\x1a#reprise/durabletask/v1/common.proto\x1a'reprise/durabletask/v1/management.proto\"\x18\n" +
+	"reprise.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#reprise/durabletask/v1/common.proto\x1a'reprise/durabletask/v1/management.proto\"\x18\n" +
 	"\x16DescribeClusterRequest\"\xc3\x01\n" +
 	"\x17DescribeClusterResponse\x12\x1d\n" +
 	"\n" +
@@ -823,13 +896,18 @@ const file_reprise_v1_cluster_proto_rawDesc = "" +
 	"\x18GetInstanceDetailRequest\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12\x1a\n" +
-	"\bpayloads\x18\x02 \x01(\bR\bpayloads\"\xce\x01\n" +
+	"\bpayloads\x18\x02 \x01(\bR\bpayloads\"\xc8\x02\n" +
 	"\x19GetInstanceDetailResponse\x12\x16\n" +
 	"\x06exists\x18\x01 \x01(\bR\x06exists\x12@\n" +
 	"\x05state\x18\x02 \x01(\v2*.reprise.durabletask.v1.OrchestrationStateR\x05state\x12%\n" +
 	"\x0ehistory_events\x18\x03 \x01(\x03R\rhistoryEvents\x12\x18\n" +
 	"\awaiting\x18\x04 \x03(\tR\awaiting\x12\x16\n" +
-	"\x06parked\x18\x05 \x01(\tR\x06parked2\x87\x03\n" +
+	"\x06parked\x18\x05 \x01(\tR\x06parked\x126\n" +
+	"\bdeadline\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12@\n" +
+	"\x0ecancel_request\x18\a \x01(\v2\x19.reprise.v1.CancelRequestR\rcancelRequest\"a\n" +
+	"\rCancelRequest\x128\n" +
+	"\trequested\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\trequested\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason2\x87\x03\n" +
 	"\x0eRepriseService\x12Z\n" +
 	"\x0fDescribeCluster\x12\".reprise.v1.DescribeClusterRequest\x1a#.reprise.v1.DescribeClusterResponse\x12H\n" +
 	"\tGetRoutes\x12\x1c.reprise.v1.GetRoutesRequest\x1a\x1d.reprise.v1.GetRoutesResponse\x12`\n" +
@@ -848,46 +926,51 @@ func file_reprise_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_reprise_v1_cluster_proto_rawDescData
 }
 
-var file_reprise_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_reprise_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_reprise_v1_cluster_proto_goTypes = []any{
-	(*DescribeClusterRequest)(nil),         // 0: reprise.v1.DescribeClusterRequest
-	(*DescribeClusterResponse)(nil),        // 1: reprise.v1.DescribeClusterResponse
-	(*Node)(nil),                           // 2: reprise.v1.Node
-	(*SlotRange)(nil),                      // 3: reprise.v1.SlotRange
-	(*Partition)(nil),                      // 4: reprise.v1.Partition
-	(*Replica)(nil),                        // 5: reprise.v1.Replica
-	(*GetRoutesRequest)(nil),               // 6: reprise.v1.GetRoutesRequest
-	(*GetRoutesResponse)(nil),              // 7: reprise.v1.GetRoutesResponse
-	(*Route)(nil),                          // 8: reprise.v1.Route
-	(*GetInstanceDetailRequest)(nil),       // 9: reprise.v1.GetInstanceDetailRequest
-	(*GetInstanceDetailResponse)(nil),      // 10: reprise.v1.GetInstanceDetailResponse
-	nil,                                    // 11: reprise.v1.Node.LabelsEntry
-	(*durabletask.OrchestrationState)(nil), // 12: reprise.durabletask.v1.OrchestrationState
-	(*durabletask.StreamInstanceHistoryRequest)(nil), // 13: reprise.durabletask.v1.StreamInstanceHistoryRequest
-	(*durabletask.HistoryChunk)(nil),                 // 14: reprise.durabletask.v1.HistoryChunk
+	(*DescribeClusterRequest)(nil),                   // 0: reprise.v1.DescribeClusterRequest
+	(*DescribeClusterResponse)(nil),                  // 1: reprise.v1.DescribeClusterResponse
+	(*Node)(nil),                                     // 2: reprise.v1.Node
+	(*SlotRange)(nil),                                // 3: reprise.v1.SlotRange
+	(*Partition)(nil),                                // 4: reprise.v1.Partition
+	(*Replica)(nil),                                  // 5: reprise.v1.Replica
+	(*GetRoutesRequest)(nil),                         // 6: reprise.v1.GetRoutesRequest
+	(*GetRoutesResponse)(nil),                        // 7: reprise.v1.GetRoutesResponse
+	(*Route)(nil),                                    // 8: reprise.v1.Route
+	(*GetInstanceDetailRequest)(nil),                 // 9: reprise.v1.GetInstanceDetailRequest
+	(*GetInstanceDetailResponse)(nil),                // 10: reprise.v1.GetInstanceDetailResponse
+	(*CancelRequest)(nil),                            // 11: reprise.v1.CancelRequest
+	nil,                                              // 12: reprise.v1.Node.LabelsEntry
+	(*durabletask.OrchestrationState)(nil),           // 13: reprise.durabletask.v1.OrchestrationState
+	(*timestamppb.Timestamp)(nil),                    // 14: google.protobuf.Timestamp
+	(*durabletask.StreamInstanceHistoryRequest)(nil), // 15: reprise.durabletask.v1.StreamInstanceHistoryRequest
+	(*durabletask.HistoryChunk)(nil),                 // 16: reprise.durabletask.v1.HistoryChunk
 }
 var file_reprise_v1_cluster_proto_depIdxs = []int32{
 	2,  // 0: reprise.v1.DescribeClusterResponse.nodes:type_name -> reprise.v1.Node
 	4,  // 1: reprise.v1.DescribeClusterResponse.partitions:type_name -> reprise.v1.Partition
-	11, // 2: reprise.v1.Node.labels:type_name -> reprise.v1.Node.LabelsEntry
+	12, // 2: reprise.v1.Node.labels:type_name -> reprise.v1.Node.LabelsEntry
 	3,  // 3: reprise.v1.Partition.slots:type_name -> reprise.v1.SlotRange
 	5,  // 4: reprise.v1.Partition.replicas:type_name -> reprise.v1.Replica
 	8,  // 5: reprise.v1.GetRoutesResponse.routes:type_name -> reprise.v1.Route
 	3,  // 6: reprise.v1.Route.slots:type_name -> reprise.v1.SlotRange
-	12, // 7: reprise.v1.GetInstanceDetailResponse.state:type_name -> reprise.durabletask.v1.OrchestrationState
-	0,  // 8: reprise.v1.RepriseService.DescribeCluster:input_type -> reprise.v1.DescribeClusterRequest
-	6,  // 9: reprise.v1.RepriseService.GetRoutes:input_type -> reprise.v1.GetRoutesRequest
-	9,  // 10: reprise.v1.RepriseService.GetInstanceDetail:input_type -> reprise.v1.GetInstanceDetailRequest
-	13, // 11: reprise.v1.RepriseService.StreamHistory:input_type -> reprise.durabletask.v1.StreamInstanceHistoryRequest
-	1,  // 12: reprise.v1.RepriseService.DescribeCluster:output_type -> reprise.v1.DescribeClusterResponse
-	7,  // 13: reprise.v1.RepriseService.GetRoutes:output_type -> reprise.v1.GetRoutesResponse
-	10, // 14: reprise.v1.RepriseService.GetInstanceDetail:output_type -> reprise.v1.GetInstanceDetailResponse
-	14, // 15: reprise.v1.RepriseService.StreamHistory:output_type -> reprise.durabletask.v1.HistoryChunk
-	12, // [12:16] is the sub-list for method output_type
-	8,  // [8:12] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	13, // 7: reprise.v1.GetInstanceDetailResponse.state:type_name -> reprise.durabletask.v1.OrchestrationState
+	14, // 8: reprise.v1.GetInstanceDetailResponse.deadline:type_name -> google.protobuf.Timestamp
+	11, // 9: reprise.v1.GetInstanceDetailResponse.cancel_request:type_name -> reprise.v1.CancelRequest
+	14, // 10: reprise.v1.CancelRequest.requested:type_name -> google.protobuf.Timestamp
+	0,  // 11: reprise.v1.RepriseService.DescribeCluster:input_type -> reprise.v1.DescribeClusterRequest
+	6,  // 12: reprise.v1.RepriseService.GetRoutes:input_type -> reprise.v1.GetRoutesRequest
+	9,  // 13: reprise.v1.RepriseService.GetInstanceDetail:input_type -> reprise.v1.GetInstanceDetailRequest
+	15, // 14: reprise.v1.RepriseService.StreamHistory:input_type -> reprise.durabletask.v1.StreamInstanceHistoryRequest
+	1,  // 15: reprise.v1.RepriseService.DescribeCluster:output_type -> reprise.v1.DescribeClusterResponse
+	7,  // 16: reprise.v1.RepriseService.GetRoutes:output_type -> reprise.v1.GetRoutesResponse
+	10, // 17: reprise.v1.RepriseService.GetInstanceDetail:output_type -> reprise.v1.GetInstanceDetailResponse
+	16, // 18: reprise.v1.RepriseService.StreamHistory:output_type -> reprise.durabletask.v1.HistoryChunk
+	15, // [15:19] is the sub-list for method output_type
+	11, // [11:15] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_reprise_v1_cluster_proto_init() }
@@ -901,7 +984,7 @@ func file_reprise_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reprise_v1_cluster_proto_rawDesc), len(file_reprise_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -4,7 +4,7 @@
 // 	protoc        v3.21.12
 // source: reprise/v1/orchestration.proto
 
-// What callers can ask of a running orchestration, and the Durable Task protocol lacks.
+// What callers can ask of orchestrations, and the Durable Task protocol lacks.
 
 package reprisev1
 
@@ -25,6 +25,208 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// WatchInstanceRequest names an instance.
+type WatchInstanceRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	InstanceId string                 `protobuf:"bytes,1,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	// seen is from the last message that the caller got, of whichever node: so nothing is
+	// told twice, nothing older than that, and the newest state is not missed. Empty: the
+	// caller has seen nothing.
+	Seen          []byte `protobuf:"bytes,2,opt,name=seen,proto3" json:"seen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchInstanceRequest) Reset() {
+	*x = WatchInstanceRequest{}
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchInstanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchInstanceRequest) ProtoMessage() {}
+
+func (x *WatchInstanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchInstanceRequest.ProtoReflect.Descriptor instead.
+func (*WatchInstanceRequest) Descriptor() ([]byte, []int) {
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *WatchInstanceRequest) GetInstanceId() string {
+	if x != nil {
+		return x.InstanceId
+	}
+	return ""
+}
+
+func (x *WatchInstanceRequest) GetSeen() []byte {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+// WatchInstanceResponse is how an instance is now: with its custom status and, at the
+// end, output and failure, without its input.
+type WatchInstanceResponse struct {
+	state         protoimpl.MessageState     `protogen:"open.v1"`
+	Instance      *GetInstanceDetailResponse `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Seen          []byte                     `protobuf:"bytes,2,opt,name=seen,proto3" json:"seen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchInstanceResponse) Reset() {
+	*x = WatchInstanceResponse{}
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchInstanceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchInstanceResponse) ProtoMessage() {}
+
+func (x *WatchInstanceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchInstanceResponse.ProtoReflect.Descriptor instead.
+func (*WatchInstanceResponse) Descriptor() ([]byte, []int) {
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *WatchInstanceResponse) GetInstance() *GetInstanceDetailResponse {
+	if x != nil {
+		return x.Instance
+	}
+	return nil
+}
+
+func (x *WatchInstanceResponse) GetSeen() []byte {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+// ExecuteInstanceRequest names an orchestration to start.
+type ExecuteInstanceRequest struct {
+	state         protoimpl.MessageState             `protogen:"open.v1"`
+	Start         *durabletask.CreateInstanceRequest `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteInstanceRequest) Reset() {
+	*x = ExecuteInstanceRequest{}
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteInstanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteInstanceRequest) ProtoMessage() {}
+
+func (x *ExecuteInstanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteInstanceRequest.ProtoReflect.Descriptor instead.
+func (*ExecuteInstanceRequest) Descriptor() ([]byte, []int) {
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ExecuteInstanceRequest) GetStart() *durabletask.CreateInstanceRequest {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+// ExecuteInstanceResponse is how the instance ended.
+type ExecuteInstanceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// state is absent where the instance was started and has not ended within a minute:
+	// then WaitForInstanceCompletion goes on with the wait.
+	State         *durabletask.OrchestrationState `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteInstanceResponse) Reset() {
+	*x = ExecuteInstanceResponse{}
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteInstanceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteInstanceResponse) ProtoMessage() {}
+
+func (x *ExecuteInstanceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteInstanceResponse.ProtoReflect.Descriptor instead.
+func (*ExecuteInstanceResponse) Descriptor() ([]byte, []int) {
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ExecuteInstanceResponse) GetState() *durabletask.OrchestrationState {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
 // QueryInstanceRequest names an instance and one of the queries that its code handles.
 type QueryInstanceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -37,7 +239,7 @@ type QueryInstanceRequest struct {
 
 func (x *QueryInstanceRequest) Reset() {
 	*x = QueryInstanceRequest{}
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[0]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -49,7 +251,7 @@ func (x *QueryInstanceRequest) String() string {
 func (*QueryInstanceRequest) ProtoMessage() {}
 
 func (x *QueryInstanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[0]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -62,7 +264,7 @@ func (x *QueryInstanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryInstanceRequest.ProtoReflect.Descriptor instead.
 func (*QueryInstanceRequest) Descriptor() ([]byte, []int) {
-	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{0}
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *QueryInstanceRequest) GetInstanceId() string {
@@ -97,7 +299,7 @@ type QueryInstanceResponse struct {
 
 func (x *QueryInstanceResponse) Reset() {
 	*x = QueryInstanceResponse{}
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[1]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -109,7 +311,7 @@ func (x *QueryInstanceResponse) String() string {
 func (*QueryInstanceResponse) ProtoMessage() {}
 
 func (x *QueryInstanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[1]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -122,7 +324,7 @@ func (x *QueryInstanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryInstanceResponse.ProtoReflect.Descriptor instead.
 func (*QueryInstanceResponse) Descriptor() ([]byte, []int) {
-	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{1}
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *QueryInstanceResponse) GetResult() *wrapperspb.BytesValue {
@@ -151,7 +353,7 @@ type UpdateInstanceRequest struct {
 
 func (x *UpdateInstanceRequest) Reset() {
 	*x = UpdateInstanceRequest{}
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[2]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -163,7 +365,7 @@ func (x *UpdateInstanceRequest) String() string {
 func (*UpdateInstanceRequest) ProtoMessage() {}
 
 func (x *UpdateInstanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[2]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -176,7 +378,7 @@ func (x *UpdateInstanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateInstanceRequest.ProtoReflect.Descriptor instead.
 func (*UpdateInstanceRequest) Descriptor() ([]byte, []int) {
-	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{2}
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *UpdateInstanceRequest) GetInstanceId() string {
@@ -213,7 +415,7 @@ type UpdateInstanceResponse struct {
 
 func (x *UpdateInstanceResponse) Reset() {
 	*x = UpdateInstanceResponse{}
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[3]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -225,7 +427,7 @@ func (x *UpdateInstanceResponse) String() string {
 func (*UpdateInstanceResponse) ProtoMessage() {}
 
 func (x *UpdateInstanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reprise_v1_orchestration_proto_msgTypes[3]
+	mi := &file_reprise_v1_orchestration_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -238,7 +440,7 @@ func (x *UpdateInstanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateInstanceResponse.ProtoReflect.Descriptor instead.
 func (*UpdateInstanceResponse) Descriptor() ([]byte, []int) {
-	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{3}
+	return file_reprise_v1_orchestration_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *UpdateInstanceResponse) GetResult() *wrapperspb.BytesValue {
@@ -267,7 +469,18 @@ var File_reprise_v1_orchestration_proto protoreflect.FileDescriptor
 const file_reprise_v1_orchestration_proto_rawDesc = "" +
 	"\n" +
 	"\x1ereprise/v1/orchestration.proto\x12\n" +
-	"reprise.v1\x1a\x1egoogle/protobuf/wrappers.proto\x1a#reprise/durabletask/v1/common.proto\"~\n" +
+	"reprise.v1\x1a\x1egoogle/protobuf/wrappers.proto\x1a#reprise/durabletask/v1/common.proto\x1a'reprise/durabletask/v1/management.proto\x1a\x18reprise/v1/cluster.proto\"K\n" +
+	"\x14WatchInstanceRequest\x12\x1f\n" +
+	"\vinstance_id\x18\x01 \x01(\tR\n" +
+	"instanceId\x12\x12\n" +
+	"\x04seen\x18\x02 \x01(\fR\x04seen\"n\n" +
+	"\x15WatchInstanceResponse\x12A\n" +
+	"\binstance\x18\x01 \x01(\v2%.reprise.v1.GetInstanceDetailResponseR\binstance\x12\x12\n" +
+	"\x04seen\x18\x02 \x01(\fR\x04seen\"]\n" +
+	"\x16ExecuteInstanceRequest\x12C\n" +
+	"\x05start\x18\x01 \x01(\v2-.reprise.durabletask.v1.CreateInstanceRequestR\x05start\"[\n" +
+	"\x17ExecuteInstanceResponse\x12@\n" +
+	"\x05state\x18\x01 \x01(\v2*.reprise.durabletask.v1.OrchestrationStateR\x05state\"~\n" +
 	"\x14QueryInstanceRequest\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12\x12\n" +
@@ -284,10 +497,12 @@ const file_reprise_v1_orchestration_proto_rawDesc = "" +
 	"\x16UpdateInstanceResponse\x123\n" +
 	"\x06result\x18\x01 \x01(\v2\x1b.google.protobuf.BytesValueR\x06result\x12D\n" +
 	"\afailure\x18\x02 \x01(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\afailure\x12\x18\n" +
-	"\arefused\x18\x03 \x01(\bR\arefused2\xc5\x01\n" +
-	"\x14OrchestrationService\x12T\n" +
+	"\arefused\x18\x03 \x01(\bR\arefused2\xf9\x02\n" +
+	"\x14OrchestrationService\x12Z\n" +
+	"\x0fExecuteInstance\x12\".reprise.v1.ExecuteInstanceRequest\x1a#.reprise.v1.ExecuteInstanceResponse\x12T\n" +
 	"\rQueryInstance\x12 .reprise.v1.QueryInstanceRequest\x1a!.reprise.v1.QueryInstanceResponse\x12W\n" +
-	"\x0eUpdateInstance\x12!.reprise.v1.UpdateInstanceRequest\x1a\".reprise.v1.UpdateInstanceResponseB.Z,github.com/reprise-run/reprise/api/reprisev1b\x06proto3"
+	"\x0eUpdateInstance\x12!.reprise.v1.UpdateInstanceRequest\x1a\".reprise.v1.UpdateInstanceResponse\x12V\n" +
+	"\rWatchInstance\x12 .reprise.v1.WatchInstanceRequest\x1a!.reprise.v1.WatchInstanceResponse0\x01B.Z,github.com/reprise-run/reprise/api/reprisev1b\x06proto3"
 
 var (
 	file_reprise_v1_orchestration_proto_rawDescOnce sync.Once
@@ -301,31 +516,45 @@ func file_reprise_v1_orchestration_proto_rawDescGZIP() []byte {
 	return file_reprise_v1_orchestration_proto_rawDescData
 }
 
-var file_reprise_v1_orchestration_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_reprise_v1_orchestration_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_reprise_v1_orchestration_proto_goTypes = []any{
-	(*QueryInstanceRequest)(nil),           // 0: reprise.v1.QueryInstanceRequest
-	(*QueryInstanceResponse)(nil),          // 1: reprise.v1.QueryInstanceResponse
-	(*UpdateInstanceRequest)(nil),          // 2: reprise.v1.UpdateInstanceRequest
-	(*UpdateInstanceResponse)(nil),         // 3: reprise.v1.UpdateInstanceResponse
-	(*wrapperspb.BytesValue)(nil),          // 4: google.protobuf.BytesValue
-	(*durabletask.TaskFailureDetails)(nil), // 5: reprise.durabletask.v1.TaskFailureDetails
+	(*WatchInstanceRequest)(nil),              // 0: reprise.v1.WatchInstanceRequest
+	(*WatchInstanceResponse)(nil),             // 1: reprise.v1.WatchInstanceResponse
+	(*ExecuteInstanceRequest)(nil),            // 2: reprise.v1.ExecuteInstanceRequest
+	(*ExecuteInstanceResponse)(nil),           // 3: reprise.v1.ExecuteInstanceResponse
+	(*QueryInstanceRequest)(nil),              // 4: reprise.v1.QueryInstanceRequest
+	(*QueryInstanceResponse)(nil),             // 5: reprise.v1.QueryInstanceResponse
+	(*UpdateInstanceRequest)(nil),             // 6: reprise.v1.UpdateInstanceRequest
+	(*UpdateInstanceResponse)(nil),            // 7: reprise.v1.UpdateInstanceResponse
+	(*GetInstanceDetailResponse)(nil),         // 8: reprise.v1.GetInstanceDetailResponse
+	(*durabletask.CreateInstanceRequest)(nil), // 9: reprise.durabletask.v1.CreateInstanceRequest
+	(*durabletask.OrchestrationState)(nil),    // 10: reprise.durabletask.v1.OrchestrationState
+	(*wrapperspb.BytesValue)(nil),             // 11: google.protobuf.BytesValue
+	(*durabletask.TaskFailureDetails)(nil),    // 12: reprise.durabletask.v1.TaskFailureDetails
 }
 var file_reprise_v1_orchestration_proto_depIdxs = []int32{
-	4, // 0: reprise.v1.QueryInstanceRequest.input:type_name -> google.protobuf.BytesValue
-	4, // 1: reprise.v1.QueryInstanceResponse.result:type_name -> google.protobuf.BytesValue
-	5, // 2: reprise.v1.QueryInstanceResponse.failure:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	4, // 3: reprise.v1.UpdateInstanceRequest.input:type_name -> google.protobuf.BytesValue
-	4, // 4: reprise.v1.UpdateInstanceResponse.result:type_name -> google.protobuf.BytesValue
-	5, // 5: reprise.v1.UpdateInstanceResponse.failure:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	0, // 6: reprise.v1.OrchestrationService.QueryInstance:input_type -> reprise.v1.QueryInstanceRequest
-	2, // 7: reprise.v1.OrchestrationService.UpdateInstance:input_type -> reprise.v1.UpdateInstanceRequest
-	1, // 8: reprise.v1.OrchestrationService.QueryInstance:output_type -> reprise.v1.QueryInstanceResponse
-	3, // 9: reprise.v1.OrchestrationService.UpdateInstance:output_type -> reprise.v1.UpdateInstanceResponse
-	8, // [8:10] is the sub-list for method output_type
-	6, // [6:8] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	8,  // 0: reprise.v1.WatchInstanceResponse.instance:type_name -> reprise.v1.GetInstanceDetailResponse
+	9,  // 1: reprise.v1.ExecuteInstanceRequest.start:type_name -> reprise.durabletask.v1.CreateInstanceRequest
+	10, // 2: reprise.v1.ExecuteInstanceResponse.state:type_name -> reprise.durabletask.v1.OrchestrationState
+	11, // 3: reprise.v1.QueryInstanceRequest.input:type_name -> google.protobuf.BytesValue
+	11, // 4: reprise.v1.QueryInstanceResponse.result:type_name -> google.protobuf.BytesValue
+	12, // 5: reprise.v1.QueryInstanceResponse.failure:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	11, // 6: reprise.v1.UpdateInstanceRequest.input:type_name -> google.protobuf.BytesValue
+	11, // 7: reprise.v1.UpdateInstanceResponse.result:type_name -> google.protobuf.BytesValue
+	12, // 8: reprise.v1.UpdateInstanceResponse.failure:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	2,  // 9: reprise.v1.OrchestrationService.ExecuteInstance:input_type -> reprise.v1.ExecuteInstanceRequest
+	4,  // 10: reprise.v1.OrchestrationService.QueryInstance:input_type -> reprise.v1.QueryInstanceRequest
+	6,  // 11: reprise.v1.OrchestrationService.UpdateInstance:input_type -> reprise.v1.UpdateInstanceRequest
+	0,  // 12: reprise.v1.OrchestrationService.WatchInstance:input_type -> reprise.v1.WatchInstanceRequest
+	3,  // 13: reprise.v1.OrchestrationService.ExecuteInstance:output_type -> reprise.v1.ExecuteInstanceResponse
+	5,  // 14: reprise.v1.OrchestrationService.QueryInstance:output_type -> reprise.v1.QueryInstanceResponse
+	7,  // 15: reprise.v1.OrchestrationService.UpdateInstance:output_type -> reprise.v1.UpdateInstanceResponse
+	1,  // 16: reprise.v1.OrchestrationService.WatchInstance:output_type -> reprise.v1.WatchInstanceResponse
+	13, // [13:17] is the sub-list for method output_type
+	9,  // [9:13] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_reprise_v1_orchestration_proto_init() }
@@ -333,13 +562,14 @@ func file_reprise_v1_orchestration_proto_init() {
 	if File_reprise_v1_orchestration_proto != nil {
 		return
 	}
+	file_reprise_v1_cluster_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reprise_v1_orchestration_proto_rawDesc), len(file_reprise_v1_orchestration_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -4,7 +4,7 @@
 // - protoc             v3.21.12
 // source: reprise/v1/orchestration.proto
 
-// What callers can ask of a running orchestration, and the Durable Task protocol lacks.
+// What callers can ask of orchestrations, and the Durable Task protocol lacks.
 
 package reprisev1
 
@@ -21,8 +21,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	OrchestrationService_QueryInstance_FullMethodName  = "/reprise.v1.OrchestrationService/QueryInstance"
-	OrchestrationService_UpdateInstance_FullMethodName = "/reprise.v1.OrchestrationService/UpdateInstance"
+	OrchestrationService_ExecuteInstance_FullMethodName = "/reprise.v1.OrchestrationService/ExecuteInstance"
+	OrchestrationService_QueryInstance_FullMethodName   = "/reprise.v1.OrchestrationService/QueryInstance"
+	OrchestrationService_UpdateInstance_FullMethodName  = "/reprise.v1.OrchestrationService/UpdateInstance"
+	OrchestrationService_WatchInstance_FullMethodName   = "/reprise.v1.OrchestrationService/WatchInstance"
 )
 
 // OrchestrationServiceClient is the client API for OrchestrationService service.
@@ -32,6 +34,10 @@ const (
 // OrchestrationService talks with the code of an orchestration. As in
 // TaskHubSidecarService, the metadata "taskhub" names the task hub.
 type OrchestrationServiceClient interface {
+	// ExecuteInstance starts an orchestration, as StartInstance does, and waits for its
+	// end in the same call. Its metadata should name the request: then a repetition waits
+	// for the same instance.
+	ExecuteInstance(ctx context.Context, in *ExecuteInstanceRequest, opts ...grpc.CallOption) (*ExecuteInstanceResponse, error)
 	// QueryInstance asks an orchestration, which answers from its newest committed state
 	// and changes nothing.
 	QueryInstance(ctx context.Context, in *QueryInstanceRequest, opts ...grpc.CallOption) (*QueryInstanceResponse, error)
@@ -39,6 +45,11 @@ type OrchestrationServiceClient interface {
 	// metadata should name the request (reprise-request-id and reprise-request-time):
 	// then a repetition waits for the same reply.
 	UpdateInstance(ctx context.Context, in *UpdateInstanceRequest, opts ...grpc.CallOption) (*UpdateInstanceResponse, error)
+	// WatchInstance tells how an instance is, now and whenever it shows something else: its
+	// status, custom status, execution or tags, or what it waits for. It ends with the
+	// instance. Who reads slowly is told the newest state and not what came between.
+	// NOT_FOUND: there is none (any more).
+	WatchInstance(ctx context.Context, in *WatchInstanceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchInstanceResponse], error)
 }
 
 type orchestrationServiceClient struct {
@@ -47,6 +58,16 @@ type orchestrationServiceClient struct {
 
 func NewOrchestrationServiceClient(cc grpc.ClientConnInterface) OrchestrationServiceClient {
 	return &orchestrationServiceClient{cc}
+}
+
+func (c *orchestrationServiceClient) ExecuteInstance(ctx context.Context, in *ExecuteInstanceRequest, opts ...grpc.CallOption) (*ExecuteInstanceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExecuteInstanceResponse)
+	err := c.cc.Invoke(ctx, OrchestrationService_ExecuteInstance_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (c *orchestrationServiceClient) QueryInstance(ctx context.Context, in *QueryInstanceRequest, opts ...grpc.CallOption) (*QueryInstanceResponse, error) {
@@ -69,6 +90,25 @@ func (c *orchestrationServiceClient) UpdateInstance(ctx context.Context, in *Upd
 	return out, nil
 }
 
+func (c *orchestrationServiceClient) WatchInstance(ctx context.Context, in *WatchInstanceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchInstanceResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &OrchestrationService_ServiceDesc.Streams[0], OrchestrationService_WatchInstance_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchInstanceRequest, WatchInstanceResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type OrchestrationService_WatchInstanceClient = grpc.ServerStreamingClient[WatchInstanceResponse]
+
 // OrchestrationServiceServer is the server API for OrchestrationService service.
 // All implementations must embed UnimplementedOrchestrationServiceServer
 // for forward compatibility.
@@ -76,6 +116,10 @@ func (c *orchestrationServiceClient) UpdateInstance(ctx context.Context, in *Upd
 // OrchestrationService talks with the code of an orchestration. As in
 // TaskHubSidecarService, the metadata "taskhub" names the task hub.
 type OrchestrationServiceServer interface {
+	// ExecuteInstance starts an orchestration, as StartInstance does, and waits for its
+	// end in the same call. Its metadata should name the request: then a repetition waits
+	// for the same instance.
+	ExecuteInstance(context.Context, *ExecuteInstanceRequest) (*ExecuteInstanceResponse, error)
 	// QueryInstance asks an orchestration, which answers from its newest committed state
 	// and changes nothing.
 	QueryInstance(context.Context, *QueryInstanceRequest) (*QueryInstanceResponse, error)
@@ -83,6 +127,11 @@ type OrchestrationServiceServer interface {
 	// metadata should name the request (reprise-request-id and reprise-request-time):
 	// then a repetition waits for the same reply.
 	UpdateInstance(context.Context, *UpdateInstanceRequest) (*UpdateInstanceResponse, error)
+	// WatchInstance tells how an instance is, now and whenever it shows something else: its
+	// status, custom status, execution or tags, or what it waits for. It ends with the
+	// instance. Who reads slowly is told the newest state and not what came between.
+	// NOT_FOUND: there is none (any more).
+	WatchInstance(*WatchInstanceRequest, grpc.ServerStreamingServer[WatchInstanceResponse]) error
 	mustEmbedUnimplementedOrchestrationServiceServer()
 }
 
@@ -93,11 +142,17 @@ type OrchestrationServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedOrchestrationServiceServer struct{}
 
+func (UnimplementedOrchestrationServiceServer) ExecuteInstance(context.Context, *ExecuteInstanceRequest) (*ExecuteInstanceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExecuteInstance not implemented")
+}
 func (UnimplementedOrchestrationServiceServer) QueryInstance(context.Context, *QueryInstanceRequest) (*QueryInstanceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method QueryInstance not implemented")
 }
 func (UnimplementedOrchestrationServiceServer) UpdateInstance(context.Context, *UpdateInstanceRequest) (*UpdateInstanceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateInstance not implemented")
+}
+func (UnimplementedOrchestrationServiceServer) WatchInstance(*WatchInstanceRequest, grpc.ServerStreamingServer[WatchInstanceResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchInstance not implemented")
 }
 func (UnimplementedOrchestrationServiceServer) mustEmbedUnimplementedOrchestrationServiceServer() {}
 func (UnimplementedOrchestrationServiceServer) testEmbeddedByValue()                              {}
@@ -118,6 +173,24 @@ func RegisterOrchestrationServiceServer(s grpc.ServiceRegistrar, srv Orchestrati
 		t.testEmbeddedByValue()
 	}
 	s.RegisterService(&OrchestrationService_ServiceDesc, srv)
+}
+
+func _OrchestrationService_ExecuteInstance_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExecuteInstanceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrchestrationServiceServer).ExecuteInstance(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrchestrationService_ExecuteInstance_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrchestrationServiceServer).ExecuteInstance(ctx, req.(*ExecuteInstanceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
 }
 
 func _OrchestrationService_QueryInstance_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
@@ -156,6 +229,17 @@ func _OrchestrationService_UpdateInstance_Handler(srv interface{}, ctx context.C
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OrchestrationService_WatchInstance_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchInstanceRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(OrchestrationServiceServer).WatchInstance(m, &grpc.GenericServerStream[WatchInstanceRequest, WatchInstanceResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type OrchestrationService_WatchInstanceServer = grpc.ServerStreamingServer[WatchInstanceResponse]
+
 // OrchestrationService_ServiceDesc is the grpc.ServiceDesc for OrchestrationService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -163,6 +247,10 @@ var OrchestrationService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "reprise.v1.OrchestrationService",
 	HandlerType: (*OrchestrationServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "ExecuteInstance",
+			Handler:    _OrchestrationService_ExecuteInstance_Handler,
+		},
 		{
 			MethodName: "QueryInstance",
 			Handler:    _OrchestrationService_QueryInstance_Handler,
@@ -172,6 +260,12 @@ var OrchestrationService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _OrchestrationService_UpdateInstance_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchInstance",
+			Handler:       _OrchestrationService_WatchInstance_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "reprise/v1/orchestration.proto",
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -200,10 +201,12 @@ func run(kept *keptExecution, req leader.EpisodeRequest) (history.Episode, error
 
 // load makes a new execution.
 func (e *Orchestrators) load(t *turn, program engine.Program) *keptExecution {
-	return &keptExecution{
-		key: t.key, name: t.name, label: t.label,
-		code: engine.New(program, engine.Identity{Hub: t.key.Hub, Instance: t.key.Instance}),
-	}
+	code := engine.New(program, engine.Identity{Hub: t.key.Hub, Instance: t.key.Instance})
+	code.OnStray(func(text, stack string) {
+		e.options.Logger.Error("an orchestration was used where it must not be: "+strings.TrimPrefix(text, "reprise: "),
+			"taskhub", t.key.Hub, "instance", t.key.Instance, "name", t.name, "stack", stack)
+	})
+	return &keptExecution{key: t.key, name: t.name, label: t.label, code: code}
 }
 
 // begin waits until the execution is not busy, marks it busy, and takes the kept

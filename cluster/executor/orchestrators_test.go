@@ -234,6 +234,9 @@ func TestStuck(t *testing.T) {
 		if len(list) != 1 || list[0].Instance != "a" || !list[0].Since.Equal(began) || !strings.Contains(list[0].Stack, "blockHere") {
 			t.Errorf("stuck: %+v", list)
 		}
+		if !strings.HasPrefix(list[0].Stack, "github.com/reprise-run/reprise/cluster/executor.blockHere") {
+			t.Errorf("the user's code is not first in\n%s", list[0].Stack)
+		}
 		if !strings.Contains(logged.String(), "blockHere") || strings.Count(logged.String(), "does not yield") != 1 {
 			t.Errorf("log: %s", &logged)
 		}

@@ -67,10 +67,19 @@ func ask(ctx context.Context, kept *keptExecution, q leader.Inquiry) (leader.Que
 	}
 	result, failure, err := kept.code.Query(q.Query, q.Input)
 	if errors.Is(err, engine.ErrNoHandler) || errors.Is(err, engine.ErrNotBegun) {
-		err = fmt.Errorf("%w: %w", leader.ErrNoHandler, err)
+		err = unhandled{err}
 	}
 	return leader.QueryAnswer{Result: result, Failure: failure}, err
 }
+
+// unhandled is a [leader.ErrNoHandler] in the words of the engine, which say what is handled.
+type unhandled struct{ error }
+
+// Is reports whether it is the target.
+func (unhandled) Is(target error) bool { return target == leader.ErrNoHandler }
+
+// Unwrap returns the engine's error.
+func (u unhandled) Unwrap() error { return u.error }
 
 // asking is a query on its way through the code.
 type asking struct {
@@ -131,6 +140,7 @@ func (a *asking) end() {
 		delete(a.busy, executionOf(t.key))
 	}
 	delete(a.unloading, t)
+	a.watch.end(t)
 	t.end()
 	panicked := a.answer.Failure != nil && a.answer.Failure.Type == history.FailurePanic
 	if panicked || a.err != nil && !errors.Is(a.err, engine.ErrNoHandler) || t.abandoned || a.closed {

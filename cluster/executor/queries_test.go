@@ -159,3 +159,20 @@ func TestQueryErrors(t *testing.T) {
 		}
 	})
 }
+
+// A query that has been answered is no code that does not yield, and leaves nothing behind.
+func TestQueriesEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := askable(nil)
+		defer func() { _ = e.Close(t.Context()) }()
+		in := newInstance("a", "asked")
+		in.start(t, e)
+		for _, ask := range []string{"read", "refuse", "panic"} {
+			_, _ = in.query(e, t.Context(), "how", ask)
+		}
+		synctest.Wait()
+		if n := len(e.watch.turns); n != 0 {
+			t.Errorf("%d turns are watched when all queries are answered", n)
+		}
+	})
+}

@@ -162,22 +162,30 @@ func goroutines() string {
 	return b.String()
 }
 
-// stackOf returns the user's part of the stacks with the label.
+// inCoroutine is a frame of the goroutines on which orchestrators run.
+const inCoroutine = "reprise/engine.(*Execution).coroutine"
+
+// stackOf returns the stacks with the label, that of the user's code first and what waits
+// for it last.
 func stackOf(profile, label string) string {
 	want := fmt.Sprintf("# labels: {%q:%q}", labelKey, label)
-	var out strings.Builder
+	var users, others strings.Builder
 	for block := range strings.SplitSeq(profile, "\n\n") {
 		if !strings.Contains(block, want) {
 			continue
+		}
+		out := &others
+		if strings.Contains(block, inCoroutine) {
+			out = &users
 		}
 		for line := range strings.Lines(block) {
 			if _, frame, ok := strings.Cut(line, "\t0x"); ok && strings.HasPrefix(line, "#") {
 				// "#	0xaddress	function+0x1	file:line"
 				if _, place, ok := strings.Cut(frame, "\t"); ok {
-					out.WriteString(strings.TrimRight(place, "\n") + "\n")
+					out.WriteString(strings.Join(strings.Fields(place), " ") + "\n")
 				}
 			}
 		}
 	}
-	return out.String()
+	return users.String() + others.String()
 }

@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
+	"github.com/reprise-run/reprise/api/durabletask"
 	"github.com/reprise-run/reprise/api/reprisev1"
 	"github.com/reprise-run/reprise/api/wire"
 	"github.com/reprise-run/reprise/partition/leader"
@@ -16,12 +18,37 @@ type Asked interface {
 	Query(ctx context.Context, req leader.QueryRequest) (leader.QueryAnswer, error)
 	// Update asks the code of an orchestration to do something, and returns its reply.
 	Update(ctx context.Context, req leader.UpdateRequest) (leader.UpdateReply, error)
+	// Watch returns when the instance shows something else than was seen, or has ended.
+	// When ctx is done, the watcher is dropped.
+	Watch(ctx context.Context, req leader.WatchRequest) (leader.WatchAnswer, error)
 }
 
-// orchestrationService is what callers ask of running orchestrations.
+// orchestrationService is what callers ask of orchestrations, beyond the Durable Task
+// protocol.
 type orchestrationService struct {
 	reprisev1.UnimplementedOrchestrationServiceServer
 	backend Asked
+	hub     *taskHubService
+	watches atomic.Int64 // streams to watchers that are open
+}
+
+// executePatience is how long the end of an instance is waited for in the call that
+// started it: a repetition of the call comes while its start is remembered.
+const executePatience = time.Minute
+
+// ExecuteInstance starts an orchestration and waits for its end.
+func (s *orchestrationService) ExecuteInstance(ctx context.Context, m *reprisev1.ExecuteInstanceRequest) (*reprisev1.ExecuteInstanceResponse, error) {
+	started, err := s.hub.StartInstance(ctx, m.GetStart())
+	if err != nil {
+		return nil, err
+	}
+	patient, cancel := context.WithTimeout(ctx, executePatience)
+	defer cancel()
+	in, err := s.hub.wait(patient, &durabletask.GetInstanceRequest{InstanceId: started.GetInstanceId(), GetInputsAndOutputs: true}, true)
+	if err != nil && patient.Err() != nil && ctx.Err() == nil {
+		return &reprisev1.ExecuteInstanceResponse{}, nil
+	}
+	return &reprisev1.ExecuteInstanceResponse{State: in.GetOrchestrationState()}, err
 }
 
 // QueryInstance asks an orchestration.

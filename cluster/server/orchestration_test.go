@@ -2,8 +2,11 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -11,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/reprise-run/reprise/api/durabletask"
 	"github.com/reprise-run/reprise/api/reprisev1"
 	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition/leader"
@@ -20,6 +24,11 @@ import (
 type asked struct {
 	query  func(leader.QueryRequest) (leader.QueryAnswer, error)
 	update func(leader.UpdateRequest) (leader.UpdateReply, error)
+	watch  func(context.Context, leader.WatchRequest) (leader.WatchAnswer, error)
+}
+
+func (f *asked) Watch(ctx context.Context, r leader.WatchRequest) (leader.WatchAnswer, error) {
+	return f.watch(ctx, r)
 }
 
 func (f *asked) Update(_ context.Context, r leader.UpdateRequest) (leader.UpdateReply, error) {
@@ -85,4 +94,49 @@ func TestUpdate(t *testing.T) {
 	if err != nil || m.GetRefused() || string(m.GetResult().GetValue()) != "2" || !anyHex.MatchString(got.Identity.ID) || got.Identity.Sent.IsZero() {
 		t.Errorf("without an identity: %v, %v, %+v", m, err, got.Identity)
 	}
+}
+
+// TestExecute: the start and the wait are those of the other calls; the end is not
+// waited for without end.
+func TestExecute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var started leader.StartRequest
+		running := make(chan leader.Instance)
+		b := &fake{
+			start: func(r leader.StartRequest) (leader.StartAnswer, error) {
+				started = r
+				return leader.StartAnswer{}, nil
+			},
+			wait: func(ctx context.Context, r leader.WaitRequest) (leader.Instance, error) {
+				if r.Instance != started.Instance || !r.Ended || !r.Payloads {
+					t.Errorf("waits for %+v", r)
+				}
+				select {
+				case in := <-running:
+					return in, nil
+				case <-ctx.Done():
+					return leader.Instance{}, ctx.Err()
+				}
+			},
+		}
+		s := &orchestrationService{backend: b, hub: &taskHubService{backend: b}}
+		req := &reprisev1.ExecuteInstanceRequest{Start: &durabletask.CreateInstanceRequest{InstanceId: "i", Name: "o", Input: wrapperspb.Bytes([]byte("1"))}}
+		go func() { running <- leader.Instance{Status: history.Completed, Output: history.Payload("2")} }()
+		m, err := s.ExecuteInstance(t.Context(), req)
+		if err != nil || string(m.GetState().GetOutput().GetValue()) != "2" || started.Name != "o" || string(started.Input) != "1" {
+			t.Errorf("%v, %v, started %+v", m, err, started)
+		}
+		if m, err = s.ExecuteInstance(t.Context(), req); err != nil || m.GetState() != nil {
+			t.Errorf("one that does not end: %v, %v", m, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err = s.ExecuteInstance(ctx, req); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a caller without patience: %v", err)
+		}
+		b.start = func(leader.StartRequest) (leader.StartAnswer, error) { return leader.StartAnswer{}, leader.ErrExists }
+		if _, err = s.ExecuteInstance(t.Context(), req); !errors.Is(err, leader.ErrExists) {
+			t.Errorf("an ID in use: %v", err)
+		}
+	})
 }

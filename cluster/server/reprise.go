@@ -85,9 +85,7 @@ func (s *repriseService) GetInstanceDetail(ctx context.Context, m *reprisev1.Get
 	case err != nil:
 		return nil, err
 	}
-	return &reprisev1.GetInstanceDetailResponse{
-		Exists: true, State: stateToWire(in, m.GetPayloads()), HistoryEvents: in.HistoryEvents, Waiting: in.Waiting, Parked: in.Parked,
-	}, nil
+	return detailToWire(in, m.GetPayloads()), nil
 }
 
 // StreamHistory sends a whole history with the events that are our own.

@@ -22,6 +22,9 @@ import (
 // limit of their own.
 const MaxMessageBytes = 64 << 20
 
+// streamWorkers is how many calls run on goroutines that are used again.
+const streamWorkers = 256
+
 // Config is what a [Server] may be told. The zero value serves in clear text.
 type Config struct {
 	// TLS is used where it is set.
@@ -61,6 +64,9 @@ func New(b Backend, c Config) *Server {
 		grpc.MaxSendMsgSize(MaxMessageBytes),
 		// Clients that wait for minutes ask now and then whether the node is there.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 2 * time.Second, PermitWithoutStream: true}),
+		// Handlers run on goroutines whose stacks have grown already; what is more waits
+		// for no worker.
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.ChainUnaryInterceptor(s.metrics.unary, s.unary(c.Logger)),
 		grpc.ChainStreamInterceptor(s.metrics.stream, s.stream(c.Logger)),
 	}
@@ -68,10 +74,11 @@ func New(b Backend, c Config) *Server {
 		options = append(options, grpc.Creds(credentials.NewTLS(c.TLS)))
 	}
 	s.grpc = grpc.NewServer(options...)
-	durabletask.RegisterTaskHubSidecarServiceServer(s.grpc, &taskHubService{backend: b})
+	hub := &taskHubService{backend: b}
+	durabletask.RegisterTaskHubSidecarServiceServer(s.grpc, hub)
 	reprisev1.RegisterRepriseServiceServer(s.grpc, &repriseService{backend: b})
 	reprisev1.RegisterCancelServiceServer(s.grpc, &cancelService{backend: b})
-	reprisev1.RegisterOrchestrationServiceServer(s.grpc, &orchestrationService{backend: b})
+	reprisev1.RegisterOrchestrationServiceServer(s.grpc, &orchestrationService{backend: b, hub: hub})
 	healthgrpc.RegisterHealthServer(s.grpc, &healthService{server: s, ready: c.Ready})
 	reprisev1.RegisterActivityServiceServer(s.grpc, &activityService{backend: b})
 	return s
@@ -110,6 +117,7 @@ var waits = map[string]bool{
 	durabletask.TaskHubSidecarService_WaitForInstanceCompletion_FullMethodName: true,
 	reprisev1.OrchestrationService_QueryInstance_FullMethodName:                true,
 	reprisev1.OrchestrationService_UpdateInstance_FullMethodName:               true,
+	reprisev1.OrchestrationService_WatchInstance_FullMethodName:                true,
 }
 
 func (s *Server) unary(log *slog.Logger) grpc.UnaryServerInterceptor {
@@ -134,6 +142,11 @@ func (s *Server) unary(log *slog.Logger) grpc.UnaryServerInterceptor {
 
 func (s *Server) stream(log *slog.Logger) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		if waits[info.FullMethod] {
+			ctx, end := s.untilStop(stream.Context())
+			defer end()
+			stream = until{stream, ctx}
+		}
 		err := handler(srv, stream)
 		if err == nil {
 			return nil

@@ -2,6 +2,7 @@ package server
 
 import (
 	"github.com/reprise-run/reprise/api/durabletask"
+	"github.com/reprise-run/reprise/api/reprisev1"
 	"github.com/reprise-run/reprise/api/wire"
 	"github.com/reprise-run/reprise/partition/leader"
 )
@@ -29,6 +30,18 @@ func stateToWire(in leader.Instance, payloads bool) *durabletask.OrchestrationSt
 		m.Output = wire.FromPayload(in.Output)
 		m.CustomStatus = wire.FromPayload(in.CustomStatus)
 		m.FailureDetails = wire.FromFailure(in.Failure)
+	}
+	return m
+}
+
+// detailToWire is all that callers see of an instance.
+func detailToWire(in leader.Instance, payloads bool) *reprisev1.GetInstanceDetailResponse {
+	m := &reprisev1.GetInstanceDetailResponse{
+		Exists: true, State: stateToWire(in, payloads), HistoryEvents: in.HistoryEvents,
+		Waiting: in.Waiting, Parked: in.Parked, Deadline: wire.FromTime(in.Deadline),
+	}
+	if !in.CancelRequested.IsZero() {
+		m.CancelRequest = &reprisev1.CancelRequest{Requested: wire.FromTime(in.CancelRequested), Reason: in.CancelReason}
 	}
 	return m
 }

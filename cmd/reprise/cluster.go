@@ -18,7 +18,7 @@ func (p *program) clusterCommand() *cobra.Command {
 	var t target
 	cmd := &cobra.Command{
 		Use:   "cluster",
-		Short: "Show nodes, partitions, replicas, leaders and applied indexes",
+		Short: "Show nodes and what they bind, partitions, replicas, leaders and applied indexes",
 		Args:  cobra.NoArgs,
 	}
 	t.flags(cmd)
@@ -107,6 +107,11 @@ func (p *program) printCluster(d client.Cluster) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\n", n.Name, n.State, n.APIAddress, n.PeerAddress, n.GossipAddress, leads[n.Name], n.Running)
 	}
 	fmt.Fprintln(w)
+	fmt.Fprintln(w, "NODE\tORCHESTRATIONS\tACTIVITIES")
+	for _, n := range d.Nodes {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", n.Name, someOf(n.Orchestrations), someOf(n.Activities))
+	}
+	fmt.Fprintln(w)
 	fmt.Fprintln(w, "PARTITION\tSLOTS\tLEADER\tEPOCH\tREPLICAS (APPLIED INDEX)")
 	for _, part := range d.Partitions {
 		name, leader := strconv.FormatUint(uint64(part.ID), 10), part.Leader
@@ -193,4 +198,18 @@ func orDash(s string) string {
 		return "-"
 	}
 	return s
+}
+
+// shownNames is how many names a table shows.
+const shownNames = 12
+
+// someOf returns the names in one line; --output json has all of them.
+func someOf(names []string) string {
+	switch n := len(names); {
+	case n == 0:
+		return "-"
+	case n > shownNames:
+		return fmt.Sprintf("%s, … (%d)", strings.Join(names[:shownNames], ", "), n)
+	}
+	return strings.Join(names, ", ")
 }

@@ -166,7 +166,10 @@ func entityWaits(e client.Entity) string {
 		all = append(all, fmt.Sprintf("is locked by %q", e.LockedBy))
 	}
 	if e.Backlog > 0 {
-		all = append(all, fmt.Sprintf("%d operations wait", e.Backlog))
+		all = append(all, fmt.Sprintf("operations that wait: %d", e.Backlog))
+		if e.LockedBy == "" {
+			all = append(all, "perhaps because no node binds the entity")
+		}
 	}
 	if all == nil {
 		return ""

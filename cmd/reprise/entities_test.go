@@ -73,7 +73,7 @@ func TestEntityCommands(t *testing.T) {
 		{args: "entity @Counter@A", code: 0, stdout: `{"N": 7}`},
 		{args: "entity @counter@A", code: 0, stdout: "order-42"},
 		{args: "entity @counter@none", code: 3, stderr: "has no state: no such instance"},
-		{args: "entity @counter@locked", code: 3, stderr: `has no state (is locked by "order-42", 1 operations wait)`},
+		{args: "entity @counter@locked", code: 3, stderr: `has no state (is locked by "order-42", operations that wait: 1)`},
 		{args: "entity", code: 2, stderr: "want the ID of one entity"},
 		{args: "entities", code: 0, stdout: "ID"},
 		{args: "entities --prefix @counter@", code: 0, stdout: "@counter@2"},

@@ -47,43 +47,13 @@ func (p *program) historyCommand() *cobra.Command {
 // eventJSON is an event for programs: its type is the name of the body, and
 // fields that a type does not have are left out.
 type eventJSON struct {
-	ID     int32     `json:"id"`
-	Time   time.Time `json:"time"`
-	Type   string    `json:"type"`
-	Fields any       `json:"fields,omitempty"`
+	ID     int32          `json:"id"`
+	Time   time.Time      `json:"time"`
+	Type   string         `json:"type"`
+	Fields map[string]any `json:"fields,omitempty"`
 }
 
 func newEventJSON(e history.Event) eventJSON {
 	name := strings.TrimPrefix(strings.TrimPrefix(fmt.Sprintf("%T", e.Body), "*"), "history.")
-	out := eventJSON{ID: e.ID, Time: e.Time, Type: name}
-	fields := map[string]any{}
-	switch b := e.Body.(type) {
-	case *history.ExecutionStarted:
-		fields["name"], fields["executionId"], fields["input"] = b.Name, b.ExecutionID, asJSON(b.Input)
-	case *history.ExecutionCompleted:
-		fields["status"], fields["result"] = b.Status.String(), asJSON(b.Result)
-		if b.Failure != nil {
-			fields["failure"] = toFailureJSON(b.Failure)
-		}
-	case *history.ExecutionTerminated:
-		fields["reason"] = asJSON(b.Reason)
-	case *history.TaskScheduled:
-		fields["name"], fields["input"] = b.Name, asJSON(b.Input)
-	case *history.TaskCompleted:
-		fields["taskId"], fields["result"] = b.TaskID, asJSON(b.Result)
-	case *history.TaskFailed:
-		fields["taskId"], fields["failure"] = b.TaskID, toFailureJSON(b.Failure)
-	case *history.TaskCanceled:
-		fields["taskId"] = b.TaskID
-	case *history.TimerCreated:
-		fields["fireAt"] = b.FireAt
-	case *history.TimerFired:
-		fields["timerId"], fields["fireAt"] = b.TimerID, b.FireAt
-	case *history.TimerCanceled:
-		fields["timerId"] = b.TimerID
-	}
-	if len(fields) > 0 {
-		out.Fields = fields
-	}
-	return out
+	return eventJSON{ID: e.ID, Time: e.Time, Type: name, Fields: eventFields(e.Body)}
 }

@@ -43,6 +43,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if code == exitUsage && !p.began {
 		fmt.Fprintln(stderr, `Run "reprise help" for the commands, "reprise help COMMAND" for one.`)
 	}
+	if code == exitUnreachable {
+		fmt.Fprintln(stderr, `Is a node there? --address names others, "reprise up" starts a cluster to play with.`)
+	}
 	return code
 }
 
@@ -61,7 +64,7 @@ func (p *program) command() *cobra.Command {
 		Long: `Durable orchestrations on a cluster of equal nodes.
 
 Exit codes:
-  0  done; with --wait and wait: the orchestration completed
+  0  done; with --wait, wait and watch: the orchestration completed
   1  the orchestration failed, was cancelled or terminated
   2  wrong usage or settings
   3  no such instance
@@ -80,7 +83,7 @@ Exit codes:
 	}
 	root.AddCommand(
 		p.serverCommand(), p.upCommand(), p.demoCommand(),
-		p.startCommand(), p.waitCommand(), p.statusCommand(), p.historyCommand(), p.raiseCommand(), p.queryCommand(), p.updateCommand(), p.cancelCommand(), p.terminateCommand(),
+		p.startCommand(), p.waitCommand(), p.watchCommand(), p.statusCommand(), p.historyCommand(), p.raiseCommand(), p.queryCommand(), p.updateCommand(), p.cancelCommand(), p.terminateCommand(),
 		p.completeCommand(), p.failCommand(),
 		p.signalCommand(), p.entityCommand(), p.entitiesCommand(),
 		p.clusterCommand(), p.recoverCommand(),

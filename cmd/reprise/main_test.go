@@ -45,12 +45,16 @@ func (b *backend) instance(id history.InstanceID) (leader.Instance, error) {
 	in := leader.Instance{
 		Ref: leader.InstanceRef{Hub: "default", ID: id}, Name: "o", Execution: "0123",
 		Created: time.Unix(1, 0), Updated: time.Unix(2, 0), Waiting: []string{"activity a, attempt 2"}, HistoryEvents: 4,
+		Deadline: time.Unix(9, 0), CancelRequested: time.Unix(8, 0), CancelReason: "no more",
 	}
 	switch id {
 	case "none":
 		return in, leader.ErrNotFound
 	case "failed":
 		in.Status, in.Failure = history.Failed, &history.Failure{Message: "no stock"}
+	case "panicked":
+		in.Status = history.Failed
+		in.Failure = &history.Failure{Type: history.FailurePanic, Message: "boom", Stack: "shop.fulfil\n\t/src/shop.go:12\nshop.run\n\t/src/shop.go:7\n"}
 	case "canceled":
 		in.Status = history.Canceled
 	case "terminated":
@@ -111,12 +115,15 @@ func (b *backend) History(_ context.Context, r leader.HistoryRequest) (leader.Hi
 	return leader.HistoryPage{Events: []history.Event{
 		{ID: history.NoID, Time: time.Unix(1, 0), Body: history.OrchestratorStarted{}},
 		{ID: 0, Time: time.Unix(1, 0), Body: &history.TaskScheduled{Name: "a", Input: history.Payload(`1`)}},
+		{ID: 1, Time: time.Unix(1, 0), Body: &history.PatchApplied{Patch: "new"}},
+		{ID: history.NoID, Time: time.Unix(1, 0), Body: &history.UpdateRequested{Request: "r1", Sent: time.Unix(1, 0).UTC(), Name: "price", Input: history.Payload(`7`)}},
+		{ID: 2, Time: time.Unix(1, 0), Body: &history.UpdateCompleted{Request: "r1", Sent: time.Unix(1, 0).UTC(), Name: "price", Failure: &history.Failure{Message: "no", Code: "shop.no"}}},
 	}}, nil
 }
 
 func (b *backend) Describe(context.Context) (cluster.Description, error) {
 	return cluster.Description{
-		ClusterID: "c", Self: "n1", Nodes: []cluster.NodeDescription{{Name: "n1", State: cluster.NodeAlive}},
+		ClusterID: "c", Self: "n1", Nodes: []cluster.NodeDescription{{Name: "n1", State: cluster.NodeAlive, Orchestrations: []string{"o", "o@2.0"}, Activities: strings.Split(strings.Repeat("a ", 13)+"a", " ")}},
 		Partitions: []cluster.PartitionDescription{{ID: 1, Leader: "n1", Slots: []cluster.SlotRange{{First: 0, Last: 4095}},
 			Replicas: []cluster.ReplicaDescription{{Node: "n1", Voter: true, Applied: 77, Reachable: true}}}},
 	}, nil
@@ -223,9 +230,10 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "history none", code: 3},
 		{args: "terminate none", code: 3},
 		{args: "start o --id taken", code: 5, stderr: "orchestration instance already exists"},
-		{args: "wait endless --timeout 50ms", code: 6},
+		{args: "wait endless --timeout 50ms", code: 6, stderr: "(--timeout); it waits for activity a, attempt 2"},
 		{args: "status i --address 127.0.0.1:1,elsewhere", code: 2, stderr: `"elsewhere": want host:port`},
 		{args: "status i --address 127.0.0.1:1 --timeout 100ms", code: 4, stderr: "cluster not reachable"},
+		{args: "status i --address 127.0.0.1:1 --timeout 100ms", code: 4, stderr: "--address names others"},
 	} {
 		t.Run(c.args[:min(len(c.args), 40)], func(t *testing.T) {
 			got := try(t, c.stdin, strings.Fields(c.args)...)
@@ -276,6 +284,9 @@ func TestJSONForms(t *testing.T) {
 	if err := json.Unmarshal([]byte(try(t, "", "status", "i", "-o", "json").stdout), &in); err != nil {
 		t.Fatal(err)
 	}
+	if in.CancelRequest == nil || in.CancelRequest.Reason != "no more" || in.CancelRequest.Time.Unix() != 8 || in.Deadline == nil || in.Deadline.Unix() != 9 {
+		t.Errorf("status %+v", in)
+	}
 	if in.RuntimeStatus != "Completed" || in.InstanceID != "i" || string(in.Input) != "null" || in.HistoryEvents != 4 || len(in.Waiting) != 1 {
 		t.Errorf("status %+v", in)
 	}
@@ -283,8 +294,22 @@ func TestJSONForms(t *testing.T) {
 	if err := json.Unmarshal([]byte(try(t, "", "history", "i", "-o", "json").stdout), &events); err != nil {
 		t.Fatal(err)
 	}
-	if len(events) != 2 || events[0].Type != "OrchestratorStarted" || events[1].Type != "TaskScheduled" {
+	if len(events) != 5 || events[0].Type != "OrchestratorStarted" || events[1].Type != "TaskScheduled" {
 		t.Errorf("history %+v", events)
+	}
+	for i, want := range []string{``, `{"input":1,"name":"a"}`, `{"patch":"new"}`,
+		`{"input":7,"name":"price","requestId":"r1","sent":"1970-01-01T00:00:01Z"}`,
+		`{"failure":{"code":"shop.no","message":"no"},"name":"price","requestId":"r1","result":null,"sent":"1970-01-01T00:00:01Z"}`} {
+		var got []byte
+		if events[i].Fields != nil {
+			var err error
+			if got, err = json.Marshal(events[i].Fields); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if string(got) != want {
+			t.Errorf("fields of %s: %s, want %s", events[i].Type, got, want)
+		}
 	}
 	var d clusterJSON
 	if err := json.Unmarshal([]byte(try(t, "", "cluster", "-o", "json").stdout), &d); err != nil {
@@ -300,7 +325,7 @@ func TestTables(t *testing.T) {
 	for command, parts := range map[string][]string{
 		"status i":  {"Completed", "activity a, attempt 2", `{"a": [1]}`},
 		"history i": {"OrchestratorStarted", `#0 TaskScheduled "a"`},
-		"cluster":   {"n1", "alive", "0-4095", "77"},
+		"cluster":   {"n1", "alive", "0-4095", "77", "o, o@2.0", "a, … (14)"},
 	} {
 		got := try(t, "", strings.Fields(command)...)
 		for _, part := range parts {
@@ -472,5 +497,16 @@ func TestPrefixedLines(t *testing.T) {
 	}
 	if got, want := out.String(), "n1 | one\nn1 | two\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// The place of a panic is what its author wants to know first.
+func TestStatusOfPanic(t *testing.T) {
+	serve(t)
+	got := try(t, "", "status", "panicked")
+	for _, want := range []string{"Failure    panic: boom\n", "At         shop.fulfil (/src/shop.go:12)\n"} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("%q is missing in\n%s", want, got.stdout)
+		}
 	}
 }

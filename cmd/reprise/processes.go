@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/reprise-run/reprise/embedded"
 )
 
 // nodeProcess is a node that runs as a child process of this one: this program
@@ -113,7 +115,7 @@ func stopAll(nodes []*nodeProcess) {
 			if n.cmd.Process.Signal(syscall.SIGTERM) != nil {
 				_ = n.stdin.Close() // where there are no signals; it may have ended already
 			}
-			patience := time.NewTimer(stopPatience + 5*time.Second)
+			patience := time.NewTimer(embedded.StopPatience + 5*time.Second)
 			defer patience.Stop()
 			select {
 			case <-n.ended:

@@ -2,16 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,12 +15,9 @@ import (
 	reprise "github.com/reprise-run/reprise"
 	"github.com/reprise-run/reprise/client"
 	"github.com/reprise-run/reprise/cluster"
-	"github.com/reprise-run/reprise/cluster/server"
+	"github.com/reprise-run/reprise/embedded"
 	"github.com/reprise-run/reprise/internal/samples"
 )
-
-// stopPatience is how long a node may take to stop in good order.
-const stopPatience = 15 * time.Second
 
 // serverSettings are the flags of "reprise server".
 type serverSettings struct {
@@ -95,15 +88,12 @@ The command line overrides the environment, which overrides the file.`,
 }
 
 // serve runs a node until ctx ends, from the addresses up.
-func (p *program) serve(ctx context.Context, s serverSettings) (err error) {
-	config, tlsConfig, err := p.nodeConfig(s)
+func (p *program) serve(ctx context.Context, s serverSettings) error {
+	config, err := p.nodeConfig(s)
 	if err != nil {
 		return err
 	}
 	registry := reprise.NewRegistry(reprise.WithLogger(config.Logger))
-	if err := config.Validate(); err != nil { // before anything listens
-		return err
-	}
 	if err := s.http.bind(registry); err != nil {
 		return err
 	}
@@ -118,67 +108,48 @@ func (p *program) serve(ctx context.Context, s serverSettings) (err error) {
 			detach()
 		}()
 	}
-	listener, err := net.Listen("tcp", config.APIAddr)
+	node, err := embedded.Start(ctx, config, registry)
 	if err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("API address %s: %w: another program, or another node, listens there; choose another --api-addr", config.APIAddr, cluster.ErrPortInUse)
-		}
-		return usage("API address %s: %w", config.APIAddr, err)
+		return err
 	}
-	config.APIAddr = listener.Addr().String()
-	node, err := cluster.Start(ctx, config, registry)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	front := server.New(node, server.Config{TLS: tlsConfig, Logger: config.Logger, Ready: node.Serving, Metrics: node.Metrics()})
-	served := make(chan error, 1)
-	go func() { served <- front.Serve(listener) }()
 	go func() {
 		if node.Ready(ctx) == nil {
-			fmt.Fprintf(p.stdout, "reprise: node %s serves on %s\n", config.Name, config.APIAddr)
+			fmt.Fprintf(p.stdout, "reprise: node %s serves on %s\n", config.Name, node.APIAddr())
 		}
 	}()
 	select {
 	case <-ctx.Done():
-	case err = <-served:
-		err = fmt.Errorf("serve the API: %w", err)
+	case <-node.Served(): // Stop tells why
 	}
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
-	defer cancel()
-	front.Stop(patience)
-	if stopErr := node.Stop(patience); stopErr != nil {
-		err = errors.Join(err, fmt.Errorf("stop the node: %w", stopErr))
-	}
-	return err
+	return node.Stop(context.WithoutCancel(ctx))
 }
 
 // nodeConfig checks the settings and completes the node's configuration.
-func (p *program) nodeConfig(s serverSettings) (config cluster.Config, _ *tls.Config, err error) {
+func (p *program) nodeConfig(s serverSettings) (config cluster.Config, err error) {
 	if s.node.Name == "" || s.node.DataDir == "" {
-		return config, nil, usage("a node needs --name and --data-dir")
+		return config, usage("a node needs --name and --data-dir")
 	}
 	if s.node.Pprof && s.node.HTTPAddr == "" {
-		return config, nil, usage("--pprof serves profiles at the address of --http; give one")
+		return config, usage("--pprof serves profiles at the address of --http; give one")
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
-		return config, nil, usage("--log-level %q: debug, info, warn and error are possible", s.logLevel)
+		return config, usage("--log-level %q: debug, info, warn and error are possible", s.logLevel)
 	}
 	config = s.node
 	config.Logger = slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: level}))
 	config.TLSCert, config.TLSKey, config.TLSCA = s.tls.cert, s.tls.key, s.tls.ca
-	tlsConfig, err := s.tls.load()
-	if err != nil {
-		return config, nil, err
+	if _, err := s.tls.load(); err != nil { // in the words of the flags
+		return config, err
 	}
 	if s.gossipKey != "" {
 		text, err := os.ReadFile(s.gossipKey)
 		if err != nil {
-			return config, nil, usage("read the gossip key: %w", err)
+			return config, usage("read the gossip key: %w", err)
 		}
 		if config.GossipKey, err = base64.StdEncoding.DecodeString(strings.TrimSpace(string(text))); err != nil {
-			return config, nil, usage("gossip key %s is not base64: %w", s.gossipKey, err)
+			return config, usage("gossip key %s is not base64: %w", s.gossipKey, err)
 		}
 	}
-	return config, tlsConfig, nil
+	return config, nil
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -77,11 +79,29 @@ accepted: the instance waits until a node that has it joins.`,
 func (p *program) printOutcome(ctx context.Context, c *client.Client, id history.InstanceID) error {
 	in, err := c.Wait(ctx, id)
 	if err != nil {
-		return err
+		return stillWaiting(ctx, c, id, err)
 	}
 	if err := c.Outcome(in); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(p.stdout, "%s\n", asJSON(in.Output))
 	return err
+}
+
+// lastLook is how long the last question may take where time is up.
+const lastLook = 2 * time.Second
+
+// stillWaiting adds to the error of a wait that ran out of time what the instance waits
+// for, if that can be learned.
+func stillWaiting(ctx context.Context, c *client.Client, id history.InstanceID, err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, client.ErrUnavailable) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
+	defer cancel()
+	in, statusErr := c.Status(ctx, id)
+	if statusErr != nil || len(in.Waiting) == 0 {
+		return err // which is what happened
+	}
+	return fmt.Errorf("%w; it waits for %s", err, strings.Join(in.Waiting, ", and for "))
 }

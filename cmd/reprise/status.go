@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/reprise-run/reprise"
 	"github.com/reprise-run/reprise/client"
 	"github.com/reprise-run/reprise/history"
 )
@@ -58,6 +59,14 @@ type instanceJSON struct {
 	HistoryEvents      int64             `json:"historyEvents"`
 	Waiting            []string          `json:"waiting,omitempty"`
 	Parked             string            `json:"parked,omitempty"`
+	Deadline           *time.Time        `json:"deadline,omitempty"`
+	CancelRequest      *cancelJSON       `json:"cancelRequest,omitempty"`
+}
+
+// cancelJSON is a request to end that the orchestration has not ended upon yet.
+type cancelJSON struct {
+	Time   time.Time `json:"time"`
+	Reason string    `json:"reason"`
 }
 
 type failureJSON struct {
@@ -69,7 +78,7 @@ type failureJSON struct {
 }
 
 func statusJSON(in client.Instance) instanceJSON {
-	return instanceJSON{
+	out := instanceJSON{
 		Name: in.Name, InstanceID: string(in.ID), ExecutionID: string(in.Execution), Version: in.Version,
 		RuntimeStatus: in.Status.String(),
 		Input:         asJSON(in.Input), CustomStatus: asJSON(in.CustomStatus), Output: asJSON(in.Output),
@@ -77,7 +86,12 @@ func statusJSON(in client.Instance) instanceJSON {
 		CreatedTime: in.Created, LastUpdatedTime: in.Updated,
 		CompletedTime: timeJSON(in.Completed), ScheduledStartTime: timeJSON(in.ScheduledStart),
 		Tags: in.Tags, ParentInstanceID: string(in.Parent), HistoryEvents: in.HistoryEvents, Waiting: in.Waiting, Parked: in.Parked,
+		Deadline: timeJSON(in.Deadline),
 	}
+	if !in.CancelRequested.IsZero() {
+		out.CancelRequest = &cancelJSON{in.CancelRequested, in.CancelReason}
+	}
+	return out
 }
 
 func timeJSON(t time.Time) *time.Time {
@@ -119,6 +133,14 @@ func shownTime(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04:05.000")
 }
 
+// because is a reason behind something, if there is one.
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + reason
+}
+
 func (p *program) printStatus(in client.Instance) error {
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
@@ -140,6 +162,12 @@ func (p *program) printStatus(in client.Instance) error {
 	if !in.ScheduledStart.IsZero() {
 		row("Starts", "%s", shownTime(in.ScheduledStart))
 	}
+	if !in.Deadline.IsZero() {
+		row("Deadline", "%s", shownTime(in.Deadline))
+	}
+	if !in.CancelRequested.IsZero() {
+		row("Asked to end", "%s%s", shownTime(in.CancelRequested), because(in.CancelReason))
+	}
 	if !in.Completed.IsZero() {
 		row("Completed", "%s", shownTime(in.Completed))
 	}
@@ -151,8 +179,11 @@ func (p *program) printStatus(in client.Instance) error {
 	if in.Output != nil {
 		row("Output", "%s", shown(in.Output))
 	}
-	if in.Failure != nil {
-		row("Failure", "%s", in.Failure.Message)
+	if f := in.Failure; f != nil {
+		row("Failure", "%v", reprise.ErrorOf(reprise.JSON, f))
+		if at := innermost(f.Stack); at != "" {
+			row("At", "%s", at)
+		}
 	}
 	for _, tag := range slices.Sorted(maps.Keys(in.Tags)) {
 		row("Tag", "%s=%s", tag, in.Tags[tag])
@@ -164,6 +195,17 @@ func (p *program) printStatus(in client.Instance) error {
 		row("Waits for", "%s", waiting)
 	}
 	return w.Flush()
+}
+
+// innermost returns the function and the source line that a stack begins with; the whole
+// of it is in --output json.
+func innermost(stack string) string {
+	function, rest, _ := strings.Cut(stack, "\n")
+	file, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
+	if file == "" {
+		return function
+	}
+	return fmt.Sprintf("%s (%s)", function, file)
 }
 
 func (p *program) printJSON(v any) error {

@@ -54,14 +54,14 @@ func approve(o *reprise.Orchestration, e Expense) (Decision, error) {
 
 type office struct{ world outside.World }
 
-func (f office) mail(ctx context.Context, l Letter) (reprise.None, error) {
+func (f office) mail(ctx context.Context, l Letter) error {
 	_, err := f.world.Post(ctx, "/letters/"+l.To, l.Text)
-	return reprise.None{}, err
+	return err
 }
 
 func bind(r *reprise.Registry, world outside.World) {
 	reprise.Bind(r, Approve, approve)
-	reprise.Bind(r, Mail, office{world}.mail)
+	reprise.Bind(r, Mail, reprise.NoOutput(office{world}.mail))
 }
 
 func main() {

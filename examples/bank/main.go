@@ -44,9 +44,9 @@ func withdraw(e *reprise.EntityContext, a *Acct, amount int) (int, error) {
 
 func balance(_ *reprise.EntityContext, a *Acct, _ reprise.None) (int, error) { return a.Balance, nil }
 
-func transfer(o *reprise.Orchestration, t Transfer) (none reprise.None, err error) {
+func transfer(o *reprise.Orchestration, t Transfer) error {
 	from, to := Account.Key(t.From), Account.Key(t.To)
-	return none, reprise.Critical(o, reprise.Lock(from, to), func(s *reprise.Section) error {
+	return reprise.Critical(o, reprise.Lock(from, to), func(s *reprise.Section) error {
 		if _, err := reprise.Do(s, from, Withdraw, t.Amount); err != nil {
 			return err // nothing has happened yet
 		}
@@ -78,7 +78,7 @@ func bind(r *reprise.Registry, _ outside.World) {
 	reprise.Bind(r, Deposit, deposit)
 	reprise.Bind(r, Withdraw, withdraw)
 	reprise.Bind(r, Balance, balance)
-	reprise.Bind(r, Move, transfer)
+	reprise.Bind(r, Move, reprise.NoOutput(transfer))
 	reprise.Bind(r, Audit, audit)
 }
 

@@ -61,9 +61,9 @@ func (s shop) ship(ctx context.Context, order Order) (Shipment, error) {
 	return Shipment{parcel}, err
 }
 
-func (s shop) mail(ctx context.Context, letter Letter) (reprise.None, error) {
+func (s shop) mail(ctx context.Context, letter Letter) error {
 	_, err := s.world.Post(ctx, "/letters", letter)
-	return reprise.None{}, err
+	return err
 }
 
 // bind says which functions a node runs for the contracts.
@@ -72,7 +72,7 @@ func bind(r *reprise.Registry, world outside.World) {
 	reprise.Bind(r, Fulfil, fulfil)
 	reprise.Bind(r, Charge, s.charge)
 	reprise.Bind(r, Ship, s.ship)
-	reprise.Bind(r, Mail, s.mail)
+	reprise.Bind(r, Mail, reprise.NoOutput(s.mail))
 }
 
 func main() {

@@ -62,13 +62,13 @@ func rollout(o *reprise.Orchestration, r Release) (Report, error) {
 	return report, nil
 }
 
-func deploy(o *reprise.Orchestration, t Target) (none reprise.None, err error) {
+func deploy(o *reprise.Orchestration, t Target) error {
 	for _, step := range []reprise.Activity[Target, reprise.None]{Drain, Install, Open} {
 		if _, err := step.Call(o, t); err != nil {
-			return none, fmt.Errorf("%s: %w", step.Name(), err)
+			return fmt.Errorf("%s: %w", step.Name(), err)
 		}
 	}
-	return none, nil
+	return nil
 }
 
 type regions struct{ world outside.World }
@@ -86,7 +86,7 @@ func (r regions) step(what string) func(context.Context, Target) (reprise.None, 
 
 func bind(r *reprise.Registry, world outside.World) {
 	reprise.Bind(r, Rollout, rollout)
-	reprise.Bind(r, Deploy, deploy)
+	reprise.Bind(r, Deploy, reprise.NoOutput(deploy))
 	reprise.Bind(r, Drain, regions{world}.step("drain"))
 	reprise.Bind(r, Install, regions{world}.step("install"))
 	reprise.Bind(r, Open, regions{world}.step("open"))

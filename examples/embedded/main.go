@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -15,9 +14,8 @@ import (
 	"time"
 
 	"github.com/reprise-run/reprise"
-	"github.com/reprise-run/reprise/client"
 	"github.com/reprise-run/reprise/cluster"
-	"github.com/reprise-run/reprise/cluster/server"
+	"github.com/reprise-run/reprise/embedded"
 )
 
 // stopPatience is how long stopping in good order may take.
@@ -77,29 +75,15 @@ func run(ctx context.Context, args []string) (err error) {
 	// The node: its part of the cluster, and the code that it runs.
 	registry := reprise.NewRegistry()
 	bind(registry, shop{payments{s.payments}})
-	node, err := cluster.Start(ctx, s.node, registry)
+	node, err := embedded.Start(ctx, s.node, registry)
 	if err != nil {
 		return err
 	}
 	defer stop(node.Stop) // others take over what it led
 
-	// Where clients of the cluster reach it.
-	clients, err := net.Listen("tcp", s.node.APIAddr)
-	if err != nil {
-		return err
-	}
-	front := server.New(node, server.Config{})
-	ended := make(chan error, 2)
-	go func() { ended <- front.Serve(clients) }()
-	defer stop(func(ctx context.Context) error { front.Stop(ctx); return nil })
-
-	// Our own service is such a client.
-	c, err := client.Dial([]string{s.node.APIAddr})
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	orders := &http.Server{Addr: s.http, Handler: api{c, ctx}.handler()}
+	// Our own service is a client of it.
+	orders := &http.Server{Addr: s.http, Handler: api{node.Client(), ctx}.handler()}
+	ended := make(chan error, 1)
 	go func() { ended <- orders.ListenAndServe() }()
 	defer stop(orders.Shutdown)
 
@@ -111,6 +95,8 @@ func run(ctx context.Context, args []string) (err error) {
 	select {
 	case <-ctx.Done():
 		return nil
+	case <-node.Served(): // what failed is in the log, and Stop returns it
+		return errors.New("the node serves no more")
 	case err := <-ended:
 		return err
 	}

@@ -95,12 +95,12 @@ func (s shop) charge(ctx context.Context, order Order) (Receipt, error) {
 
 // refund undoes a charge. Where nobody knows whether there was one, the receipt has
 // no number, and the card company looks for the order.
-func (s shop) refund(ctx context.Context, charge reprise.Undo[Order, Receipt]) (reprise.None, error) {
+func (s shop) refund(ctx context.Context, charge reprise.Undo[Order, Receipt]) error {
 	_, err := s.payments.post(ctx, "/refunds", struct {
 		Order   string
 		Receipt int
 	}{charge.Input.ID, charge.Output.Number})
-	return reprise.None{}, err
+	return err
 }
 
 func (s shop) pack(_ context.Context, order Order) (Parcel, error) {
@@ -113,6 +113,6 @@ func (s shop) pack(_ context.Context, order Order) (Parcel, error) {
 func bind(r *reprise.Registry, s shop) {
 	reprise.Bind(r, Fulfil, fulfil)
 	reprise.Bind(r, Charge, s.charge)
-	reprise.Bind(r, Refund, s.refund)
+	reprise.Bind(r, Refund, reprise.NoOutput(s.refund))
 	reprise.Bind(r, Pack, s.pack)
 }

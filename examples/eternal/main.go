@@ -40,14 +40,14 @@ type store struct{ world outside.World }
 
 // sweep removes what has expired. To do it again would do no harm, but the key
 // makes it once.
-func (s store) sweep(ctx context.Context, round int) (reprise.None, error) {
+func (s store) sweep(ctx context.Context, round int) error {
 	_, err := s.world.Post(ctx, fmt.Sprintf("/sweeps/%d", round), "all that has expired")
-	return reprise.None{}, err
+	return err
 }
 
 func bind(r *reprise.Registry, world outside.World) {
 	reprise.Bind(r, Clean, clean)
-	reprise.Bind(r, Sweep, store{world}.sweep)
+	reprise.Bind(r, Sweep, reprise.NoOutput(store{world}.sweep))
 }
 
 func main() {

@@ -109,6 +109,23 @@ func main() {
 		if err != nil {
 			return err
 		}
+		polls := 0
+		for in, err := range h.Watch(ctx) { // the cluster tells whenever something has changed
+			if err != nil {
+				return err
+			}
+			if in.CustomStatus == nil {
+				continue
+			}
+			s, err := reprise.DecodePayload[Status](reprise.JSON, "status", in.CustomStatus)
+			if err != nil {
+				return err
+			}
+			if s.Polls > polls { // not what the instance waits for
+				polls = s.Polls
+				fmt.Printf("poll %d: %s, asks again at %s\n", s.Polls, s.State, s.Next.Local().Format(time.TimeOnly))
+			}
+		}
 		outcome, err := h.Result(ctx)
 		if err != nil {
 			return err

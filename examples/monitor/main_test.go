@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/reprise-run/reprise"
 	"github.com/reprise-run/reprise/client"
 	"github.com/reprise-run/reprise/examples/internal/exampletest"
 	"github.com/reprise-run/reprise/history"
@@ -24,6 +27,8 @@ func TestPollsOnAlthoughTheLeaderDies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	watched := make(chan error, 1)
+	go func() { watched <- watch(ctx, h) }()
 	polled.By()
 	c.KillLeader(h.ID())
 	polled.Release()
@@ -31,6 +36,9 @@ func TestPollsOnAlthoughTheLeaderDies(t *testing.T) {
 	outcome, err := h.Result(ctx)
 	if err != nil || outcome.Result != "42" || outcome.Polls < 1 || outcome.Polls > 6 { // fewer where one was asked twice
 		t.Errorf("outcome %+v, %v", outcome, err)
+	}
+	if err := <-watched; err != nil {
+		t.Error(err)
 	}
 	var pauses []time.Duration
 	var began time.Time
@@ -57,4 +65,32 @@ func TestPollsOnAlthoughTheLeaderDies(t *testing.T) {
 	if _, err := h.Result(ctx); !errors.Is(err, ErrGaveUp) {
 		t.Errorf("error %v, want %v", err, ErrGaveUp)
 	}
+}
+
+// watch follows the monitor to its end, through the death of its leader.
+func watch(ctx context.Context, h client.Handle[Outcome]) error {
+	polls := 0
+	var last client.Instance
+	for in, err := range h.Watch(ctx) {
+		if err != nil {
+			return err
+		}
+		last = in
+		if in.CustomStatus == nil {
+			continue
+		}
+		s, err := reprise.DecodePayload[Status](reprise.JSON, "status", in.CustomStatus)
+		if err != nil {
+			return err
+		}
+		if s.Polls < polls {
+			return fmt.Errorf("watched poll %d after poll %d", s.Polls, polls)
+		}
+		polls = s.Polls
+	}
+	outcome, err := reprise.DecodePayload[Outcome](reprise.JSON, "outcome", last.Output)
+	if err != nil || last.Status != history.Completed || outcome.Polls != polls+1 {
+		return fmt.Errorf("watched %v %+v at the end, after %d polls, %w", last.Status, outcome, polls, err)
+	}
+	return nil
 }

@@ -3,7 +3,6 @@ package nodeproc
 import (
 	"os"
 	"runtime"
-	"runtime/debug"
 )
 
 // Prepare sets up the runtime. Call it first in main. What the environment says
@@ -16,6 +15,6 @@ func Prepare() {
 	if os.Getenv("GOGC") == "" {
 		// A node's live heap is small; collecting it less often saves a tenth of the
 		// processor time for some tens of megabytes.
-		debug.SetGCPercent(300)
+		pace()
 	}
 }

@@ -32,6 +32,7 @@ type Report struct {
 	Unknown  int // starts
 	Listed   int // orchestrations that were sent events, all acknowledged
 	Banked   int // payments and audits that were acknowledged
+	Followed int // orchestrations that were watched to their end
 	Anew     int // requests that were stamped anew with a partition's clock
 	Reigns   int
 	Stale    uint64 // entries refused at apply
@@ -46,6 +47,8 @@ const (
 	minAcked  = 5000
 	minStale  = 20
 	minBanked = 500
+
+	minFollowed = 500
 )
 
 // Void says what happened too seldom; empty if the run proves something.
@@ -60,6 +63,9 @@ func (r Report) Void() string {
 	if r.Banked < minBanked {
 		void = append(void, fmt.Sprintf("%d payments and audits of %d", r.Banked, minBanked))
 	}
+	if r.Followed < minFollowed {
+		void = append(void, fmt.Sprintf("%d watched to their end of %d", r.Followed, minFollowed))
+	}
 	if r.Stale < minStale {
 		void = append(void, fmt.Sprintf("%d stale rejections of %d", r.Stale, minStale))
 	}
@@ -69,8 +75,8 @@ func (r Report) Void() string {
 // String tells the run in a few lines.
 func (r Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d nodes hurt for %v: %d acknowledged starts, %d unknown, %d that got events, %d payments and audits, %d requests stamped anew, %d reigns, %d stale entries refused, %d effects of activities\n",
-		r.Options.Seed, r.Options.Nodes, r.Options.Life, r.Acked, r.Unknown, r.Listed, r.Banked, r.Anew, r.Reigns, r.Stale, r.Effects)
+	fmt.Fprintf(&b, "seed %d: %d nodes hurt for %v: %d acknowledged starts, %d unknown, %d that got events, %d payments and audits, %d watched to their end, %d requests stamped anew, %d reigns, %d stale entries refused, %d effects of activities\n",
+		r.Options.Seed, r.Options.Nodes, r.Options.Life, r.Acked, r.Unknown, r.Listed, r.Banked, r.Followed, r.Anew, r.Reigns, r.Stale, r.Effects)
 	b.WriteString("faults:")
 	for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
 		fmt.Fprintf(&b, " %s %d", name, r.Faults[name])
@@ -97,7 +103,7 @@ func Run(o Options) Report {
 	hurt := &nemesis{World: world, done: map[string]int{}}
 	report := func() Report {
 		r := Report{
-			Options: o, Acked: len(load.acked), Unknown: load.unknown, Listed: len(load.collected), Banked: len(load.banked), Anew: int(load.anew.Load()), Reigns: world.reigns.count(),
+			Options: o, Acked: len(load.acked), Unknown: load.unknown, Listed: len(load.collected), Banked: len(load.banked), Followed: int(load.followed.Load()), Anew: int(load.anew.Load()), Reigns: world.reigns.count(),
 			Stale: world.staleRejected(), Faults: hurt.done, Problems: load.wrong,
 		}
 		for _, e := range book.effects {
@@ -117,6 +123,9 @@ func Run(o Options) Report {
 		clients.Go(func() { load.client(i+1, o.Seed).run(ctx) })
 	}
 	clients.Go(func() { load.watch(ctx, o.Seed) })
+	for i := range followers {
+		clients.Go(func() { load.client(500+i, o.Seed).followNewest(ctx) })
+	}
 	if err := hurt.run(ctx); err != nil {
 		load.complain("%v", err)
 	}

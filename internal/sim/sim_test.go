@@ -46,6 +46,7 @@ func TestSimulation(t *testing.T) {
 		sum.Reigns += r.Reigns
 		sum.Stale += r.Stale
 		sum.Banked += r.Banked
+		sum.Followed += r.Followed
 	}
 	if void := sum.Void(); void != "" {
 		t.Errorf("the run is void: %s", void)

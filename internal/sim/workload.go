@@ -37,7 +37,8 @@ type workload struct {
 	world *World
 	began time.Time
 
-	anew atomic.Int64 // requests that were stamped anew
+	anew     atomic.Int64 // requests that were stamped anew
+	followed atomic.Int64 // orchestrations that were watched to their end
 
 	mu        sync.Mutex // guards all below
 	acked     []*acked
@@ -143,6 +144,7 @@ type caller interface {
 	Raise(context.Context, leader.RaiseRequest) error
 	Status(context.Context, leader.StatusRequest) (leader.Instance, error)
 	Wait(context.Context, leader.WaitRequest) (leader.Instance, error)
+	Watch(context.Context, leader.WatchRequest) (leader.WatchAnswer, error)
 	History(context.Context, leader.HistoryRequest) (leader.HistoryPage, error)
 	Signal(context.Context, leader.SignalRequest) error
 	Entity(context.Context, leader.EntityStatusRequest) (leader.Entity, error)

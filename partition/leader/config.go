@@ -77,6 +77,8 @@ type Limits struct {
 	Flood int
 	// Waiters is how many [Leader.Wait] calls may wait. Default 65536.
 	Waiters int
+	// Watchers is how many [Leader.Watch] calls may wait. Default 16384.
+	Watchers int
 	// Tasks is how many attempts of one activity name wait in memory for room; the
 	// others are read from the state as room appears. Default 4096.
 	Tasks int
@@ -139,6 +141,7 @@ func (l Limits) withDefaults() Limits {
 	number(&l.Events, 10_000)
 	number(&l.Flood, 10*l.Events)
 	number(&l.Waiters, 65536)
+	number(&l.Watchers, 16384)
 	number(&l.Tasks, 4096)
 	number(&l.Timers, 4096)
 	number(&l.InFlight, 1)

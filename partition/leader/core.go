@@ -20,6 +20,7 @@ type core struct {
 	// For all goroutines.
 	mailbox  mailbox
 	waiters  waiters
+	watchers watchers
 	replies  replies
 	reads    reads
 	flags    flags
@@ -111,6 +112,8 @@ func newCore(cfg Config) *core {
 	c.mailbox.limits[lanes] = cfg.Limits.Lanes
 	c.waiters.by = make(map[InstanceRef][]*waiter)
 	c.waiters.limit = cfg.Limits.Waiters
+	c.watchers.by = make(map[partition.Owner]*watched)
+	c.watchers.limit = cfg.Limits.Watchers
 	c.replies.by = make(map[InstanceRef][]*replyWaiter)
 	c.replies.limit = cfg.Limits.Waiters
 	c.arriving = make(map[callKey]bool)

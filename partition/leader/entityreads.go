@@ -84,7 +84,7 @@ func (l *Leader) Entity(ctx context.Context, req EntityStatusRequest) (Entity, e
 		return Entity{}, err
 	}
 	var out Entity
-	err := c.reads.read(func(s applied) (err error) {
+	err := c.reads.read(func(s partition.Reader) (err error) {
 		out, _, err = readEntity(s, partition.NewAddress(c.cfg.Partition, req.Entity.Hub, req.Entity.ID), req.State)
 		return err
 	})
@@ -93,7 +93,7 @@ func (l *Leader) Entity(ctx context.Context, req EntityStatusRequest) (Entity, e
 
 // readEntity reads an entity from the applied state; there is false where it has no
 // rows.
-func readEntity(s applied, addr partition.Address, state bool) (e Entity, there bool, err error) {
+func readEntity(s partition.Reader, addr partition.Address, state bool) (e Entity, there bool, err error) {
 	e.Ref = InstanceRef{addr.Hub, addr.ID}
 	rec, err := partition.ReadRecord(s, addr)
 	if err != nil || rec == nil || rec.Entity == nil {
@@ -123,7 +123,7 @@ func (l *Leader) Entities(ctx context.Context, req EntitiesRequest) (EntitiesPag
 		return EntitiesPage{}, err
 	}
 	var page EntitiesPage
-	err := c.reads.read(func(s applied) error {
+	err := c.reads.read(func(s partition.Reader) error {
 		bytes, read, last := 0, 0, history.InstanceID("")
 		return partition.ListEntities(s, c.cfg.Partition, req.Hub, req.Prefix, req.After, func(addr partition.Address) (bool, error) {
 			if len(page.Entities) >= req.Limit || read >= entitiesRead || bytes >= entitiesBytes || ctx.Err() != nil {

@@ -116,6 +116,7 @@ func (c *core) advance() error {
 		c.inFlight[0] = nil
 		c.inFlight = c.inFlight[1:]
 		c.view.forget(e)
+		c.watchers.tell(e.keys)
 		if m := c.cfg.Meter; m != nil {
 			m.Committed(max(c.mono-e.since, 0), e.proposed)
 		}

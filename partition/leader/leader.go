@@ -140,6 +140,7 @@ type Stats struct {
 	QueuedTasks  int    // attempts that wait for room
 	Timers       int    // in memory
 	Waiters      int
+	Watchers     int
 	Spilled      uint64 // mail stored in inboxes
 	Letters      uint64 // delivered: mail from other instances
 	Outbox       uint64 // letters to other partitions that they have not recorded yet
@@ -155,5 +156,6 @@ func (l *Leader) Stats() Stats {
 	s := c.shown
 	c.showing.Unlock()
 	s.Waiters = c.waiters.len()
+	s.Watchers = c.watchers.len()
 	return s
 }

@@ -138,21 +138,16 @@ func (c *core) noteLanes() {
 func (c *core) forward(lane *outLane) error {
 	for !lane.failed && lane.runs < laneWindow && lane.sent < lane.committed && c.mono >= lane.resend {
 		run := LaneRun{From: c.cfg.Partition, To: lane.to, First: lane.sent + 1, Cut: c.cut}
-		size := 0
-		err := partition.ReadOutbox(c.view.state, c.cfg.Partition, lane.to, lane.sent+1, func(sequence uint64, letter []byte, _ int) bool {
-			if sequence != lane.sent+1 || sequence > lane.committed {
-				return false
+		for size := 0; lane.sent < lane.committed && len(run.Letters) < laneBatch && size < laneBatchBytes; lane.sent++ {
+			letter, err := partition.ReadLetter(c.view.state, c.cfg.Partition, lane.to, lane.sent+1)
+			if err != nil {
+				return err
 			}
-			lane.sent = sequence
+			if letter == nil {
+				return fmt.Errorf("lane of partition %d to %d: letter %d is not there", c.cfg.Partition, lane.to, lane.sent+1)
+			}
 			run.Letters = append(run.Letters, letter)
 			size += len(letter)
-			return len(run.Letters) < laneBatch && size < laneBatchBytes
-		})
-		if err != nil {
-			return err
-		}
-		if len(run.Letters) == 0 {
-			return fmt.Errorf("lane of partition %d to %d: letter %d is not there", c.cfg.Partition, lane.to, lane.sent+1)
 		}
 		lane.runs++
 		last := lane.sent

@@ -2,6 +2,7 @@ package leader
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ type seen struct {
 	updates []*history.UpdateRequested        // that were accepted, in order
 	cancel  *history.ExecutionCancelRequested // the first request to end
 	awaits  bool                              // set by the program: it waits for events named go
+	tags    map[string]string                 // set by the program; nil: unchanged
 }
 
 var programs = map[string]program{
@@ -49,6 +51,7 @@ var programs = map[string]program{
 	"listen":  listen,
 	"tell":    tell,
 	"loop":    loop,
+	"tag":     tag,
 	"with":    with,
 }
 
@@ -100,7 +103,7 @@ func replay(name string, events []history.Event) (history.Episode, error) {
 	if made > len(want) {
 		return history.Episode{}, fmt.Errorf("program %s decided %d, now wants %d", name, made, len(want))
 	}
-	var ep history.Episode
+	ep := history.Episode{Tags: s.tags}
 	if s.awaits {
 		ep.Awaits = []string{"go"}
 	}
@@ -242,6 +245,41 @@ func upgrade(s *seen, arg string) []history.Body {
 		return nil
 	}
 	return []history.Body{done(s.raised[0])}
+}
+
+// tag sets a tag for each event, "name=value", or deletes one, "name"; it sets one more
+// and continues as new where it is told "next", and ends where it is told "end".
+func tag(s *seen, _ string) []history.Body {
+	s.awaits = true
+	for _, what := range s.raised {
+		switch name, value, set := strings.Cut(what, "="); {
+		case what == "next":
+			s.raised = nil
+			s.setTag("again", "yes")
+			return []history.Body{&history.ExecutionCompleted{Status: history.ContinuedAsNew}}
+		case what == "end":
+			s.awaits = false
+			return []history.Body{done("tagged")}
+		case set:
+			s.setTag(name, value)
+		default:
+			s.setTag(name, "")
+			delete(s.tags, name)
+		}
+	}
+	return nil
+}
+
+func (s *seen) setTag(name, value string) {
+	if s.tags == nil {
+		s.tags = map[string]string{}
+		for _, e := range s.events {
+			if started, ok := e.Body.(*history.ExecutionStarted); ok {
+				maps.Copy(s.tags, started.Tags)
+			}
+		}
+	}
+	s.tags[name] = value
 }
 
 // tell sends an event to another instance.

@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,14 +25,23 @@ type reads struct {
 	ended bool         // protected by gate
 }
 
-// read calls fn with the applied state, or fails with ErrNotLeading.
-func (r *reads) read(fn func(applied) error) error {
+// read calls fn with the applied state, or fails with ErrNotLeading. Between two reads
+// of fn an entry may be applied.
+func (r *reads) read(fn func(partition.Reader) error) error {
 	r.gate.RLock()
 	defer r.gate.RUnlock()
 	if r.ended {
 		return ErrNotLeading
 	}
 	return fn(r.state)
+}
+
+// readInstant calls fn with the applied state of one moment, or fails with ErrNotLeading.
+func (r *reads) readInstant(fn func(partition.Reader) error) error {
+	return r.read(func(partition.Reader) error {
+		s := &instant{state: r.state}
+		return errors.Join(fn(s), s.close())
+	})
 }
 
 // end waits for reads under way and refuses others.
@@ -78,22 +88,63 @@ func (l *Leader) Status(ctx context.Context, req StatusRequest) (Instance, error
 }
 
 // status reads an instance from the applied state.
-func (c *core) status(req StatusRequest) (in Instance, err error) {
-	addr := partition.NewAddress(c.cfg.Partition, req.Instance.Hub, req.Instance.ID)
-	err = c.reads.read(func(s applied) error {
-		rec, err := partition.ReadRecord(s, addr)
+func (c *core) status(req StatusRequest) (Instance, error) {
+	return c.readInstance(req.Instance, func(s partition.Reader, addr partition.Address, rec *partition.Record, in *Instance) error {
+		return payloads(s, addr, rec, req.Payloads, in)
+	})
+}
+
+// addTo adds to the description of an instance what its record does not tell.
+type addTo func(partition.Reader, partition.Address, *partition.Record, *Instance) error
+
+// readInstance reads an instance from the applied state: what the record tells, what it
+// waits for, and what add adds. All of it is of the same entries: who changes what is
+// told changes the record, and where that is another one afterwards, all is read again
+// at one moment, which is dearer.
+func (c *core) readInstance(ref InstanceRef, add addTo) (in Instance, err error) {
+	addr := partition.NewAddress(c.cfg.Partition, ref.Hub, ref.ID)
+	same := false
+	err = c.reads.read(func(s partition.Reader) error {
+		before, err := s.Get(addr.RecordKey())
 		if err != nil {
 			return err
 		}
-		if rec == nil || rec.Entity != nil {
-			return ErrNotFound
-		}
-		in = describe(req.Instance, rec)
-		if err := c.waitsFor(s, addr, rec, &in); err != nil {
-			return err
-		}
-		return payloads(s, addr, rec, req.Payloads, &in)
+		var readErr error
+		in, readErr = c.instanceOf(s, addr, ref, before, add)
+		after, err := s.Get(addr.RecordKey())
+		same = bytes.Equal(before, after)
+		return errors.Join(readErr, err)
 	})
+	if same || errors.Is(err, ErrNotLeading) {
+		return in, err
+	}
+	err = c.reads.readInstant(func(s partition.Reader) error {
+		record, err := s.Get(addr.RecordKey())
+		if err == nil {
+			in, err = c.instanceOf(s, addr, ref, record, add)
+		}
+		return err
+	})
+	return in, err
+}
+
+// instanceOf describes the instance whose stored record is given.
+func (c *core) instanceOf(s partition.Reader, addr partition.Address, ref InstanceRef, record []byte, add addTo) (Instance, error) {
+	if record == nil {
+		return Instance{}, ErrNotFound
+	}
+	rec, err := partition.DecodeRecord(record)
+	if err != nil {
+		return Instance{}, fmt.Errorf("read %s: %w", addr, err)
+	}
+	if rec.Entity != nil {
+		return Instance{}, ErrNotFound
+	}
+	in := describe(ref, rec)
+	if err := c.waitsFor(s, addr, rec, &in); err != nil {
+		return Instance{}, err
+	}
+	err = add(s, addr, rec, &in)
 	return in, err
 }
 
@@ -103,25 +154,17 @@ func describe(ref InstanceRef, rec *partition.Record) Instance {
 		Ref: ref, Execution: rec.Execution, Name: rec.Name, Version: rec.Version, Status: rec.Status,
 		Created: rec.Created, Updated: rec.Updated, Completed: rec.Completed, ScheduledStart: rec.ScheduledStart,
 		Tags: rec.Tags, Parent: rec.Parent, HistoryEvents: rec.Events, Parked: rec.Parked.Reason,
+		Deadline: rec.Deadline, CancelRequested: rec.CancelRequested, CancelReason: rec.CancelReason,
 	}
 }
 
 // payloads adds what stands in events: the failure, and input and output where
 // they are wanted.
 func payloads(s partition.Reader, addr partition.Address, rec *partition.Record, wanted bool, in *Instance) error {
+	var first []history.Event
 	if wanted {
-		var first []history.Event
 		var err error
-		if rec.Episodes > 0 {
-			first, err = partition.ReadEpisode(s, addr, rec.Execution, 0)
-		} else {
-			var inbox []*partition.Mail
-			inbox, err = partition.ReadInbox(s, addr)
-			for _, m := range inbox {
-				first = append(first, m.Event)
-			}
-		}
-		if err != nil {
+		if first, err = firstEvents(s, addr, rec); err != nil {
 			return err
 		}
 		for _, e := range first {
@@ -129,18 +172,36 @@ func payloads(s partition.Reader, addr partition.Address, rec *partition.Record,
 				in.Input = started.Input
 			}
 		}
-		if rec.CustomStatus != 0 {
-			if in.CustomStatus, err = partition.ReadCustomStatus(s, addr); err != nil {
-				return err
-			}
+		if err := customStatus(s, addr, rec, in); err != nil {
+			return err
 		}
 	}
+	return outcomeIn(s, addr, rec, wanted, first, in)
+}
+
+// customStatus adds the custom status.
+func customStatus(s partition.Reader, addr partition.Address, rec *partition.Record, in *Instance) (err error) {
+	if rec.CustomStatus != 0 {
+		in.CustomStatus, err = partition.ReadCustomStatus(s, addr)
+	}
+	return err
+}
+
+// outcomeIn adds how the instance ended: the failure, and the output where it is wanted.
+// first are the events of its first episode, where they have been read.
+func outcomeIn(s partition.Reader, addr partition.Address, rec *partition.Record, wanted bool, first []history.Event, in *Instance) error {
 	if !rec.Status.Ended() || !wanted && rec.Status == history.Completed {
 		return nil
 	}
-	last, err := partition.ReadEpisode(s, addr, rec.Execution, rec.Episodes-1)
-	if err != nil || len(last) == 0 {
-		return err
+	last := first
+	if last == nil || rec.Episodes != 1 {
+		var err error
+		if last, err = partition.ReadEpisode(s, addr, rec.Execution, rec.Episodes-1); err != nil {
+			return err
+		}
+	}
+	if len(last) == 0 {
+		return nil
 	}
 	if done, ok := last[len(last)-1].Body.(*history.ExecutionCompleted); ok {
 		in.Failure = done.Failure
@@ -149,6 +210,20 @@ func payloads(s partition.Reader, addr partition.Address, rec *partition.Record,
 		}
 	}
 	return nil
+}
+
+// firstEvents returns the events of the execution's first episode, or the mail that
+// it will begin with.
+func firstEvents(s partition.Reader, addr partition.Address, rec *partition.Record) ([]history.Event, error) {
+	if rec.Episodes > 0 {
+		return partition.ReadEpisode(s, addr, rec.Execution, 0)
+	}
+	inbox, err := partition.ReadInbox(s, addr)
+	events := make([]history.Event, 0, len(inbox))
+	for _, m := range inbox {
+		events = append(events, m.Event)
+	}
+	return events, err
 }
 
 // Wait returns when the instance is as the request wants it. It is told by the
@@ -192,7 +267,7 @@ func (l *Leader) History(ctx context.Context, req HistoryRequest) (HistoryPage, 
 	}
 	addr := partition.NewAddress(c.cfg.Partition, req.Instance.Hub, req.Instance.ID)
 	var out HistoryPage
-	err := c.reads.read(func(s applied) error {
+	err := c.reads.readInstant(func(s partition.Reader) error {
 		rec, err := partition.ReadRecord(s, addr)
 		if err != nil {
 			return err

@@ -166,6 +166,12 @@ type Instance struct {
 	Waiting []string
 	// Parked is set where the instance cannot run on by itself.
 	Parked string
+	// Deadline is when the orchestration is cancelled if it has not ended; zero: never.
+	Deadline time.Time
+	// CancelRequested is when somebody asked the orchestration to end, for CancelReason.
+	// Zero: nobody has, or it has ended.
+	CancelRequested time.Time
+	CancelReason    string
 }
 
 // StatusRequest reads an instance. It is linearizable.

@@ -138,8 +138,8 @@ func validateStart(req *StartRequest) error {
 	if len(req.Input) > history.MaxPayloadBytes {
 		return fmt.Errorf("%w: input of %d bytes; at most %d are allowed", ErrTooLarge, len(req.Input), history.MaxPayloadBytes)
 	}
-	if size := len(req.TraceParent) + history.TagBytes(req.Tags); size > history.MaxTagBytes {
-		return fmt.Errorf("%w: tags of %d bytes; at most %d are allowed", ErrTooLarge, size, history.MaxTagBytes)
+	if size := len(req.TraceParent) + history.TagBytes(req.Tags); size > history.MaxTagsBytes {
+		return fmt.Errorf("%w: tags of %d bytes; at most %d are allowed", ErrTooLarge, size, history.MaxTagsBytes)
 	}
 	return nil
 }

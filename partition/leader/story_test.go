@@ -34,6 +34,7 @@ import (
 //	pending ID#TASK [ran=DURATION] [fence=], token ID#TASK [result= | failure= [final]] [request=] [fence=]
 //	heartbeat ID#TASK [data=] [fence=], beat ID#TASK [data=] [fence=] (by token)
 //	wait ID [started], status ID [payloads], history ID
+//	watch ID [answers=N]: one answer after the other, from what was seen last
 //	advance DURATION, clock DURATION (the wall clock jumps)
 //	hold, release, commit N: of the log
 //	bind NAME[@VERSION], unbind NAME[@VERSION], match older|strict, lack ID (and no more), break NAME, mend NAME, block NAME, unblock NAME
@@ -73,6 +74,7 @@ type story struct {
 	skew     atomic.Int64 // of the wall clock, in nanoseconds
 	limits   Limits
 	short    bool // entries are not told
+	seen     map[string]Seen
 
 	mu      sync.Mutex
 	trace   []string
@@ -85,7 +87,7 @@ type story struct {
 const storyInFlight = 2
 
 func newStory(t *testing.T) *story {
-	s := &story{t: t, db: openState(t), executor: newFakeExecutor(), entities: newFakeEntities(), nodes: newFakeDispatcher(), courier: &fakeCourier{}, far: map[history.Slot]bool{}, begin: time.Now(), limits: Limits{Episodes: 1, InFlight: storyInFlight}}
+	s := &story{t: t, db: openState(t), executor: newFakeExecutor(), entities: newFakeEntities(), nodes: newFakeDispatcher(), courier: &fakeCourier{}, far: map[history.Slot]bool{}, seen: map[string]Seen{}, begin: time.Now(), limits: Limits{Episodes: 1, InFlight: storyInFlight}}
 	s.executor.note, s.nodes.note, s.courier.note, s.entities.note = s.note, s.note, s.note, s.note
 	return s
 }
@@ -228,11 +230,11 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "limits":
-		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), Flood: number0(opt("flood")), InFlight: storyInFlight}
+		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), Flood: number0(opt("flood")), Watchers: number0(opt("watchers")), InFlight: storyInFlight}
 	case "brief":
 		s.short = true
 	case "lead":
-		s.nodes.survey, s.nodes.hold = nil, nil
+		s.nodes.survey, s.nodes.hold = nil, make(chan struct{})
 		if opt("survey") == "given" {
 			for _, task := range s.nodes.given {
 				s.nodes.survey = append(s.nodes.survey, task.Attempt)
@@ -240,10 +242,11 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		} else if name := opt("survey"); name != "" {
 			s.nodes.survey = []AttemptID{s.newestAttempt(name, opt("fence"))}
 		}
-		if d.HasArg("slow-survey") {
-			s.nodes.hold = make(chan struct{})
-		}
 		s.lead()
+		if !d.HasArg("slow-survey") {
+			synctest.Wait() // what a new leader does by itself is told before what the nodes' answers let it do
+			close(s.nodes.hold)
+		}
 	case "surveyed":
 		if d.HasArg("given") {
 			for _, task := range s.nodes.given {
@@ -332,6 +335,8 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 			in, err := s.leader.Wait(ctx, req)
 			s.heard("waited for %s: %s %s %v", req.Instance.ID, in.Status, short(in.Output), err)
 		}()
+	case "watch":
+		s.watch(arg(0), number0(opt("answers")))
 	case "status":
 		return s.status(arg(0), d.HasArg("payloads"))
 	case "history":
@@ -528,25 +533,6 @@ func (s *story) code(cmd, name string) {
 		close(x.slow[name])
 		delete(x.slow, name)
 	}
-}
-
-func (s *story) status(id string, payloads bool) string {
-	in, err := s.leader.Status(context.Background(), StatusRequest{ref(id), payloads})
-	if err != nil {
-		return err.Error() + "\n"
-	}
-	var out strings.Builder
-	fmt.Fprintf(&out, "%s %s %s %s events=%d\n", in.Ref.ID, in.Execution, in.Name, in.Status, in.HistoryEvents)
-	if payloads {
-		fmt.Fprintf(&out, "input=%s output=%s\n", short(in.Input), short(in.Output))
-	}
-	if in.Failure != nil {
-		fmt.Fprintf(&out, "failure: %s\n", partition.Brief(in.Failure))
-	}
-	for _, w := range in.Waiting {
-		fmt.Fprintf(&out, "waits for %s\n", w)
-	}
-	return out.String()
 }
 
 func (s *story) state(t *testing.T, d *datadriven.TestData) string {

@@ -147,7 +147,7 @@ func (c *core) past(l *live) func(context.Context) ([]history.Event, error) {
 			stored = tail[0].episode
 		}
 		var found int64
-		err := c.reads.read(func(s applied) error {
+		err := c.reads.read(func(s partition.Reader) error {
 			return partition.ReadHistory(s, addr, execution, 0, stored, func(_ int64, data []byte) (bool, error) {
 				found++
 				return ctx.Err() == nil, add(data)
@@ -427,7 +427,7 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 	}
 	switch {
 	case largest > history.MaxPayloadBytes || sum > episodeBytes:
-		return fmt.Sprintf("the orchestrator decided %d bytes of payload in one episode; at most %d in one payload and %d together are allowed", sum, history.MaxPayloadBytes, episodeBytes)
+		return fmt.Sprintf("the orchestrator decided %d bytes of payload in one episode; at most %d in one payload and %d together are allowed; let it wait in between, or hand on references to what is large", sum, history.MaxPayloadBytes, episodeBytes)
 	case inline > inlineBytes+history.MaxPayloadBytes:
 		return fmt.Sprintf("the orchestrator sends or carries on %d bytes in one episode; at most %d are allowed", inline, inlineBytes+history.MaxPayloadBytes)
 	case pending > maxPending:

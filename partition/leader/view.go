@@ -33,6 +33,11 @@ func (s applied) Scan(from, to []byte, fn func(key, value []byte) bool) error {
 	if err != nil {
 		return fmt.Errorf("scan the state: %w", err)
 	}
+	return scan(it, fn)
+}
+
+// scan calls fn with the rows of an iterator until it returns false, and closes it.
+func scan(it *pebble.Iterator, fn func(key, value []byte) bool) error {
 	for ok := it.First(); ok; ok = it.Next() {
 		value, err := it.ValueAndErr()
 		if err != nil {

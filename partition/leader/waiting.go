@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition"
 )
 
@@ -25,7 +26,9 @@ func (c *core) waitsFor(s partition.Reader, addr partition.Address, rec *partiti
 	if rec.Ready {
 		w.add("its turn, with %d stored events", rec.Stored)
 	}
-	waitsForRows(&w, "activities", rec.Activities, partition.ReadActivities, c.describeActivity)
+	waitsForRows(&w, "activities", rec.Activities, partition.ReadActivities, func(id int32, a *partition.Activity) string {
+		return c.describeActivity(addr, id, a)
+	})
 	waitsForRows(&w, "sub-orchestrations", rec.Children, partition.ReadChildren, func(id int32, child partition.Child) string {
 		return fmt.Sprintf("sub-orchestration %q (task %d), instance %q", child.Name, id, child.Instance)
 	})
@@ -101,11 +104,13 @@ func waitsForRows[T any](w *waiting, kind string, count int64, read func(partiti
 	}
 }
 
-func (c *core) describeActivity(id int32, a *partition.Activity) string {
+func (c *core) describeActivity(addr partition.Address, id int32, a *partition.Activity) string {
 	text := fmt.Sprintf("activity %q (task %d), attempt %d", a.Name, id, a.Attempt)
 	switch {
 	case a.Outside != partition.AttemptFence{}:
-		text += ", waits for completion by token"
+		text += ", waits for completion by token " + history.AttemptToken{
+			Hub: addr.Hub, Instance: addr.ID, Execution: a.Execution, TaskID: id, Epoch: a.Outside.Epoch, N: a.Outside.N,
+		}.String()
 		if !a.Deadline.IsZero() {
 			text += " until " + a.Deadline.Format(time.RFC3339)
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/reprise-run/reprise"
 	"github.com/reprise-run/reprise/client"
 	"github.com/reprise-run/reprise/cluster"
-	"github.com/reprise-run/reprise/cluster/server"
+	"github.com/reprise-run/reprise/embedded"
 	"github.com/reprise-run/reprise/examples/internal/outside"
 )
 
@@ -39,36 +39,22 @@ func run(ctx context.Context, bind func(*reprise.Registry, outside.World), use f
 	// The world that activities act on.
 	world := Serve(&outside.Service{Happened: func(effect string) { fmt.Println("outside:", effect) }})
 
-	// The node: what it runs, where it listens, and who serves its clients.
+	// The node: what it runs, and where it listens (on free ports).
 	registry := reprise.NewRegistry()
 	bind(registry, outside.World{URL: world, Node: "n1"})
-	api, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	node, err := cluster.Start(ctx, cluster.Config{
-		Name: "n1", DataDir: dir,
-		APIAddr: api.Addr().String(), PeerAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0",
+	node, err := embedded.Start(ctx, cluster.Config{
+		Name: "n1", DataDir: dir, APIAddr: "127.0.0.1:0",
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}, registry)
 	if err != nil {
 		return err
 	}
-	front := server.New(node, server.Config{})
-	go func() { _ = front.Serve(api) }() // ends with Stop
 	defer func() {
 		patience, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		front.Stop(patience)
 		err = errors.Join(err, node.Stop(patience))
 	}()
-
-	c, err := client.Dial([]string{api.Addr().String()})
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	return use(ctx, c)
+	return use(ctx, node.Client())
 }
 
 // Serve serves something on a free port for as long as the process lives, and
