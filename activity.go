@@ -39,6 +39,8 @@ func (a Activity[In, Out]) Start(o *Orchestration, in In, opts ...ActivityOption
 	switch {
 	case a.name == "":
 		err = fmt.Errorf("start an activity: its descriptor has no name")
+	case history.ValidateName(a.name) != nil:
+		err = fmt.Errorf("start an activity: %w", history.ValidateName(a.name))
 	case options.problem() != nil:
 		err = fmt.Errorf("start %s: %w", f.what, options.problem())
 	}

@@ -76,6 +76,10 @@ func (d Orchestrator[In, Out]) input(c Codec, what string, in In, options childO
 	switch {
 	case d.name == "":
 		err = fmt.Errorf("start an orchestration: its descriptor has no name")
+	case history.ValidateName(d.name) != nil:
+		err = fmt.Errorf("start an orchestration: %w", history.ValidateName(d.name))
+	case history.ValidateName(options.version) != nil:
+		err = fmt.Errorf("start %s: version: %w", what, history.ValidateName(options.version))
 	case options.err != nil:
 		err = fmt.Errorf("start %s: %w", what, options.err)
 	case options.retries.err != nil:
@@ -129,7 +133,12 @@ func ChildID(id history.InstanceID) ChildOption {
 	})
 }
 
-// ChildTags gives the sub-orchestration tags.
+// ChildTags gives the sub-orchestration tags, of at most [history.MaxTagsBytes] together.
 func ChildTags(tags map[string]string) ChildOption {
-	return childOption(func(s *childOptions) { s.tags = tags })
+	return childOption(func(s *childOptions) {
+		s.tags = tags
+		if n := history.TagBytes(tags); n > history.MaxTagsBytes {
+			s.err = fmt.Errorf("tags of %d bytes; at most %d are allowed", n, history.MaxTagsBytes)
+		}
+	})
 }

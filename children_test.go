@@ -66,6 +66,20 @@ func TestChildren(t *testing.T) {
 			_, err := clumsy.Call(o, "fatal", reprise.Retry(3, time.Minute))
 			return []any{reprise.IsNonRetryable(err), o.Now().Sub(began).String()}, nil
 		}, `[true,"0s"]`},
+		{"names, versions and tags that nobody could keep", func(o *reprise.Orchestration, n int) (any, error) {
+			tags := map[string]string{"k": strings.Repeat("v", history.MaxTagsBytes)}
+			_, name := reprise.NewOrchestration[int, int]("a\x00b").Call(o, n)
+			_, version := kid.Call(o, n, reprise.ChildVersion("1\x002"))
+			_, detached := kid.Version(strings.Repeat("9", history.MaxNameBytes+1)).StartDetached(o, n)
+			_, tagged := kid.Call(o, n, reprise.ChildTags(tags))
+			_, activity := reprise.NewActivity[int, int]("\xff").Call(o, n)
+			for i, err := range []error{name, version, detached, tagged, activity} {
+				if err == nil {
+					return i, nil
+				}
+			}
+			return strings.Count(fmt.Sprint(name, version, detached, tagged, activity), "start"), nil
+		}, "5"},
 		{"detached", func(o *reprise.Orchestration, n int) (any, error) {
 			return kid.StartDetached(o, n)
 		}, `"00ff:0000"`},

@@ -11,13 +11,14 @@ import (
 // anew with the input, and the history before it is dropped. The ID, the parent and the
 // tags stay. Events that no wait has taken are kept, in their order; activities, timers
 // and sub-orchestrations that are still open are not waited for any more. In a
-// cancelled scope it returns the *[CanceledError] instead.
+// cancelled scope it returns the *[CanceledError] instead. The version of the instance
+// stays, too, unless [NextVersion] chooses another one.
 //
 //	func poll(o *reprise.Orchestration, s State) (reprise.None, error) {
 //		// … one round …
 //		return reprise.None{}, Poll.ContinueAsNew(o, s)
 //	}
-func (d Orchestrator[In, Out]) ContinueAsNew(o *Orchestration, in In) error {
+func (d Orchestrator[In, Out]) ContinueAsNew(o *Orchestration, in In, opts ...ContinueOption) error {
 	if running := o.h.Started().Name; d.name != running {
 		return fmt.Errorf("orchestration %q continues as itself, not as %q", running, d.name)
 	}
@@ -28,7 +29,26 @@ func (d Orchestrator[In, Out]) ContinueAsNew(o *Orchestration, in In) error {
 	if err != nil {
 		return err
 	}
-	return &continuation{input, o.shielded()}
+	next := &continuation{input: input, shielded: o.shielded()}
+	for _, opt := range opts {
+		opt(next)
+	}
+	if err := history.ValidateName(next.version); err != nil {
+		return fmt.Errorf("continue orchestration %q as new: version: %w", d.name, err)
+	}
+	return next
+}
+
+// ContinueOption sets something of an execution that another one continues as:
+// [NextVersion].
+type ContinueOption func(*continuation)
+
+// NextVersion gives the instance another version from the next execution on: that is the
+// moment at which a long-lived one takes up code that would not fit its history. If
+// nobody binds the version, the instance waits, visibly, until somebody does; its events
+// wait with it. An empty version changes nothing.
+func NextVersion(version string) ContinueOption {
+	return func(c *continuation) { c.version = version }
 }
 
 // HistoryLength returns how many events the history had when the present episode began.
@@ -44,7 +64,8 @@ func (o *Orchestration) ShouldContinueAsNew() bool { return o.h.IsHistoryLong() 
 
 // continuation is what an orchestrator returns that continues as new.
 type continuation struct {
-	input history.Payload
+	input   history.Payload
+	version string // empty: it stays the same
 	// shielded is set where a cancellation does not end it.
 	shielded bool
 }

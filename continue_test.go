@@ -48,6 +48,19 @@ func TestContinueAsNew(t *testing.T) {
 			c, err := approved.Await(o)
 			return b.By + c.By, err
 		}, `"bc"`},
+		{"in another version", func(o *reprise.Orchestration, n int) (any, error) {
+			switch {
+			case n == 7:
+				return nil, test.ContinueAsNew(o, 8, reprise.NextVersion("2.0"))
+			case n == 8 && o.Version() == "2.0":
+				return nil, test.ContinueAsNew(o, 9) // it stays
+			}
+			return o.Version(), nil
+		}, `"2.0"`},
+		{"in no such version", func(o *reprise.Orchestration, n int) (any, error) {
+			err := test.ContinueAsNew(o, 8, reprise.NextVersion("2\x00"))
+			return err.Error(), nil
+		}, `"continue orchestration \"test\" as new: version: the name \"2\\x00\" has control characters"`},
 		{"not as another", func(o *reprise.Orchestration, n int) (any, error) {
 			return kid.ContinueAsNew(o, n).Error(), nil
 		}, `"orchestration \"test\" continues as itself, not as \"kid\""`},

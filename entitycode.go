@@ -84,9 +84,10 @@ func (r *EntityRun) Full() bool { return r.bytes >= maxRunBytes || len(r.batch.D
 const maxRunBytes = 4 << 20
 
 // Do runs an operation. Its result is in [EntityRun.Batch], also where it panics or ends
-// the goroutine (runtime.Goexit); then Do does not return.
-func (r *EntityRun) Do(operation string, input history.Payload) {
-	e := &EntityContext{codec: r.code.codec, logger: r.code.logger, info: r.info, operation: operation, exists: r.batch.State != nil}
+// the goroutine (runtime.Goexit); then Do does not return. The trace parent is that of
+// the operation; empty: it is not traced.
+func (r *EntityRun) Do(operation, traceParent string, input history.Payload) {
+	e := &EntityContext{codec: r.code.codec, logger: r.code.logger, info: r.info, operation: operation, traceParent: traceParent, exists: r.batch.State != nil}
 	if e.logger == nil {
 		e.logger = slog.Default()
 	}

@@ -27,10 +27,12 @@ type EntityContext struct {
 	logger    *slog.Logger
 	info      EntityInfo
 	operation string
-	exists    bool
-	deleted   bool
-	over      bool
-	rand      *rand.Rand
+	// traceParent is that of the operation, and of what it starts and signals.
+	traceParent string
+	exists      bool
+	deleted     bool
+	over        bool
+	rand        *rand.Rand
 	// sent is what the operation sends; the IDs follow the run's.
 	sent      []history.Event
 	sentBytes int
@@ -110,6 +112,7 @@ func (e *EntityContext) signal(s *history.EntityOperationSignaled) error {
 	if _, crowded := slices.BinarySearch(e.info.Crowded, s.Target); crowded {
 		return fmt.Errorf("%w: entity %s has no room for more operations", ErrFlooded, s.Target)
 	}
+	s.TraceParent = e.traceParent
 	return e.send(s, len(s.Operation)+len(s.Target)+len(s.Input))
 }
 
@@ -118,7 +121,7 @@ func (e *EntityContext) sendEvent(s *history.EventSent) error {
 }
 
 func (e *EntityContext) startDetached(child *history.SubOrchestrationInstanceCreated) error {
-	child.Detached = true
+	child.Detached, child.TraceParent = true, e.traceParent
 	if child.Instance == "" {
 		child.Instance = history.ChildInstance(e.info.Execution, e.info.NextID+int32(len(e.sent)))
 	}

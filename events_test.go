@@ -56,6 +56,37 @@ func TestEvents(t *testing.T) {
 			_, canceled := given.Await(o)
 			return []any{d.By, errors.Is(canceled, reprise.ErrCanceled)}, err
 		}, `["x",true]`},
+		{"a scope that is left gives events back in their order", func(o *reprise.Orchestration, n int) (any, error) {
+			for _, by := range []string{"a", "b", "c"} {
+				if err := approved.Send(o, o.InstanceID(), decision{By: by}); err != nil {
+					return nil, err
+				}
+			}
+			if err := o.Sleep(time.Minute); err != nil { // they have arrived
+				return nil, err
+			}
+			_ = o.Scope(func(o *reprise.Orchestration) error {
+				approved.Receive(o)
+				approved.Receive(o)
+				return nil
+			})
+			all, err := reprise.All(o, approved.Receive(o), approved.Receive(o), approved.Receive(o))
+			return all[0].By + all[1].By + all[2].By, err
+		}, `"abc"`},
+		{"a wait that is canceled makes room for those behind it", func(o *reprise.Orchestration, n int) (any, error) {
+			for _, by := range []string{"a", "b"} {
+				if err := approved.Send(o, o.InstanceID(), decision{By: by}); err != nil {
+					return nil, err
+				}
+			}
+			if err := o.Sleep(time.Minute); err != nil {
+				return nil, err
+			}
+			lost, second, third := approved.Receive(o), approved.Receive(o), approved.Receive(o)
+			lost.Cancel(o)
+			all, err := reprise.All(o, second, third)
+			return all[0].By + all[1].By, err
+		}, `"ab"`},
 		{"an invalid ID", func(o *reprise.Orchestration, n int) (any, error) {
 			var invalid *history.InvalidIDError
 			return errors.As(approved.Send(o, "a/b", decision{}), &invalid), nil

@@ -56,7 +56,7 @@ func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Ou
 			err, next = o.scope.err, nil // it was cancelled after it had decided that
 		}
 		if next != nil {
-			h.ContinueAsNew(next.input)
+			h.ContinueAsNew(next.input, next.version)
 			return nil, nil
 		}
 		if err != nil {

@@ -1,7 +1,8 @@
 package reprise
 
 // Version returns the version of the instance, which its start gave it; empty where it
-// has none. It stays when the orchestration continues as new.
+// has none. It stays when the orchestration continues as new, unless [NextVersion] says
+// otherwise.
 func (o *Orchestration) Version() string { return o.h.Started().Version }
 
 // Patched reports whether the execution goes the way of a change of the code. It is true

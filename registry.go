@@ -141,6 +141,8 @@ func checkBinding[In, Out any](r *Registry, kind, name string, missing, taken bo
 	switch {
 	case name == "":
 		return fmt.Errorf("bind %s: the name is empty", kind)
+	case history.ValidateName(name) != nil:
+		return fmt.Errorf("bind %s: %w", kind, history.ValidateName(name))
 	case missing:
 		return fmt.Errorf("bind %s %q: the function is nil", kind, name)
 	case taken:

@@ -1,8 +1,11 @@
 package reprise_test
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +19,9 @@ var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // ask lets the player ask the orchestration to end; nothing else comes of it.
 var ask = reprise.NewActivity[string, reprise.None]("ask")
+
+// tell lets the player ask for an update: a name, and the input as JSON.
+var tell = reprise.NewActivity[[2]string, reprise.None]("tell")
 
 // failer is what the player needs of a test.
 type failer interface {
@@ -88,7 +94,13 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.recorded = append(append(r.recorded, events...), episode.Decided...)
+		for i := len(episode.Unrecorded) - 1; i >= 0; i-- {
+			at := episode.Unrecorded[i].Index + 1
+			events = slices.Delete(events, at, at+1)
+		}
+		if len(events) > 1 {
+			r.recorded = append(append(r.recorded, events...), episode.Decided...)
+		}
 		r.status, r.end = episode.CustomStatus, episode.Completion()
 		if episode.Tags != nil {
 			r.tags = episode.Tags
@@ -96,12 +108,16 @@ func (r *run) execute(t failer, started *history.ExecutionStarted, instance hist
 		if r.end != nil && r.end.Status == history.ContinuedAsNew {
 			next := *started
 			next.ExecutionID, next.Input, next.Tags = history.NextExecution(started.ExecutionID), r.end.Result, r.tags
+			next.Version = cmp.Or(r.end.NextVersion, started.Version)
 			started, r.end, r.recorded, ready, timers = &next, nil, nil, nil, map[int32]time.Time{}
 			unload(x)
 			x = load()
 			arrived = []history.Body{started}
 			for _, e := range episode.Carried {
 				arrived = append(arrived, e)
+			}
+			for _, u := range episode.CarriedUpdates {
+				arrived = append(arrived, u)
 			}
 			continue
 		}
@@ -174,6 +190,13 @@ func (r *run) outcome(t failer, parent history.ExecutionID, e history.Event) his
 	}
 	if b, ok := e.Body.(*history.TaskScheduled); ok && b.Name == ask.Name() {
 		return &history.ExecutionCancelRequested{Reason: strings.Trim(string(b.Input), `"`)}
+	}
+	if b, ok := e.Body.(*history.TaskScheduled); ok && b.Name == tell.Name() {
+		var update [2]string
+		if err := json.Unmarshal(b.Input, &update); err != nil {
+			t.Fatal(err)
+		}
+		return &history.UpdateRequested{Request: fmt.Sprint("request ", e.ID), Sent: began, Name: update[0], Input: history.Payload(update[1])}
 	}
 	b, ok := e.Body.(*history.SubOrchestrationInstanceCreated)
 	if !ok {

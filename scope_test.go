@@ -89,6 +89,14 @@ func TestCancellation(t *testing.T) {
 				})
 			})
 		}, history.Canceled, "14: canceled: enough"},
+		{"until a condition holds", func(o *reprise.Orchestration, n int) (any, error) {
+			ask.Start(o, "enough")
+			within := o.Within(time.Minute, func(o *reprise.Orchestration) error {
+				return o.WaitUntil(func() bool { return o.Now().Sub(began) > time.Hour })
+			})
+			held := o.WaitUntil(func() bool { return true })
+			return nil, fmt.Errorf("%v, %v: %w", within, held, o.WaitUntil(func() bool { return false }))
+		}, history.Canceled, "canceled: enough, <nil>: canceled: enough"},
 		{"by itself", func(o *reprise.Orchestration, n int) (any, error) {
 			o.Cancel(errGone)
 			err := o.Sleep(time.Hour)

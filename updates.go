@@ -35,13 +35,14 @@ func (u Update[In, Out]) Check(o *Orchestration, check func(In) error) {
 
 // Handle lets fn handle each update and reply with what it returns. It runs on the
 // orchestrator's goroutine while that waits, so it may change the orchestrator's
-// variables and start activities, timers and other orchestrations; but it may not wait:
+// variables, start activities, timers and other orchestrations, and call a local activity
+// ([Local]); but it may not wait:
 // what has to wait for something before it replies is received by [Update.Receive]. A
 // panic is the failure of the update and leaves the orchestration running.
 //
 //	price := in.Price
 //	SetPrice.Handle(o, func(p int) (int, error) { before := price; price = p; return before, nil })
-//	o.WaitUntil(func() bool { return price > 100 })
+//	err := o.WaitUntil(func() bool { return price > 100 })
 func (u Update[In, Out]) Handle(o *Orchestration, fn func(In) (Out, error)) {
 	handle := look(o.codec, u.what(), fn)
 	o.h.HandleUpdates(u.name, func(asked *engine.Update) {
@@ -106,5 +107,5 @@ type received interface {
 
 // WaitUntil waits until ready returns true. It is asked after each event that arrives
 // and each update that is handled, and must depend on the orchestrator's own variables
-// only.
-func (o *Orchestration) WaitUntil(ready func() bool) { o.wait(ready) }
+// only. The error is nil, or the *[CanceledError] of the scope of o, which ends the wait.
+func (o *Orchestration) WaitUntil(ready func() bool) error { return o.waitFor(ready) }

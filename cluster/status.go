@@ -31,6 +31,7 @@ var codes = []struct {
 	{6, leader.ErrOverloaded},
 	{7, leader.ErrTooLarge},
 	{8, leader.ErrInvalid},
+	{21, leader.ErrNoLocal}, // before what it is, too
 	{9, leader.ErrUnbound},
 	{10, leader.ErrStale},
 	{11, errNotHere},

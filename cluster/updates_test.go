@@ -48,8 +48,7 @@ func bindPurse(r *reprise.Registry) {
 			node, err := work.Call(o, asked.In)
 			asked.Reply(fmt.Sprintf("%d, said %s", total, node), err)
 		}
-		o.WaitUntil(func() bool { return total >= 1000 })
-		return total, nil
+		return total, o.WaitUntil(func() bool { return total >= 1000 })
 	})
 }
 

@@ -38,8 +38,8 @@ func (x *Execution) coroutine(yield func(struct{}) bool) {
 	}()
 	result, failure := x.program(&Handle{x})
 	returned = true
-	if x.continues && failure == nil {
-		x.finish(&history.ExecutionCompleted{Status: history.ContinuedAsNew, Result: x.nextInput})
+	if x.continues != nil && failure == nil {
+		x.finish(x.continues)
 		return
 	}
 	if failure != nil {

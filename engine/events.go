@@ -121,23 +121,28 @@ func (x *Execution) untaken(arrived []history.Event) []*history.EventRaised {
 }
 
 // giveBack ends a wait. An event that it got, and that the code has not seen, goes
-// to the next wait, or back to the front of those that wait for one.
+// to the next wait, whose own goes to the one behind it, and so on: the last one goes
+// back to the front of those that wait for nobody.
 func (x *Execution) giveBack(p *Promise) {
-	for i, s := range x.settled {
-		if s == p {
-			x.settled = slices.Delete(x.settled, i, i+1)
-			c := x.events.of(p.event.Name)
-			if len(c.waiting) > 0 {
-				next := c.waiting[0]
-				c.waiting = c.waiting[1:]
-				x.events.changed = true
-				x.give(next, p.event)
-				return
+	if i := slices.Index(x.settled, p); i >= 0 {
+		x.settled = slices.Delete(x.settled, i, i+1)
+		c, e := x.events.of(p.event.Name), p.event
+		for _, behind := range x.settled[i:] {
+			if behind.of == anEvent && x.events.of(behind.event.Name) == c {
+				behind.event, e = e, behind.event
+				behind.Result = behind.event.Input
 			}
-			c.arrived = slices.Insert(c.arrived, 0, p.event)
-			x.events.buffered++
+		}
+		if len(c.waiting) > 0 {
+			next := c.waiting[0]
+			c.waiting = c.waiting[1:]
+			x.events.changed = true
+			x.give(next, e)
 			return
 		}
+		c.arrived = slices.Insert(c.arrived, 0, e)
+		x.events.buffered++
+		return
 	}
 	for _, c := range x.events.named {
 		if i := slices.Index(c.waiting, p); i >= 0 {

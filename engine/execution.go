@@ -71,9 +71,8 @@ type Execution struct {
 	canceled *Promise
 	// endsCanceled is set once a failure of the code is the cancellation itself.
 	endsCanceled bool
-	// continues is set once the code wants to go on as a new execution with nextInput.
-	continues bool
-	nextInput history.Payload
+	// continues is how this execution ends where the code wants to go on as a new one.
+	continues *history.ExecutionCompleted
 	// onDecision are shown every decision before it is made; showing is set meanwhile.
 	onDecision []func(history.Body)
 	showing    bool

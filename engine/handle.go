@@ -103,11 +103,11 @@ func (h *Handle) name(child *history.SubOrchestrationInstanceCreated) {
 }
 
 // ContinueAsNew says that, if the program returns without a failure, the instance
-// goes on as a new execution with this input. Events that no wait has taken are kept;
-// everything else that is pending is dropped.
-func (h *Handle) ContinueAsNew(input history.Payload) {
+// goes on as a new execution with this input, and of this version unless that is empty.
+// Events that no wait has taken are kept; everything else that is pending is dropped.
+func (h *Handle) ContinueAsNew(input history.Payload, version string) {
 	if h.enter("continue as new"); !h.x.unwinding {
-		h.x.continues, h.x.nextInput = true, input
+		h.x.continues = &history.ExecutionCompleted{Status: history.ContinuedAsNew, Result: input, NextVersion: version}
 	}
 }
 
@@ -173,6 +173,9 @@ func (h *Handle) Wait(ready func() bool) {
 	h.enter("wait")
 	x := h.x
 	if x.inHandler && !x.unwinding {
+		if ready() {
+			return // there is nothing to wait for
+		}
 		panic("reprise: the handler of an update may not wait; receive the update in the orchestrator instead, and reply to it")
 	}
 	for {

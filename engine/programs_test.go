@@ -161,7 +161,7 @@ var programs = map[string]func(c code) (string, *history.Failure){
 	"rounds": func(c code) (string, *history.Failure) { // continues as new, whatever it hears
 		c.OnCancel(func(reason string) { c.say("canceled: %s", reason) })
 		c.call("a")
-		c.ContinueAsNew(history.Payload("next"))
+		c.ContinueAsNew(history.Payload("next"), "")
 		return "", nil
 	},
 	"coroutines": func(c code) (string, *history.Failure) { // two chains side by side
@@ -359,7 +359,7 @@ var programs = map[string]func(c code) (string, *history.Failure){
 		s.Promise = c.ReceiveUpdate("job", func(*Promise) { s.done = true })
 		c.await(s)
 		c.call("a")
-		c.ContinueAsNew(history.Payload("next"))
+		c.ContinueAsNew(history.Payload("next"), "")
 		return "", nil
 	},
 	"update-or-timer": func(c code) (string, *history.Failure) {

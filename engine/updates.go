@@ -174,20 +174,25 @@ func (x *Execution) handling(c *updateChannel) *Promise {
 }
 
 // giveBackUpdate ends a wait for an update. One that it got, and that the code has not
-// seen, goes to the next wait, or back to the front.
+// seen, goes to the next wait, and so on, as in [Execution.giveBack].
 func (x *Execution) giveBackUpdate(p *Promise) {
 	if i := slices.Index(x.settled, p); i >= 0 {
 		x.settled = slices.Delete(x.settled, i, i+1)
-		c := x.updatesOf(p.Update.Name)
+		c, u := x.updatesOf(p.Update.Name), p.Update
+		for _, behind := range x.settled[i:] {
+			if behind.of == anUpdate && behind.Update.Name == u.Name {
+				behind.Update, u = u, behind.Update
+			}
+		}
 		switch {
 		case c.handle != nil:
-			x.giveUpdate(x.handling(c), p.Update)
+			x.giveUpdate(x.handling(c), u)
 		case len(c.waiting) > 0:
 			next := c.waiting[0]
 			c.waiting = c.waiting[1:]
-			x.giveUpdate(next, p.Update)
+			x.giveUpdate(next, u)
 		default:
-			c.arrived = slices.Insert(c.arrived, 0, p.Update)
+			c.arrived = slices.Insert(c.arrived, 0, u)
 			x.updates.buffered++
 		}
 		return

@@ -69,16 +69,6 @@ func (e Episode) Empty(arrived []Event) bool {
 	return len(e.Decided) == 0 && len(e.Unrecorded) > 0 && len(e.Unrecorded) == len(arrived)-1
 }
 
-func askedPayload(body Body) Payload {
-	switch b := body.(type) {
-	case *UpdateRequested:
-		return b.Input
-	case *UpdateCompleted:
-		return b.Result
-	}
-	return nil
-}
-
 // writeAskedEvent writes the body of an event of this file, and reports whether it is
 // one.
 func writeAskedEvent(w *pack.Writer, body Body) bool {

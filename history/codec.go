@@ -24,36 +24,6 @@ func EncodeEvents(events []Event) []byte {
 	return w.Bytes()
 }
 
-// PayloadBytes returns about how much the payloads of events take.
-func PayloadBytes(events []Event) int {
-	n := 0
-	for i := range events {
-		switch b := events[i].Body.(type) {
-		case *ExecutionStarted:
-			n += len(b.Input)
-		case *ExecutionCompleted:
-			n += len(b.Result)
-		case *TaskScheduled:
-			n += len(b.Input)
-		case *TaskCompleted:
-			n += len(b.Result)
-		case *LocalTaskRun:
-			n += len(b.Result)
-		case *SubOrchestrationInstanceCreated:
-			n += len(b.Input)
-		case *SubOrchestrationInstanceCompleted:
-			n += len(b.Result)
-		case *EventSent:
-			n += len(b.Input)
-		case *EventRaised:
-			n += len(b.Input)
-		default:
-			n += len(entityPayload(b)) + len(askedPayload(b))
-		}
-	}
-	return n
-}
-
 func writeEvent(w *pack.Writer, e *Event) {
 	w.Array(5)
 	w.Int(int64(e.Body.Kind()))
@@ -75,10 +45,17 @@ func writeEvent(w *pack.Writer, e *Event) {
 		writeTags(w, b.Tags)
 		w.Time(b.Deadline)
 	case *ExecutionCompleted:
-		w.Array(3)
+		if b.NextVersion == "" {
+			w.Array(3)
+		} else {
+			w.Array(4)
+		}
 		w.Int(int64(b.Status))
 		w.Binary(b.Result)
 		writeFailure(w, b.Failure, 0)
+		if b.NextVersion != "" {
+			w.String(b.NextVersion)
+		}
 	case *ExecutionTerminated:
 		w.Array(2)
 		w.Binary(b.Reason)
@@ -265,8 +242,12 @@ func readEvent(r *pack.Reader) (Event, error) {
 		}
 		e.Body = b
 	case KindExecutionCompleted:
-		expect(r, 3)
-		e.Body = &ExecutionCompleted{Status: Status(r.Int()), Result: r.Binary(), Failure: readFailure(r, 0)}
+		fields := expectWithin(r, 3, 4)
+		b := &ExecutionCompleted{Status: Status(r.Int()), Result: r.Binary(), Failure: readFailure(r, 0)}
+		if fields > 3 {
+			b.NextVersion = r.String()
+		}
+		e.Body = b
 	case KindExecutionTerminated:
 		expect(r, 2)
 		e.Body = &ExecutionTerminated{Reason: r.Binary(), Recurse: r.Bool()}

@@ -67,6 +67,7 @@ func every() []Event {
 		{ID: NoID, Body: &ExecutionStarted{}}, {Body: &ExecutionCompleted{}}, {Body: &ExecutionTerminated{}}, {Body: &TaskScheduled{}},
 		{Body: &TaskCompleted{}}, {Body: &TaskFailed{}}, {Body: &TaskCanceled{}}, {Body: &TimerCreated{}}, {Body: &TimerFired{}}, {Body: &TimerCanceled{}},
 		{Body: &SubOrchestrationInstanceCreated{}}, {Body: &SubOrchestrationInstanceCompleted{}}, {Body: &SubOrchestrationInstanceFailed{}}, {Body: &SubOrchestrationInstanceCanceled{}}, {Body: &EventSent{}}, {Body: &EventRaised{}},
+		{ID: 20, Time: at, Body: &ExecutionCompleted{Status: ContinuedAsNew, Result: Payload(`11`), NextVersion: "2.0"}},
 	}
 }
 

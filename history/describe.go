@@ -37,7 +37,7 @@ func describeBody(body Body) string {
 		}
 		l.time("scheduled", b.ScheduledStart).time("deadline", b.Deadline).tags(b.Tags)
 	case *ExecutionCompleted:
-		l.word("ExecutionCompleted").word(b.Status.String()).payload("result", b.Result).failure(b.Failure)
+		l.word("ExecutionCompleted").word(b.Status.String()).payload("result", b.Result).failure(b.Failure).quoted("version", b.NextVersion)
 	case *ExecutionTerminated:
 		l.word("ExecutionTerminated").payload("reason", b.Reason)
 	case *ExecutionCancelRequested:

@@ -93,16 +93,3 @@ func readEntityEvent(r *pack.Reader, kind Kind) Body {
 	}
 	return nil
 }
-
-// entityPayload returns the payload of an event of entities.
-func entityPayload(body Body) Payload {
-	switch b := body.(type) {
-	case *EntityOperationSignaled:
-		return b.Input
-	case *EntityOperationCalled:
-		return b.Input
-	case *EntityOperationCompleted:
-		return b.Result
-	}
-	return nil
-}

@@ -92,6 +92,8 @@ type (
 		Status  Status
 		Result  Payload
 		Failure *Failure
+		// NextVersion is the version of the new execution; empty: it stays the same.
+		NextVersion string
 	}
 
 	// ExecutionTerminated arrives when somebody asks for the end.

@@ -58,6 +58,33 @@ func ValidateTaskHub(hub TaskHub) error {
 	return validateName("task hub", string(hub), MaxTaskHubBytes)
 }
 
+// MaxNameBytes is the longest name of an orchestrator or an activity, and the longest
+// version.
+const MaxNameBytes = 256
+
+// ValidateName reports why a text cannot be the name of an orchestrator or an activity,
+// or a version: it is longer than [MaxNameBytes], not UTF-8, or has control characters.
+func ValidateName(text string) error {
+	switch {
+	case len(text) > MaxNameBytes:
+		return fmt.Errorf("the name %.32q… has %d bytes; at most %d are allowed", text, len(text), MaxNameBytes)
+	case !utf8.ValidString(text):
+		return fmt.Errorf("the name %q is not UTF-8", text)
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return fmt.Errorf("the name %q has control characters", text)
+	}
+	return nil
+}
+
+// TagBytes returns how much tags take.
+func TagBytes(tags map[string]string) int {
+	n := 0
+	for k, v := range tags {
+		n += len(k) + len(v)
+	}
+	return n
+}
+
 func validateName(what, id string, limit int) error {
 	switch {
 	case id == "":

@@ -127,6 +127,17 @@ func Note(s Store, of Address, taskID int32, a *Activity, fence AttemptFence) {
 	a.change(s, of, taskID, func() { a.Noted = fence })
 }
 
+// Begun records that the attempt has begun, so that it cannot be late any more.
+func Begun(s Store, of Address, taskID int32, a *Activity) {
+	a.change(s, of, taskID, func() { a.StartBy = time.Time{} })
+}
+
+// WaitAnew records that the attempt, which had been given to a node, waits for one
+// again. It returns the timers that were armed.
+func WaitAnew(s Store, of Address, taskID int32, a *Activity, now time.Time) []Timer {
+	return a.change(s, of, taskID, func() { a.limit(now) })
+}
+
 func (a Address) progressKey(taskID int32) []byte {
 	return binary.BigEndian.AppendUint32(a.key(TableProgress, 4), uint32(taskID))
 }

@@ -27,12 +27,9 @@ func ValidateOperationName(name string) error {
 
 func validateOperation(target history.InstanceID, name string) error {
 	if err := history.ValidateEntityID(target); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+		return err
 	}
-	if err := ValidateOperationName(name); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnsupported, err)
-	}
-	return nil
+	return ValidateOperationName(name)
 }
 
 // Call is an operation of an entity whose outcome an execution awaits.
@@ -86,20 +83,7 @@ func ReadCall(r Reader, a Address, taskID int32) (*Call, error) {
 // ReadCalls calls fn with the awaited operations of an instance in the order of
 // their decisions until it returns false.
 func ReadCalls(r Reader, a Address, fn func(taskID int32, c Call) bool) error {
-	from := a.key(TableCalls, 0)
-	var failed error
-	err := r.Scan(from, after(from), func(key, value []byte) bool {
-		c, err := decodeCall(value)
-		if err != nil {
-			failed = err
-			return false
-		}
-		return fn(int32(binary.BigEndian.Uint32(key[len(key)-4:])), c)
-	})
-	if err != nil {
-		return err
-	}
-	return failed
+	return readNumbered(r, a, TableCalls, decodeCall, fn)
 }
 
 // self names an instance's present execution to others, and one of its decisions.
@@ -175,11 +159,7 @@ func leaveEntities(s Store, a Address, r *Record, fx *Effects) error {
 	if r.Sections == 0 {
 		return nil
 	}
-	var ids []int32
-	err := ReadSections(s, a, func(taskID int32, _ *Section) bool {
-		ids = append(ids, taskID)
-		return true
-	})
+	ids, err := numbers(s, a, ReadSections)
 	for _, id := range ids {
 		if err == nil {
 			err = releaseLock(s, a, r, id, nil, fx)

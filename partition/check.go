@@ -3,6 +3,7 @@ package partition
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/reprise-run/reprise/history"
@@ -35,6 +36,7 @@ func (v Violation) String() string {
 //     not ended, and the record's counts are those of the rows;
 //   - every activity, timer, child, operation and critical section that a history
 //     awaits has its row, or its end in the inbox, and none has both;
+//   - no execution that is gone has left history, mail or a custom status;
 //   - an entity has rows exactly if it has a state, is locked, or has mail or scheduled
 //     operations, and it stands in the list of entities;
 //   - the letters of a lane to another partition are numbered without gaps up to
@@ -54,6 +56,9 @@ func Check(r Reader, partition uint32) ([]Violation, error) {
 		fn func(key, value []byte) error
 	}{
 		{TableInstances, c.record},
+		{TableHistory, c.episode},
+		{TableInbox, c.stored},
+		{TableCustomStatus, c.customStatus},
 		{TableActivities, c.activity},
 		{TableProgress, c.progress},
 		{TableTimersOf, c.timerOf},
@@ -110,6 +115,8 @@ type checked struct {
 	ready      bool
 	parked     []Parked
 	entity     checkedEntity
+	histories  map[string]bool // by execution
+	status     bool            // there is a custom status
 }
 
 type checker struct {
@@ -121,9 +128,11 @@ type checker struct {
 func (c *checker) of(a Address) *checked {
 	in := c.instances[a.path]
 	if in == nil {
-		in = &checked{addr: a, activities: map[int32]*Activity{}, progress: map[int32]bool{}, timersOf: map[int32]int64{}, children: map[int32]Child{}, timers: map[Timer]bool{},
-			calls: map[int32]Call{}, sections: map[int32]*Section{},
-			entity: checkedEntity{signals: map[int32]bool{}, states: map[uint64]stateRow{}}}
+		in = &checked{
+			addr: a, activities: map[int32]*Activity{}, progress: map[int32]bool{}, timersOf: map[int32]int64{}, children: map[int32]Child{},
+			timers: map[Timer]bool{}, calls: map[int32]Call{}, sections: map[int32]*Section{}, histories: map[string]bool{},
+			entity: checkedEntity{signals: map[int32]bool{}, states: map[uint64]stateRow{}},
+		}
 		c.instances[a.path] = in
 	}
 	return in
@@ -239,7 +248,7 @@ func (c *checker) unfinished(r Reader) error {
 		marked[string(key[tableHeader:])] = true
 		return true
 	})
-	for _, table := range []Table{TableHistory, TableInbox, TableOutbox, TableEntityStates, TableSignals} {
+	for _, table := range []Table{TableHistory, TableInbox, TableOutbox, TableEntityStates, TableSignals, TableUpdates} {
 		var row []byte
 		var pieces int
 		from, to := TableRange(c.partition, table)
@@ -247,6 +256,9 @@ func (c *checker) unfinished(r Reader) error {
 			break
 		}
 		err = r.Scan(from, to, func(key, value []byte) bool {
+			if table == TableUpdates && !replyPiece(key) {
+				return true
+			}
 			k, n := key[:len(key)-2], int(key[len(key)-2])<<8|int(key[len(key)-1])
 			if n == 0 {
 				row, pieces = bytes.Clone(k), int(value[2])<<8|int(value[3])
@@ -274,6 +286,7 @@ func (c *checker) verify(r Reader, in *checked) error {
 	}
 	checkRows(in, inbox, bad)
 	checkEntity(in, bad)
+	checkStray(in, bad)
 	if rec.Entity != nil {
 		return nil
 	}
@@ -339,7 +352,11 @@ func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
 	if rec.Ready != in.ready {
 		bad("ready list: %t, the record says %t", in.ready, rec.Ready)
 	}
-	if parked := rec.Parked.Why != NotParked; parked && (len(in.parked) != 1 || in.parked[0].Why != rec.Parked.Why || in.parked[0].Name != rec.Parked.Name) || !parked && len(in.parked) > 0 {
+	var parked []Parked // as the rows should be, which hold no reason
+	if p := rec.Parked; p.Why != NotParked {
+		parked = []Parked{{Why: p.Why, Name: p.Name, Version: p.Version}}
+	}
+	if !slices.Equal(in.parked, parked) {
 		bad("parked rows %v, the record says %s", in.parked, rec.Parked.Why)
 	}
 	want := make(map[Timer]bool)
@@ -397,173 +414,6 @@ func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
 	}
 	if rec.Status == history.Pending && (len(inbox) == 0 || rec.Episodes != 0) {
 		bad("is Pending without its start in the inbox")
-	}
-}
-
-// checkHistory verifies the events of the present execution.
-func checkHistory(in *checked, events []history.Event, inbox []*Mail, bad func(string, ...any)) {
-	rec := in.record
-	open := make(map[int32]history.Event) // decisions that await something
-	updates := make(map[string]bool)      // by request: whether there is a reply
-	entered := make(map[int32]bool)       // critical sections
-	ended := false
-	last := history.NoID
-	arrive := func(e history.Event, stored bool) {
-		var id int32
-		switch body := e.Body.(type) {
-		case *history.TaskCompleted:
-			id = body.TaskID
-		case *history.TaskFailed:
-			id = body.TaskID
-		case *history.SubOrchestrationInstanceCompleted:
-			id = body.TaskID
-		case *history.SubOrchestrationInstanceFailed:
-			id = body.TaskID
-		case *history.EntityOperationCompleted:
-			id = body.TaskID
-		case *history.EntityOperationFailed:
-			id = body.TaskID
-		case *history.EntityLockGranted:
-			if _, ok := open[body.TaskID]; !ok || entered[body.TaskID] {
-				bad("%s: nothing awaits it (stored: %t)", history.Describe(e), stored)
-			}
-			entered[body.TaskID] = true
-			return // the section stays open until it is left
-		case *history.TimerFired:
-			id = body.TimerID
-			if e.Time.Before(body.FireAt) {
-				bad("timer %d fired at %s, before it was due at %s", id, clock(e.Time), clock(body.FireAt))
-			}
-		default:
-			return
-		}
-		if _, ok := open[id]; !ok {
-			bad("%s: nothing awaits it (stored: %t)", history.Describe(e), stored)
-		}
-		delete(open, id)
-	}
-	var began history.Event
-	for i, e := range events {
-		if ended {
-			bad("event %d comes after the completion", i)
-		}
-		if e.ID != history.NoID {
-			if e.ID <= last {
-				bad("event %d has ID %d after %d", i, e.ID, last)
-			}
-			last = e.ID
-		}
-		switch body := e.Body.(type) {
-		case history.OrchestratorStarted:
-			if e.Time.Before(began.Time) {
-				bad("time runs backward at event %d", i)
-			}
-			began = e
-		case *history.ExecutionStarted:
-			if i != 1 {
-				bad("started again at event %d", i)
-			}
-		case *history.TaskScheduled, *history.TimerCreated:
-			open[e.ID] = e
-		case *history.SubOrchestrationInstanceCreated:
-			if !body.Detached {
-				open[e.ID] = e
-			}
-		case *history.EntityOperationCalled, *history.EntityLockRequested:
-			open[e.ID] = e
-		case *history.EntityOperationCanceled:
-			delete(open, body.TaskID)
-		case *history.EntityUnlockSent:
-			delete(open, body.TaskID)
-		case *history.SubOrchestrationInstanceCanceled:
-			if !body.Request {
-				delete(open, body.TaskID)
-			}
-		case *history.TaskCanceled:
-			delete(open, body.TaskID)
-		case *history.TimerCanceled:
-			delete(open, body.TimerID)
-		case *history.UpdateRequested:
-			if _, ok := updates[body.Request]; ok {
-				bad("update %q arrives twice", body.Request)
-			}
-			updates[body.Request] = false
-		case *history.UpdateCompleted:
-			if replied, ok := updates[body.Request]; replied || !ok {
-				bad("reply to update %q, which has one already (%t) or has not arrived", body.Request, replied)
-			}
-			updates[body.Request] = true
-		case *history.ExecutionCompleted:
-			ended = true
-			if body.Status != rec.Status {
-				bad("history ends with %s, the record says %s", body.Status, rec.Status)
-			}
-		default:
-			arrive(e, false)
-		}
-	}
-	if ended != rec.Status.Ended() {
-		bad("history has ended: %t, the record says %s", ended, rec.Status)
-	}
-	if last != rec.LastID {
-		bad("the last decision has ID %d, the record says %d", last, rec.LastID)
-	}
-	if ended {
-		return
-	}
-	for _, m := range inbox {
-		arrive(m.Event, true)
-	}
-	for id, e := range open {
-		switch e.Body.(type) {
-		case *history.TaskScheduled:
-			if in.activities[id] == nil {
-				bad("activity %d is awaited and not pending", id)
-			}
-		case *history.TimerCreated:
-			if _, ok := in.timersOf[id]; !ok {
-				bad("timer %d is awaited and not armed", id)
-			}
-		case *history.SubOrchestrationInstanceCreated:
-			if _, ok := in.children[id]; !ok {
-				bad("child %d is awaited and has no row", id)
-			}
-		case *history.EntityOperationCalled:
-			if _, ok := in.calls[id]; !ok {
-				bad("operation %d is awaited and has no row", id)
-			}
-		case *history.EntityLockRequested:
-			if c := in.sections[id]; c == nil {
-				bad("critical section %d was not left and has no row", id)
-			} else if c.Entered != entered[id] {
-				bad("critical section %d was entered: %t, its row says %t", id, entered[id], c.Entered)
-			}
-		}
-	}
-	for id := range in.activities {
-		if _, ok := open[id]; !ok {
-			bad("activity %d is pending and nothing awaits it", id)
-		}
-	}
-	for id := range in.children {
-		if _, ok := open[id]; !ok {
-			bad("child %d has a row and nothing awaits it", id)
-		}
-	}
-	for id := range in.calls {
-		if _, ok := open[id]; !ok {
-			bad("operation %d has a row and nothing awaits it", id)
-		}
-	}
-	for id := range in.sections {
-		if _, ok := open[id]; !ok {
-			bad("critical section %d has a row and was left", id)
-		}
-	}
-	for id := range in.timersOf {
-		if _, ok := open[id]; !ok {
-			bad("timer %d is armed and nothing awaits it", id)
-		}
 	}
 }
 

@@ -100,6 +100,16 @@ func TestCheckFinds(t *testing.T) {
 		"an outside timer of nothing": func(s *mapStore) {
 			s.Set(Timer{at(9), anAddress, OutsideTimer, 1}.Key(), timerValue)
 		},
+		"history of an execution before": func(s *mapStore) {
+			setRow(s, anAddress.historyKey("x0", 0), nil)
+		},
+		"mail of nobody": func(s *mapStore) {
+			setRow(s, NewAddress(7, "default", "nobody").inboxKey(1), nil)
+		},
+		"a custom status that is gone": change(func(r *Record) { r.CustomStatus = 0 }),
+		"an orphan piece of a reply": func(s *mapStore) {
+			s.Set(pieceKey(anAddress.replyKey(at(0), "r1"), 1), pieceValue(2, nil))
+		},
 		"an orphan piece": func(s *mapStore) { s.Set(pieceKey(anAddress.historyKey("x1", 0), 1), pieceValue(1, nil)) },
 		"waits for nothing": func(s *mapStore) {
 			a := NewAddress(7, "default", "idle")

@@ -1,7 +1,7 @@
 package partition
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/reprise-run/reprise/history"
@@ -59,20 +59,27 @@ func ReadChild(r Reader, a Address, taskID int32) (*Child, error) {
 // ReadChildren calls fn with the awaited children of an instance in the order of
 // their decisions until it returns false.
 func ReadChildren(r Reader, a Address, fn func(taskID int32, c Child) bool) error {
-	from := a.key(TableChildren, 0)
-	var failed error
-	err := r.Scan(from, after(from), func(key, value []byte) bool {
-		c, err := decodeChild(value)
-		if err != nil {
-			failed = err
-			return false
-		}
-		return fn(int32(binary.BigEndian.Uint32(key[len(key)-4:])), c)
-	})
-	if err != nil {
+	return readNumbered(r, a, TableChildren, decodeChild, fn)
+}
+
+// validateChild reports why a child cannot be started. Its name and version stand in
+// keys while it waits for code.
+func validateChild(b *history.SubOrchestrationInstanceCreated) error {
+	if err := history.ValidateOrchestrationID(b.Instance); err != nil {
 		return err
 	}
-	return failed
+	if b.Name == "" {
+		return errors.New("a sub-orchestration without a name")
+	}
+	for _, text := range []string{b.Name, b.Version} {
+		if err := history.ValidateName(text); err != nil {
+			return fmt.Errorf("sub-orchestration: %w", err)
+		}
+	}
+	if n := history.TagBytes(b.Tags); n > history.MaxTagsBytes {
+		return fmt.Errorf("sub-orchestration %q with tags of %d bytes; at most %d are allowed", b.Name, n, history.MaxTagsBytes)
+	}
+	return nil
 }
 
 // begin decides the start of a child.
@@ -186,7 +193,7 @@ func tellParent(a Address, r *Record, end *history.ExecutionCompleted, fx *Effec
 		}}
 	}
 	l := a.letter(r, p.Instance, p.Execution, body)
-	l.FromExecution = r.first()
+	l.FromExecution = r.StartedAs()
 	fx.Sent = append(fx.Sent, l)
 }
 

@@ -1,6 +1,8 @@
 package partition
 
 import (
+	"cmp"
+
 	"github.com/reprise-run/reprise/history"
 )
 
@@ -10,7 +12,7 @@ import (
 // changes the record to that of the next execution.
 func continueAsNew(s Store, a Address, r *Record, t Turn, end *history.ExecutionCompleted, fx *Effects) error {
 	fx.Continued = []*Mail{{Event: arrival(t.Began, &history.ExecutionStarted{
-		Name: r.Name, Version: r.Version, Input: end.Result, ExecutionID: history.NextExecution(r.Execution),
+		Name: r.Name, Version: cmp.Or(end.NextVersion, r.Version), Input: end.Result, ExecutionID: history.NextExecution(r.Execution),
 		Parent: r.Parent, TraceParent: r.TraceParent, Tags: r.Tags, Deadline: r.Deadline,
 	})}}
 	if t.Episode.Cancel != nil {
@@ -55,7 +57,7 @@ func continueAsNew(s Store, a Address, r *Record, t Turn, end *history.Execution
 	}
 	next := Create(fx.Continued[0].Event.Body.(*history.ExecutionStarted), t.Began)
 	next.Status, next.Created, next.NextMail = history.Running, r.Created, r.NextMail
-	next.First, next.Ready, next.CustomStatus = r.first(), r.Ready, r.CustomStatus
+	next.First, next.Ready, next.CustomStatus = r.StartedAs(), r.Ready, r.CustomStatus
 	*r = *next
 	return Keep(s, a, r, all)
 }
@@ -69,8 +71,8 @@ func outlives(b history.Body) bool {
 	return false
 }
 
-// first returns the ID of the execution with which the instance was started.
-func (r *Record) first() history.ExecutionID {
+// StartedAs returns the ID of the execution with which the instance was started.
+func (r *Record) StartedAs() history.ExecutionID {
 	if r.First != "" {
 		return r.First
 	}

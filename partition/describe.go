@@ -31,6 +31,9 @@ func describe(key, value []byte) (string, error) {
 		return fmt.Sprintf("timers %s %s %s #%d", clock(timer.Due), timer.Address, timer.Kind, timer.ID), err
 	case TableParked:
 		a, p, err := ParseParkedKey(key)
+		if p.Version != "" {
+			p.Name += "@" + p.Version
+		}
 		return fmt.Sprintf("parked %s %s %s", p.Why, p.Name, a), err
 	case TableAnswers, TableUpdates:
 		return describeAnswer(key, value)
@@ -323,6 +326,8 @@ func (w Why) String() string {
 		return "unrecordable"
 	case Crowded:
 		return "crowded"
+	case Incomplete:
+		return "incomplete"
 	}
 	return fmt.Sprintf("why-%d", byte(w))
 }

@@ -57,6 +57,7 @@ const (
 	Stuck            Why = 3 // an episode did not yield
 	Unrecordable     Why = 4 // it decided what cannot be recorded
 	Crowded          Why = 5 // it sends where there is no room
+	Incomplete       Why = 6 // a local activity is not bound beside its code
 )
 
 // Parked says what keeps an instance from running on.

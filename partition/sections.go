@@ -78,34 +78,21 @@ func ReadSection(r Reader, a Address, taskID int32) (*Section, error) {
 // ReadSections calls fn with the critical sections of an instance in the order of
 // their decisions until it returns false.
 func ReadSections(r Reader, a Address, fn func(taskID int32, c *Section) bool) error {
-	from := a.key(TableLocks, 0)
-	var failed error
-	err := r.Scan(from, after(from), func(key, value []byte) bool {
-		c, err := decodeSection(value)
-		if err != nil {
-			failed = err
-			return false
-		}
-		return fn(int32(binary.BigEndian.Uint32(key[len(key)-4:])), c)
-	})
-	if err != nil {
-		return err
-	}
-	return failed
+	return readNumbered(r, a, TableLocks, decodeSection, fn)
 }
 
 // validateLockSet reports why a critical section over these entities cannot be
 // entered: the order of a lock set is what keeps sections from waiting for each other.
 func validateLockSet(set []history.InstanceID) error {
 	if len(set) == 0 || len(set) > MaxLockSet {
-		return fmt.Errorf("%w: a critical section over %d entities; 1 to %d are allowed", ErrUnsupported, len(set), MaxLockSet)
+		return fmt.Errorf("a critical section over %d entities; 1 to %d are allowed", len(set), MaxLockSet)
 	}
 	for i, id := range set {
 		if err := history.ValidateEntityID(id); err != nil {
-			return fmt.Errorf("%w: %w", ErrUnsupported, err)
+			return err
 		}
 		if i > 0 && set[i-1] >= id {
-			return fmt.Errorf("%w: the lock set of a critical section is not sorted: %q comes before %q", ErrUnsupported, set[i-1], id)
+			return fmt.Errorf("the lock set of a critical section is not sorted: %q comes before %q", set[i-1], id)
 		}
 	}
 	return nil

@@ -1,5 +1,7 @@
 package partition
 
+import "encoding/binary"
+
 // Reader reads rows. Keys and values that it returns must not be modified.
 type Reader interface {
 	// Get returns the value of a key, or nil where there is none.
@@ -21,6 +23,34 @@ type Store interface {
 	// entry under construction. Until that entry is committed, nothing refers to
 	// the row.
 	Ahead(key, value []byte)
+}
+
+// readNumbered calls fn with the rows that an instance has in a table whose keys end with
+// a number, in the order of the numbers, until it returns false.
+func readNumbered[T any](r Reader, a Address, t Table, decode func(value []byte) (T, error), fn func(int32, T) bool) error {
+	from := a.key(t, 0)
+	var failed error
+	err := r.Scan(from, after(from), func(key, value []byte) bool {
+		row, err := decode(value)
+		if err != nil {
+			failed = err
+			return false
+		}
+		return fn(int32(binary.BigEndian.Uint32(key[len(key)-4:])), row)
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+// numbers returns the numbers of such rows.
+func numbers[T any](r Reader, a Address, read func(Reader, Address, func(int32, T) bool) error) (ids []int32, err error) {
+	err = read(r, a, func(id int32, _ T) bool {
+		ids = append(ids, id)
+		return true
+	})
+	return ids, err
 }
 
 // rangeLimit is the number of rows above which a range is deleted as such and

@@ -84,37 +84,11 @@ func decodeDue(value []byte) (time.Time, error) {
 // ReadTimers calls fn with the armed timers of an instance in the order of
 // their IDs until it returns false.
 func ReadTimers(r Reader, a Address, fn func(timerID int32, due time.Time) bool) error {
-	from := a.key(TableTimersOf, 0)
-	var failed error
-	err := r.Scan(from, after(from), func(key, value []byte) bool {
-		due, err := decodeDue(value)
-		if err != nil {
-			failed = err
-			return false
-		}
-		return fn(int32(binary.BigEndian.Uint32(key[len(key)-4:])), due)
-	})
-	if err != nil {
-		return err
-	}
-	return failed
+	return readNumbered(r, a, TableTimersOf, decodeDue, fn)
 }
 
 // ReadActivities calls fn with the pending activities of an instance in the
 // order of their IDs until it returns false.
 func ReadActivities(r Reader, a Address, fn func(taskID int32, activity *Activity) bool) error {
-	from := a.key(TableActivities, 0)
-	var failed error
-	err := r.Scan(from, after(from), func(key, value []byte) bool {
-		activity, err := DecodeActivity(value)
-		if err != nil {
-			failed = err
-			return false
-		}
-		return fn(int32(binary.BigEndian.Uint32(key[len(key)-4:])), activity)
-	})
-	if err != nil {
-		return err
-	}
-	return failed
+	return readNumbered(r, a, TableActivities, DecodeActivity, fn)
 }

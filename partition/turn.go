@@ -116,50 +116,54 @@ func Validate(r *Record, ep history.Episode) error {
 			return fmt.Errorf("%w: decision with ID %d after %d", ErrUnsupported, e.ID, last)
 		}
 		last = e.ID
-		switch body := e.Body.(type) {
-		case *history.TaskScheduled:
-			if err := body.Options.Validate(); err != nil {
-				return fmt.Errorf("%w: activity %q: %w", ErrUnsupported, body.Name, err)
-			}
-		case *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled, *history.SubOrchestrationInstanceCanceled,
-			*history.EntityOperationCanceled, *history.EntityUnlockSent,
-			*history.LocalTaskRun, *history.UpdateCompleted, *history.PatchApplied:
-		case *history.EntityOperationSignaled:
-			if err := validateOperation(body.Target, body.Operation); err != nil {
-				return err
-			}
-		case *history.EntityOperationCalled:
-			if err := validateOperation(body.Target, body.Operation); err != nil {
-				return err
-			}
-		case *history.EntityLockRequested:
-			if err := validateLockSet(body.LockSet); err != nil {
-				return err
-			}
-		case *history.EventSent:
-			if err := history.ValidateOrchestrationID(body.Instance); err != nil {
-				return fmt.Errorf("%w: %w", ErrUnsupported, err)
-			}
-			if err := ValidateEventName(body.Name); err != nil {
-				return fmt.Errorf("%w: %w", ErrUnsupported, err)
-			}
-		case *history.SubOrchestrationInstanceCreated:
-			if err := history.ValidateOrchestrationID(body.Instance); err != nil {
-				return fmt.Errorf("%w: %w", ErrUnsupported, err)
-			}
-			if body.Name == "" {
-				return fmt.Errorf("%w: a sub-orchestration without a name", ErrUnsupported)
-			}
-		case *history.ExecutionCompleted:
-			if !body.Status.Ended() && body.Status != history.ContinuedAsNew {
-				return fmt.Errorf("%w: completion with status %s", ErrUnsupported, body.Status)
-			}
-			if i != len(ep.Decided)-1 {
-				return fmt.Errorf("%w: a decision after the completion", ErrUnsupported)
-			}
-		default:
-			return fmt.Errorf("%w: %T", ErrUnsupported, body)
+		if err := validateDecision(e.Body); err != nil {
+			return err
 		}
+		if e.Body.Kind() == history.KindExecutionCompleted && i != len(ep.Decided)-1 {
+			return fmt.Errorf("%w: a decision after the completion", ErrUnsupported)
+		}
+	}
+	return nil
+}
+
+// validateDecision reports why a decision cannot be recorded.
+func validateDecision(body history.Body) error {
+	var err error
+	switch body := body.(type) {
+	case *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled, *history.SubOrchestrationInstanceCanceled,
+		*history.EntityOperationCanceled, *history.EntityUnlockSent,
+		*history.LocalTaskRun, *history.UpdateCompleted, *history.PatchApplied:
+	case *history.TaskScheduled:
+		if err = history.ValidateName(body.Name); err == nil {
+			err = body.Options.Validate()
+		}
+		if err != nil {
+			err = fmt.Errorf("activity %.64q: %w", body.Name, err)
+		}
+	case *history.EntityOperationSignaled:
+		err = validateOperation(body.Target, body.Operation)
+	case *history.EntityOperationCalled:
+		err = validateOperation(body.Target, body.Operation)
+	case *history.EntityLockRequested:
+		err = validateLockSet(body.LockSet)
+	case *history.EventSent:
+		if err = history.ValidateOrchestrationID(body.Instance); err == nil {
+			err = ValidateEventName(body.Name)
+		}
+	case *history.SubOrchestrationInstanceCreated:
+		err = validateChild(body)
+	case *history.ExecutionCompleted:
+		if !body.Status.Ended() && body.Status != history.ContinuedAsNew {
+			return fmt.Errorf("%w: completion with status %s", ErrUnsupported, body.Status)
+		}
+		if err = history.ValidateName(body.NextVersion); err != nil {
+			err = fmt.Errorf("version of the next execution: %w", err)
+		}
+	default:
+		return fmt.Errorf("%w: %T", ErrUnsupported, body)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	return nil
 }
@@ -354,7 +358,7 @@ func decide(s Store, a Address, r *Record, e history.Event, t Turn, fx *Effects)
 	case *history.EventSent:
 		fx.Sent = append(fx.Sent, a.letter(r, body.Instance, "", &history.EventRaised{Name: body.Name, Input: body.Input}))
 	case *history.UpdateCompleted:
-		Reply(s, a, r.first(), body, false)
+		Reply(s, a, r.StartedAs(), body, false)
 		fx.Replied = append(fx.Replied, body)
 	case *history.EntityOperationSignaled:
 		fx.Sent = append(fx.Sent, a.signal(r, body))
@@ -397,11 +401,7 @@ func drop(s Store, a Address, r *Record, rest []*Mail, fx *Effects, unwanted fun
 // clearPending deletes what an execution had pending, its inbox included.
 func clearPending(s Store, a Address, r *Record) error {
 	if r.Activities > 0 {
-		var ids []int32
-		err := ReadActivities(s, a, func(id int32, _ *Activity) bool {
-			ids = append(ids, id)
-			return true
-		})
+		ids, err := numbers(s, a, ReadActivities)
 		for _, id := range ids {
 			if err == nil {
 				err = removeActivity(s, a, r, id)
@@ -412,11 +412,7 @@ func clearPending(s Store, a Address, r *Record) error {
 		}
 	}
 	if r.Timers > 0 {
-		var ids []int32
-		err := ReadTimers(s, a, func(id int32, _ time.Time) bool {
-			ids = append(ids, id)
-			return true
-		})
+		ids, err := numbers(s, a, ReadTimers)
 		for _, id := range ids {
 			if err == nil {
 				err = removeTimer(s, a, r, id)

@@ -38,7 +38,7 @@ func (a Address) replyKey(sent time.Time, request string) []byte {
 
 // accept remembers that an update is recorded, or waits in the inbox.
 func accept(s Store, a Address, r *Record, u *history.UpdateRequested) {
-	setUpdate(s, a, u.Sent, u.Request, Update{Instance: r.first()})
+	setUpdate(s, a, u.Sent, u.Request, Update{Instance: r.StartedAs()})
 }
 
 func setUpdate(s Store, a Address, sent time.Time, request string, u Update) {
@@ -114,7 +114,7 @@ func decodeReply(data []byte) (*history.UpdateCompleted, error) {
 func Refuse(s Store, a Address, r *Record, m *Mail, failure *history.Failure) (*history.UpdateCompleted, error) {
 	u := m.Event.Body.(*history.UpdateRequested)
 	reply := &history.UpdateCompleted{Request: u.Request, Sent: u.Sent, Name: u.Name, Failure: failure}
-	Reply(s, a, r.first(), reply, true)
+	Reply(s, a, r.StartedAs(), reply, true)
 	return reply, consume(s, a, r, m)
 }
 

@@ -226,3 +226,20 @@ func TestCloseEntities(t *testing.T) {
 		}
 	})
 }
+
+// What an operation sends is of its trace.
+func TestOperationsHandOnTheirTrace(t *testing.T) {
+	e := entities(nil, Options{})
+	req := operations("", "add 1", "!add 2")
+	req.Operations[0].Body.(*history.EntityOperationCalled).TraceParent = "called"
+	req.Operations[1].Body.(*history.EntityOperationSignaled).TraceParent = "signaled"
+	batch, err := e.Operations(t.Context(), req)
+	if err != nil || len(batch.Decided) != 2 {
+		t.Fatalf("%s, %v", shown(batch), err)
+	}
+	for i, want := range []string{"called", "signaled"} {
+		if got := batch.Decided[i].Body.(*history.EntityOperationSignaled).TraceParent; got != want {
+			t.Errorf("the signal of operation %d is of trace %q, want %q", i, got, want)
+		}
+	}
+}

@@ -14,7 +14,7 @@ import (
 func (e *Orchestrators) locals(ctx context.Context, req leader.EpisodeRequest) engine.Locals {
 	return func(task engine.LocalTask) (history.Payload, *history.Failure, error) {
 		if _, ok := e.registry.Activity(task.Name); !ok {
-			return nil, nil, fmt.Errorf("%w: orchestrator %q calls the local activity %q, which is not bound beside it", leader.ErrUnbound, req.Name, task.Name)
+			return nil, nil, fmt.Errorf("%w: orchestrator %q calls %q, which is not bound beside it", leader.ErrNoLocal, req.Name, task.Name)
 		}
 		key := req.Key
 		result := e.activities.Run(ctx, leader.ActivityTask{

@@ -56,31 +56,3 @@ func (c *core) instead(letter partition.Letter, m *mail) error {
 	c.discard(m)
 	return nil
 }
-
-// waitsForEntities says in words which entities an execution waits for.
-func waitsForEntities(s partition.Reader, addr partition.Address, rec *partition.Record, add func(string, ...any)) error {
-	if rec.Calls > 0 {
-		shown := int64(0)
-		err := partition.ReadCalls(s, addr, func(id int32, call partition.Call) bool {
-			add("operation %q of entity %s (task %d)", call.Operation, call.Target, id)
-			shown++
-			return shown < waitingItems
-		})
-		if err != nil {
-			return err
-		}
-		if more := rec.Calls - shown; more > 0 {
-			add("%d more operations of entities", more)
-		}
-	}
-	if rec.Sections == 0 {
-		return nil
-	}
-	return partition.ReadSections(s, addr, func(id int32, section *partition.Section) bool {
-		if !section.Entered {
-			add("entity %s, to enter a critical section (task %d); %d of its %d entities are locked",
-				section.LockSet[section.Acquired], id, section.Acquired, len(section.LockSet))
-		}
-		return true
-	})
-}

@@ -40,9 +40,7 @@ func (q *call) doCancel(c *core, l *live) error {
 		q.done <- outcome{err: fmt.Errorf("%w: %d events", ErrFull, untaken(l))}
 		return nil
 	}
-	m := &mail{call: q}
-	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: &history.ExecutionCancelRequested{Reason: q.cancel.Reason}}
-	return c.postCancel(l, m)
+	return c.postCancel(l, c.mailOf(q, &history.ExecutionCancelRequested{Reason: q.cancel.Reason}))
 }
 
 func (c *core) postCancel(l *live, m *mail) error {

@@ -62,7 +62,7 @@ type core struct {
 	asked    uint64 // how many were asked for
 	workers  int
 
-	arriving map[updateKey]bool // updates in mail that is not written yet
+	arriving map[callKey]bool // requests with an identity in mail that is not written yet
 
 	// Activities.
 	fence       uint64
@@ -119,7 +119,7 @@ func newCore(cfg Config) *core {
 	c.watchers.limit = cfg.Limits.Watchers
 	c.replies.by = make(map[InstanceRef][]*replyWaiter)
 	c.replies.limit = cfg.Limits.Waiters
-	c.arriving = make(map[updateKey]bool)
+	c.arriving = make(map[callKey]bool)
 	c.reads.state = applied{cfg.Log.State()}
 	c.view = view{
 		state: c.reads.state,

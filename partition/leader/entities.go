@@ -43,7 +43,7 @@ func (c *core) postEntity(l *live, m *mail) error {
 	}
 	c.letWait(l)
 	// What is stored together is one entry.
-	if l.heldBytes += payloadBytes(m.Event); l.heldBytes > heldBytes {
+	if l.heldBytes += len(history.PayloadOf(m.Event.Body)); l.heldBytes > heldBytes {
 		return c.store(l)
 	}
 	return nil

@@ -73,7 +73,7 @@ func (e *entity) unload() {
 // add puts mail at the end of its queue.
 func (e *entity) add(r *partition.Record, m *mail) {
 	e.waiting++
-	e.bytes += payloadBytes(m.Event)
+	e.bytes += len(history.PayloadOf(m.Event.Body))
 	if ofSection(r, m.Event.Body) {
 		e.unlocking = e.unlocking || m.Event.Body.Kind() == history.KindEntityUnlockSent
 		e.section = append(e.section, m)
@@ -130,7 +130,7 @@ func (e *entity) take(q *[]*mail) *mail {
 	m := (*q)[0]
 	e.pop(q)
 	e.waiting--
-	e.bytes -= payloadBytes(m.Event)
+	e.bytes -= len(history.PayloadOf(m.Event.Body))
 	if request, ok := m.Event.Body.(*history.EntityLockRequested); ok {
 		delete(e.requests, holderOf(request.Holder))
 	}
@@ -158,7 +158,7 @@ func (e *entity) portion(r *partition.Record) (all []*mail) {
 		if !m.settled && !isOperation(m) {
 			break
 		}
-		if sum += payloadBytes(m.Event); len(all) > 0 && sum > mailBytes {
+		if sum += len(history.PayloadOf(m.Event.Body)); len(all) > 0 && sum > mailBytes {
 			break
 		}
 		if m.settled {
@@ -187,7 +187,7 @@ func (e *entity) putBack(r *partition.Record, all []*mail) {
 	*q = append(all[:len(all):len(all)], *q...)
 	e.waiting += len(all)
 	for _, m := range all {
-		e.bytes += payloadBytes(m.Event)
+		e.bytes += len(history.PayloadOf(m.Event.Body))
 	}
 }
 

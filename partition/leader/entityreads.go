@@ -28,8 +28,8 @@ func (l *Leader) Signal(ctx context.Context, req SignalRequest) error {
 	if len(req.Input) > history.MaxPayloadBytes {
 		return fmt.Errorf("%w: input of %d bytes; at most %d are allowed", ErrTooLarge, len(req.Input), history.MaxPayloadBytes)
 	}
-	if len(req.TraceParent) > maxNameBytes {
-		return fmt.Errorf("%w: trace parent of %d bytes; at most %d are allowed", ErrTooLarge, len(req.TraceParent), maxNameBytes)
+	if len(req.TraceParent) > history.MaxNameBytes {
+		return fmt.Errorf("%w: trace parent of %d bytes; at most %d are allowed", ErrTooLarge, len(req.TraceParent), history.MaxNameBytes)
 	}
 	_, err := l.call(ctx, &call{ref: req.Entity, identity: req.Identity, signal: &req})
 	return err
@@ -53,11 +53,9 @@ func (q *call) doSignal(c *core, l *live) error {
 		q.done <- outcome{err: ErrOverloaded}
 		return nil
 	}
-	m := &mail{call: q}
-	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: &history.EntityOperationSignaled{
+	return c.postEntity(l, c.mailOf(q, &history.EntityOperationSignaled{
 		Operation: q.signal.Operation, Input: q.signal.Input, ScheduledTime: q.signal.ScheduledTime, TraceParent: q.signal.TraceParent,
-	}}
-	return c.postEntity(l, m)
+	}))
 }
 
 // backlog returns how much mail an entity has that no run has taken, and how many

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -166,9 +167,12 @@ func indent(s string) string { return strings.ReplaceAll(s, "\n", "\n  ") }
 // decisions that are missing.
 type fakeExecutor struct {
 	mu       sync.Mutex
-	bound    map[string]bool // by name
-	broken   map[string]bool // whose code does not fit
-	failing  map[string]bool // whose episodes fail for a passing reason
+	bound    map[string]bool             // by name
+	versions map[string][]string         // of names that are bound in versions only
+	older    bool                        // they run older instances, too
+	lacking  map[history.InstanceID]bool // whose code calls a local activity that is not there
+	broken   map[string]bool             // whose code does not fit
+	failing  map[string]bool             // whose episodes fail for a passing reason
 	slow     map[string]chan struct{}
 	episodes int
 	note     func(format string, args ...any)
@@ -176,9 +180,23 @@ type fakeExecutor struct {
 
 func newFakeExecutor() *fakeExecutor {
 	return &fakeExecutor{
-		bound: map[string]bool{}, broken: map[string]bool{}, failing: map[string]bool{},
+		bound: map[string]bool{}, versions: map[string][]string{}, lacking: map[history.InstanceID]bool{}, broken: map[string]bool{}, failing: map[string]bool{},
 		slow: map[string]chan struct{}{}, note: func(string, ...any) {},
 	}
+}
+
+// unbound says why a name and version have no code; nil where they have. Call with mu
+// held. Versions compare as text here: how they do is a matter of the registry.
+func (x *fakeExecutor) unbound(name, version string) error {
+	bound, versioned := x.versions[name]
+	fits := func(v string) bool { return v == version || x.older && version < v }
+	switch {
+	case x.bound["-"+name]:
+		return ErrUnbound
+	case versioned && !slices.ContainsFunc(bound, fits):
+		return fmt.Errorf("%w %q in version %q", ErrUnbound, name, version)
+	}
+	return nil
 }
 
 func (x *fakeExecutor) Forget(ExecutionKey)        {}
@@ -188,7 +206,8 @@ func (x *fakeExecutor) Episode(ctx context.Context, req EpisodeRequest) (history
 	name, _, _ := strings.Cut(req.Name, ":")
 	x.mu.Lock()
 	x.episodes++
-	unbound, broken, failing, gate := x.bound["-"+name], x.broken[name], x.failing[name], x.slow[name]
+	lacking := x.lacking[req.Key.Instance]
+	unbound, broken, failing, gate := x.unbound(name, req.Version), x.broken[name], x.failing[name], x.slow[name]
 	x.mu.Unlock()
 	if gate != nil {
 		select {
@@ -198,8 +217,10 @@ func (x *fakeExecutor) Episode(ctx context.Context, req EpisodeRequest) (history
 		}
 	}
 	switch {
-	case unbound:
-		return history.Episode{}, ErrUnbound
+	case unbound != nil:
+		return history.Episode{}, unbound
+	case lacking:
+		return history.Episode{}, ErrNoLocal
 	case failing:
 		return history.Episode{}, errors.New("a passing error")
 	case broken:
@@ -359,7 +380,7 @@ func short(p history.Payload) string {
 func (x *fakeExecutor) Query(ctx context.Context, q Inquiry) (QueryAnswer, error) {
 	name, _, _ := strings.Cut(q.Execution.Name, ":")
 	x.mu.Lock()
-	unbound, gate := x.bound["-"+name], x.slow[name]
+	unbound, gate := x.unbound(name, q.Execution.Version), x.slow[name]
 	x.mu.Unlock()
 	if gate != nil {
 		select {
@@ -370,8 +391,8 @@ func (x *fakeExecutor) Query(ctx context.Context, q Inquiry) (QueryAnswer, error
 	}
 	past, err := q.Execution.History(ctx)
 	switch {
-	case unbound:
-		return QueryAnswer{}, ErrUnbound
+	case unbound != nil:
+		return QueryAnswer{}, unbound
 	case err != nil:
 		return QueryAnswer{}, err
 	case q.Query == "refuse":

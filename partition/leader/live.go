@@ -178,7 +178,7 @@ func (c *core) post(l *live, m *mail) error {
 	if l.rec.Parked.Why != partition.NotParked || l.resting {
 		return c.store(l)
 	}
-	if l.rec.StartArmed { // it is for later, like the start
+	if l.rec.StartArmed && l.run == nil { // it is for later, like the start
 		err := c.store(l)
 		l.mail, l.loaded = nil, false
 		return err
@@ -186,7 +186,7 @@ func (c *core) post(l *live, m *mail) error {
 	c.enqueue(l)
 	c.letWait(l)
 	// What is stored together is one entry.
-	if l.heldBytes += payloadBytes(m.Event); l.heldBytes > heldBytes {
+	if l.heldBytes += len(history.PayloadOf(m.Event.Body)); l.heldBytes > heldBytes {
 		return c.store(l)
 	}
 	return nil

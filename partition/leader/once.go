@@ -57,6 +57,9 @@ func (ids refused) handle(c *core) error {
 			if a.noted() {
 				c.unnote(a)
 			}
+			if a.row.StartBy.IsZero() { // it was taken to have begun
+				c.waitAnew(a)
+			}
 			c.offer(a)
 		}
 	}

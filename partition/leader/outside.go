@@ -131,17 +131,14 @@ func (q *call) doComplete(c *core, l *live) error {
 	} else {
 		c.attach(l, a)
 	}
-	m := &mail{call: q}
-	m.Event = history.Event{ID: history.NoID, Time: c.now}
-	if f := q.complete.Failure; f != nil {
-		if c.retry(a, f) {
-			return c.conclude(q, l, StartAnswer{}, nil)
-		}
-		m.Event.Body = &history.TaskFailed{TaskID: a.id.TaskID, Failure: f}
-	} else {
-		m.Event.Body = &history.TaskCompleted{TaskID: a.id.TaskID, Result: q.complete.Result}
+	f := q.complete.Failure
+	switch {
+	case f == nil:
+		return c.finish(a, c.mailOf(q, &history.TaskCompleted{TaskID: a.id.TaskID, Result: q.complete.Result}))
+	case c.retry(a, f):
+		return c.conclude(q, l, StartAnswer{}, nil)
 	}
-	return c.finish(a, m)
+	return c.finish(a, c.mailOf(q, &history.TaskFailed{TaskID: a.id.TaskID, Failure: f}))
 }
 
 // refuseStale answers that an attempt is not wanted, once what makes it so is
@@ -207,8 +204,21 @@ func (c *core) fireLimit(l *live, t partition.Timer) error {
 		}
 		c.hold(a)
 		return c.expire(a, startedLate(a))
+	case t.Kind == partition.StartByTimer && a.row.StartBy.Equal(t.Due) && a.state == running:
+		partition.Begun(&c.view, l.addr, t.ID, a.row)
 	}
 	return nil
+}
+
+// waitAnew lets an attempt that had been given to a node wait for one as long as at
+// first.
+func (c *core) waitAnew(a *attempt) {
+	if a.row.Options == nil || a.row.Options.ScheduleToStart == 0 {
+		return
+	}
+	for _, timer := range partition.WaitAnew(&c.view, a.live.addr, a.id.TaskID, a.row, c.now) {
+		c.timers.add(timer)
+	}
 }
 
 // hold attaches an attempt that is not in memory.

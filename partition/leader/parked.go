@@ -82,7 +82,7 @@ type retrial struct {
 func (c *core) retryParked(stuckToo bool) {
 	// Those under way are a part of this one, except where it leaves out some.
 	c.retrials = slices.DeleteFunc(c.retrials, func(t retrial) bool { return stuckToo || !t.stuck })
-	for _, why := range []partition.Why{partition.Unbound, partition.Nondeterministic, partition.Stuck, partition.Unrecordable, partition.Crowded} {
+	for _, why := range []partition.Why{partition.Unbound, partition.Nondeterministic, partition.Stuck, partition.Unrecordable, partition.Crowded, partition.Incomplete} {
 		if why == partition.Stuck && !stuckToo {
 			continue
 		}

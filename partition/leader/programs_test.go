@@ -45,12 +45,15 @@ var programs = map[string]program{
 	"heed":  heed,
 	"ask":   askChild,
 
-	"serve":  serve,
-	"listen": listen,
-	"tell":   tell,
-	"loop":   loop,
-	"tag":    tag,
-	"with":   with,
+	"odd":     odd,
+	"upgrade": upgrade,
+	"again":   again,
+	"serve":   serve,
+	"listen":  listen,
+	"tell":    tell,
+	"loop":    loop,
+	"tag":     tag,
+	"with":    with,
 }
 
 // replay runs a program over all events and returns what it decides now.
@@ -220,6 +223,31 @@ func loop(s *seen, arg string) []history.Body {
 	return []history.Body{done(strings.Join(s.raised, ","))}
 }
 
+// again leaves two activities behind when an event lets it continue as new, and then
+// runs another one with the same ID.
+func again(s *seen, _ string) []history.Body {
+	s.awaits = true
+	want := []history.Body{&history.TaskScheduled{Name: "step"}, &history.TaskScheduled{Name: "step"}}
+	switch {
+	case len(s.input) > 0 && s.ended[0] != nil:
+		return append(want, &history.TaskCanceled{TaskID: 1}, done(string(s.ended[0].(*history.TaskCompleted).Result)))
+	case len(s.input) == 0 && len(s.raised) > 0:
+		return append(want, &history.ExecutionCompleted{Status: history.ContinuedAsNew, Result: history.Payload("again")})
+	}
+	return want
+}
+
+// upgrade continues as new in another version, and returns the event that comes then.
+func upgrade(s *seen, arg string) []history.Body {
+	switch s.awaits = true; {
+	case len(s.input) == 0:
+		return []history.Body{&history.ExecutionCompleted{Status: history.ContinuedAsNew, Result: history.Payload("moved"), NextVersion: arg}}
+	case len(s.raised) == 0:
+		return nil
+	}
+	return []history.Body{done(s.raised[0])}
+}
+
 // tag sets a tag for each event, "name=value", or deletes one, "name"; it sets one more
 // and continues as new where it is told "next", and ends where it is told "end".
 func tag(s *seen, _ string) []history.Body {
@@ -265,6 +293,16 @@ func cast(s *seen, arg string) []history.Body {
 	detached := child(arg)
 	detached.Detached = true
 	return []history.Body{detached, done("cast")}
+}
+
+// odd starts a child of a version that no key could hold.
+func odd(_ *seen, arg string) []history.Body {
+	c := child("kid")
+	c.Name, c.Version = "nobody", "1\x002"
+	if arg == "name" {
+		c.Name, c.Version = "no\x00body", ""
+	}
+	return []history.Body{c}
 }
 
 // dropChild cancels a child when an activity is over.

@@ -115,6 +115,10 @@ func (q *query) handle(c *core) error {
 		c.afterAll(func() { q.refuse(ErrNotFound) })
 		return nil
 	}
+	if l.stuck() {
+		q.refuse(errStuck)
+		return nil
+	}
 	if len(l.queries) >= waitingQueries {
 		q.refuse(ErrOverloaded)
 		return nil
@@ -122,6 +126,19 @@ func (q *query) handle(c *core) error {
 	l.queries = append(l.queries, q)
 	c.queue(l)
 	return nil
+}
+
+// stuck reports whether an episode runs that does not yield: then nobody can be asked.
+func (l *live) stuck() bool { return l.run != nil && l.rec.Parked.Why == partition.Stuck }
+
+var errStuck = fmt.Errorf("%w now: an episode of it does not yield", ErrNoHandler)
+
+// refuseQueries tells those who wait to ask an instance that they cannot.
+func (l *live) refuseQueries(why error) {
+	for _, q := range l.queries {
+		q.refuse(why)
+	}
+	l.queries, l.queriesFirst = nil, false
 }
 
 // afterAll calls fn once all that the loop has written so far is committed.
@@ -173,6 +190,8 @@ func (c *core) query(l *live) bool {
 // unasked says why an instance cannot be asked now, if it cannot.
 func unasked(r *partition.Record) error {
 	switch {
+	case r.Episodes == 0 && r.Parked.Why == partition.Unbound && r.Version != "":
+		return fmt.Errorf("%w %q in version %q", ErrUnbound, r.Name, r.Version)
 	case r.Episodes == 0 && r.Parked.Why == partition.Unbound:
 		return fmt.Errorf("%w %q", ErrUnbound, r.Name)
 	case r.Episodes == 0:

@@ -36,9 +36,7 @@ func (q *call) doRaise(c *core, l *live) error {
 		q.done <- outcome{err: fmt.Errorf("%w: %d events", ErrFull, l.rec.Buffered+int64(untaken(l)))}
 		return nil
 	}
-	m := &mail{call: q}
-	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: &history.EventRaised{Name: q.raise.Name, Input: q.raise.Data}}
-	return c.post(l, m)
+	return c.post(l, c.mailOf(q, &history.EventRaised{Name: q.raise.Name, Input: q.raise.Data}))
 }
 
 // untaken returns how much mail of an instance no turn has taken.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition"
@@ -225,113 +224,6 @@ func firstEvents(s partition.Reader, addr partition.Address, rec *partition.Reco
 		events = append(events, m.Event)
 	}
 	return events, err
-}
-
-// waitsFor says in words what an instance waits for.
-func (c *core) waitsFor(s partition.Reader, addr partition.Address, rec *partition.Record, in *Instance) error {
-	if rec.Status.Ended() {
-		return nil
-	}
-	add := func(format string, args ...any) { in.Waiting = append(in.Waiting, fmt.Sprintf(format, args...)) }
-	switch rec.Parked.Why {
-	case partition.Unbound:
-		if rec.Version != "" {
-			add("a node that binds orchestrator %q in version %q", rec.Name, rec.Version)
-		} else {
-			add("a node that binds orchestrator %q", rec.Name)
-		}
-	case partition.NotParked:
-	case partition.Crowded:
-		add("room: %s", rec.Parked.Reason)
-	default:
-		add("fitting code: %s", rec.Parked.Reason)
-	}
-	if since, ok := c.slowRuns.Load(in.Ref); ok {
-		add("an episode that has been running since %s", since.(time.Time).Format(time.RFC3339))
-	}
-	for i, name := range rec.Awaits {
-		if i == waitingItems {
-			add("%d more events", len(rec.Awaits)-i)
-			break
-		}
-		add("event %q", name)
-	}
-	for i, name := range rec.Updates {
-		if i == waitingItems {
-			add("%d more updates", len(rec.Updates)-i)
-			break
-		}
-		add("update %q", name)
-	}
-	if rec.StartArmed {
-		add("its scheduled start at %s", rec.ScheduledStart.Format(time.RFC3339))
-	}
-	if rec.Ready {
-		add("its turn, with %d stored events", rec.Stored)
-	}
-	if rec.Activities > 0 {
-		shown := int64(0)
-		err := partition.ReadActivities(s, addr, func(id int32, a *partition.Activity) bool {
-			text := fmt.Sprintf("activity %q (task %d), attempt %d", a.Name, id, a.Attempt)
-			if a.Outside != (partition.AttemptFence{}) {
-				text += ", waits for completion by token " + history.AttemptToken{
-					Hub: addr.Hub, Instance: addr.ID, Execution: a.Execution, TaskID: id, Epoch: a.Outside.Epoch, N: a.Outside.N,
-				}.String()
-				if !a.Deadline.IsZero() {
-					text += " until " + a.Deadline.Format(time.RFC3339)
-				}
-			} else if !a.NextAttempt.IsZero() {
-				text += " from " + a.NextAttempt.Format(time.RFC3339)
-			}
-			if err := c.placeless(a); err != nil {
-				text += ": " + err.Error()
-			}
-			if a.LastFailure != "" {
-				text += ", after " + a.LastFailure
-			}
-			add("%s", text)
-			shown++
-			return shown < waitingItems
-		})
-		if err != nil {
-			return err
-		}
-		if more := rec.Activities - shown; more > 0 {
-			add("%d more activities", more)
-		}
-	}
-	if rec.Children > 0 {
-		shown := int64(0)
-		err := partition.ReadChildren(s, addr, func(id int32, child partition.Child) bool {
-			add("sub-orchestration %q (task %d), instance %q", child.Name, id, child.Instance)
-			shown++
-			return shown < waitingItems
-		})
-		if err != nil {
-			return err
-		}
-		if more := rec.Children - shown; more > 0 {
-			add("%d more sub-orchestrations", more)
-		}
-	}
-	if err := waitsForEntities(s, addr, rec, add); err != nil {
-		return err
-	}
-	if rec.Timers > 0 {
-		shown := int64(0)
-		err := partition.ReadTimers(s, addr, func(id int32, due time.Time) bool {
-			add("timer %d, due %s", id, due.Format(time.RFC3339))
-			shown++
-			return shown < waitingItems
-		})
-		if err != nil {
-			return err
-		}
-		if more := rec.Timers - shown; more > 0 {
-			add("%d more timers", more)
-		}
-	}
-	return nil
 }
 
 // Wait returns when the instance is as the request wants it. It is told by the

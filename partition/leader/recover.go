@@ -69,6 +69,9 @@ func (c *core) adopt(id AttemptID) error {
 	case a == nil:
 		c.attach(l, &attempt{live: l, id: id, row: row, state: running})
 		c.attempts++
+		if late(row.StartBy, c.now) {
+			partition.Begun(&c.view, l.addr, id.TaskID, row)
+		}
 	case a.state == running && a.id.Fence.Epoch < c.epoch && above(id.Fence, a.id.Fence):
 		c.cfg.Dispatcher.Cancel(a.id, superseded)
 		a.id = id

@@ -61,6 +61,38 @@ func (c *core) activitySpan(a *attempt, ended time.Time, status history.Status, 
 	})
 }
 
+// outsideSpans tells of activities that are not wanted any more after the turn and are
+// not in memory: those that are left to somebody outside, or in the state because there
+// is no room for them. Call it before the turn is recorded.
+func (c *core) outsideSpans(l *live, t partition.Turn) error {
+	if !c.traced(l.rec) || l.rec.Activities == int64(len(l.attempts)) {
+		return nil
+	}
+	tell := func(id int32, row *partition.Activity) bool {
+		if l.attempts[id] == nil {
+			c.activitySpan(c.attemptOf(l, id, row), t.Began, history.Canceled, nil)
+		}
+		return true
+	}
+	if t.Episode.Completion() != nil {
+		return partition.ReadActivities(&c.view, l.addr, tell)
+	}
+	for _, e := range t.Episode.Decided {
+		canceled, ok := e.Body.(*history.TaskCanceled)
+		if !ok {
+			continue
+		}
+		row, err := c.pendingRow(l, canceled.TaskID)
+		if err != nil {
+			return err
+		}
+		if row != nil {
+			tell(canceled.TaskID, row)
+		}
+	}
+	return nil
+}
+
 // activityEnded tells of an activity whose end is mail that is being written.
 func (c *core) activityEnded(a *attempt, end history.Event) {
 	if failed, ok := end.Body.(*history.TaskFailed); ok {

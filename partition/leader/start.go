@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition"
@@ -16,9 +13,6 @@ import (
 // FailureTooLarge is the type of failures that tell of a payload over
 // [history.MaxPayloadBytes].
 const FailureTooLarge = "payload-too-large"
-
-// maxNameBytes bounds names, versions and request IDs.
-const maxNameBytes = 256
 
 // call is a mutating request on its way through the loop.
 type call struct {
@@ -144,11 +138,7 @@ func validateStart(req *StartRequest) error {
 	if len(req.Input) > history.MaxPayloadBytes {
 		return fmt.Errorf("%w: input of %d bytes; at most %d are allowed", ErrTooLarge, len(req.Input), history.MaxPayloadBytes)
 	}
-	size := len(req.TraceParent)
-	for k, v := range req.Tags {
-		size += len(k) + len(v)
-	}
-	if size > history.MaxTagsBytes {
+	if size := len(req.TraceParent) + history.TagBytes(req.Tags); size > history.MaxTagsBytes {
 		return fmt.Errorf("%w: tags of %d bytes; at most %d are allowed", ErrTooLarge, size, history.MaxTagsBytes)
 	}
 	return nil
@@ -169,20 +159,16 @@ func validateCommon(ref InstanceRef, id RequestIdentity) error {
 	if id.ID != "" && id.Sent.IsZero() {
 		return fmt.Errorf("%w: a request ID without the time when it was first sent", ErrInvalid)
 	}
-	if len(id.ID) > maxNameBytes {
-		return fmt.Errorf("%w: request ID of %d bytes; at most %d are allowed", ErrInvalid, len(id.ID), maxNameBytes)
+	if len(id.ID) > history.MaxNameBytes {
+		return fmt.Errorf("%w: request ID of %d bytes; at most %d are allowed", ErrInvalid, len(id.ID), history.MaxNameBytes)
 	}
 	return nil
 }
 
+// validateText checks a name, a version, or an ID that a caller makes.
 func validateText(text string) error {
-	switch {
-	case len(text) > maxNameBytes:
-		return fmt.Errorf("%w: name %.32q… has %d bytes; at most %d are allowed", ErrInvalid, text, len(text), maxNameBytes)
-	case !utf8.ValidString(text):
-		return fmt.Errorf("%w: name %q is not UTF-8", ErrInvalid, text)
-	case strings.ContainsFunc(text, unicode.IsControl):
-		return fmt.Errorf("%w: name %q has control characters", ErrInvalid, text)
+	if err := history.ValidateName(text); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return nil
 }
@@ -193,8 +179,9 @@ func (q *call) handle(c *core) error {
 	if err != nil {
 		return err
 	}
-	if l.fresh && l.entity == nil {
-		// What this request is told rests on a start that nobody wrote yet.
+	if l.fresh && l.entity == nil || q.identity.ID != "" && c.arriving[q.key()] {
+		// What this request is told rests on a start that nobody wrote yet, or on what
+		// becomes of the same request, which came before.
 		if err := c.store(l); err != nil {
 			return err
 		}
@@ -251,6 +238,28 @@ func (q *call) expired(c *core) bool {
 
 func (q *call) fail() { q.done <- outcome{err: ErrNotLeading} }
 
+// callKey names a request by its identity.
+type callKey struct {
+	ref     InstanceRef
+	request string
+	sent    int64
+}
+
+func (q *call) key() callKey {
+	return callKey{q.ref, q.identity.ID, q.identity.Sent.UnixNano()}
+}
+
+// mailOf is the mail that a request becomes. Until it is written or discarded, a
+// repetition of the request finds it in arriving.
+func (c *core) mailOf(q *call, body history.Body) *mail {
+	if q.identity.ID != "" {
+		c.arriving[q.key()] = true
+	}
+	m := &mail{call: q}
+	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: body}
+	return m
+}
+
 // conclude answers a request and remembers the answer.
 func (c *core) conclude(q *call, l *live, a StartAnswer, err error) error {
 	c.remember(q, l.addr, partition.Answer{Code: codeOf(err), Execution: a.Execution, Started: a.Started})
@@ -260,6 +269,7 @@ func (c *core) conclude(q *call, l *live, a StartAnswer, err error) error {
 
 func (c *core) remember(q *call, addr partition.Address, a partition.Answer) {
 	if q.identity.ID != "" {
+		delete(c.arriving, q.key())
 		partition.SetAnswer(&c.view, addr, q.identity.ID, q.identity.Sent, a)
 	}
 }
@@ -303,8 +313,7 @@ func (q *call) doStart(c *core, l *live) error {
 		started.Deadline = later(c.now, req.ScheduledStart).Add(req.Timeout)
 	}
 	c.create(l, started)
-	m := &mail{call: q}
-	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: started}
+	m := c.mailOf(q, started)
 	if req.ScheduledStart.After(c.now) {
 		if err := c.replace(l); err != nil {
 			return err

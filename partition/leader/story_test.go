@@ -24,7 +24,7 @@ import (
 // leader and its surroundings, each followed by the trace of what came of it.
 // Commands:
 //
-//	start ID NAME [input=] [request=] [age=] [reuse=] [after=] [execution=] [trace=]
+//	start ID NAME [version=] [input=] [request=] [age=] [reuse=] [after=] [execution=] [trace=]
 //	terminate ID [reason=] [recurse] [request=] [age=]
 //	raise ID NAME [data=] [request=] [age=]
 //	signal ID OPERATION [after=] [request=] [age=], entity ID, entities [prefix=] [limit=]
@@ -37,7 +37,7 @@ import (
 //	watch ID [answers=N]: one answer after the other, from what was seen last
 //	advance DURATION, clock DURATION (the wall clock jumps)
 //	hold, release, commit N: of the log
-//	bind NAME, unbind NAME, break NAME, mend NAME, block NAME, unblock NAME
+//	bind NAME[@VERSION], unbind NAME[@VERSION], match older|strict, lack ID (and no more), break NAME, mend NAME, block NAME, unblock NAME
 //	room N, lost ID#TASK, refused ID#TASK
 //	changed [code]: the bindings, or the code behind them too
 //	crash [losing what is not applied], lead [survey=given] [slow-survey], surveyed [given]
@@ -364,7 +364,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		s.log.commit(number(arg(0)))
 	case "unconfirmed":
 		s.log.confirms = ErrNotLeading
-	case "bind", "unbind", "break", "mend", "fail", "block", "unblock":
+	case "bind", "unbind", "match", "lack", "break", "mend", "fail", "block", "unblock":
 		s.code(d.Cmd, arg(0))
 	case "changed":
 		if d.HasArg("code") {
@@ -482,7 +482,7 @@ func (s *story) start(t *testing.T, id, name string, opt func(string) string) {
 	if in := opt("input"); in != "" {
 		req.Input = history.Payload(in)
 	}
-	req.TraceParent = opt("trace")
+	req.TraceParent, req.Version = opt("trace"), opt("version")
 	if n := number0(opt("size")); n > 0 {
 		req.Input = make(history.Payload, n)
 	}
@@ -524,11 +524,21 @@ func (s *story) code(cmd, name string) {
 	x := s.executor
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	name, version, versioned := strings.Cut(name, "@")
 	switch cmd {
-	case "bind":
-		delete(x.bound, "-"+name)
-	case "unbind":
-		x.bound["-"+name] = true
+	case "lack":
+		x.lacking[history.InstanceID(name)] = !x.lacking[history.InstanceID(name)]
+	case "match":
+		x.older = name == "older"
+	case "bind", "unbind":
+		if versioned {
+			x.versions[name] = slices.DeleteFunc(x.versions[name], func(v string) bool { return v == version })
+			if cmd == "bind" {
+				x.versions[name] = append(x.versions[name], version)
+			}
+			return
+		}
+		x.bound["-"+name] = cmd == "unbind"
 	case "break":
 		x.broken[name] = true
 	case "fail":

@@ -360,6 +360,7 @@ func (ids lost) handle(c *core) error {
 		default:
 			c.attempts--
 			a.state = committing
+			c.waitAnew(a)
 			c.offer(a) // its row is committed: it ran
 		}
 	}

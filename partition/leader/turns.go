@@ -224,6 +224,8 @@ func (c *core) notRun(l *live, r *run) error {
 	var diff *history.NondeterminismError
 	var crowded *crowdedError
 	switch {
+	case errors.Is(r.err, ErrNoLocal):
+		return c.parkAfter(r, partition.Incomplete, r.err.Error())
 	case errors.Is(r.err, ErrUnbound):
 		return c.parkAfter(r, partition.Unbound, r.err.Error())
 	case errors.As(r.err, &diff):
@@ -283,6 +285,9 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	if err != nil {
 		return err
 	}
+	if err := c.outsideSpans(l, t); err != nil {
+		return err
+	}
 	fx, err := partition.Apply(&c.view, l.addr, l.rec, t)
 	if err != nil {
 		return err
@@ -331,8 +336,12 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 		c.timers.add(timer)
 	}
 	if fx.Ended || fx.Continued != nil {
+		why := "the orchestration has ended"
+		if fx.Continued != nil {
+			why = "the orchestration continues as new"
+		}
 		for id := range l.attempts {
-			c.drop(l, id, "the orchestration has ended")
+			c.drop(l, id, why)
 		}
 		l.loaded = true
 	}
@@ -342,7 +351,7 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 		}
 	}
 	if pending || fx.Ended {
-		e.notices = append(e.notices, notice{l.ref, describe(l.ref, l.rec), startedAs(l.rec)})
+		e.notices = append(e.notices, notice{l.ref, describe(l.ref, l.rec), l.rec.StartedAs()})
 	}
 	return nil
 }
@@ -402,7 +411,7 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 		inline += len(u.Input)
 	}
 	for _, e := range ep.Decided {
-		size := payloadBytes(e)
+		size := len(history.PayloadOf(e.Body))
 		sum += size
 		largest = max(largest, size)
 		switch body := e.Body.(type) {
@@ -442,46 +451,11 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 	return ""
 }
 
-// payloadBytes is the size of an event's payload.
-func payloadBytes(e history.Event) int {
-	switch body := e.Body.(type) {
-	case *history.ExecutionStarted:
-		return len(body.Input)
-	case *history.TaskScheduled:
-		return len(body.Input)
-	case *history.TaskCompleted:
-		return len(body.Result)
-	case *history.LocalTaskRun:
-		return len(body.Result)
-	case *history.EventSent:
-		return len(body.Input)
-	case *history.EventRaised:
-		return len(body.Input)
-	case *history.UpdateRequested:
-		return len(body.Input)
-	case *history.UpdateCompleted:
-		return len(body.Result)
-	case *history.SubOrchestrationInstanceCreated:
-		return len(body.Input)
-	case *history.SubOrchestrationInstanceCompleted:
-		return len(body.Result)
-	case *history.EntityOperationSignaled:
-		return len(body.Input)
-	case *history.EntityOperationCalled:
-		return len(body.Input)
-	case *history.EntityOperationCompleted:
-		return len(body.Result)
-	case *history.ExecutionCompleted:
-		return len(body.Result)
-	}
-	return 0
-}
-
 // portion returns how much of the mail one episode takes.
 func portion(all []*mail) int {
 	sum := 0
 	for i, m := range all {
-		if sum += payloadBytes(m.Event); sum > mailBytes {
+		if sum += len(history.PayloadOf(m.Event.Body)); sum > mailBytes {
 			return i + 1
 		}
 	}
@@ -521,6 +495,7 @@ func (c *core) watch() error {
 			if err := c.park(l, partition.Stuck, fmt.Sprintf("an episode did not yield within %s", c.cfg.Limits.Stuck)); err != nil {
 				return err
 			}
+			l.refuseQueries(errStuck)
 		}
 	}
 	return nil

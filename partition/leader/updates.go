@@ -82,10 +82,6 @@ func (q *call) known(c *core, l *live) (bool, error) {
 	case c.cfg.Faults.noDedup():
 		return false, nil
 	case u == nil:
-		if c.arriving[q.updateKey()] {
-			q.done <- outcome{} // its reply will be told
-			return true, nil
-		}
 		return false, nil
 	case u.Done:
 		c.answerUpdate(q, &UpdateReply{Result: u.Result, Failure: u.Failure, Refused: u.Refused})
@@ -129,17 +125,14 @@ func (q *call) doUpdate(c *core, l *live) error {
 		q.done <- outcome{err: fmt.Errorf("%w: %d events and updates", ErrFull, l.rec.Buffered+int64(untaken(l)))}
 		return nil
 	}
-	m := &mail{call: q}
-	m.Event = history.Event{ID: history.NoID, Time: c.now, Body: &history.UpdateRequested{
+	return c.post(l, c.mailOf(q, &history.UpdateRequested{
 		Request: q.identity.ID, Sent: q.identity.Sent, Name: q.update.Name, Input: q.update.Input,
-	}}
-	c.arriving[q.updateKey()] = true
-	return c.post(l, m)
+	}))
 }
 
 // concludeUpdate answers an update that comes to an instance which has ended.
 func (c *core) concludeUpdate(q *call, addr partition.Address, rec *partition.Record) {
-	delete(c.arriving, q.updateKey())
+	delete(c.arriving, q.key())
 	reply := endedReply(q.update.Name)
 	reply.Refused = true
 	var instance history.ExecutionID
@@ -154,18 +147,8 @@ func (c *core) concludeUpdate(q *call, addr partition.Address, rec *partition.Re
 
 // accepted notes that the entry under construction writes an update.
 func (c *core) accepted(q *call) {
-	delete(c.arriving, q.updateKey())
+	delete(c.arriving, q.key())
 	c.answerUpdate(q, nil)
-}
-
-type updateKey struct {
-	ref     InstanceRef
-	request string
-	sent    int64
-}
-
-func (q *call) updateKey() updateKey {
-	return updateKey{q.ref, q.identity.ID, q.identity.Sent.UnixNano()}
 }
 
 // refuseUpdates takes those updates out of a run's mail that its episode does not
@@ -311,7 +294,7 @@ func (rs *replies) tell(t toldReply) {
 func (rs *replies) meant(w *replyWaiter, r *partition.Record) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	w.instance = startedAs(r)
+	w.instance = r.StartedAs()
 }
 
 // end tells all who wait for an instance that it has ended.
@@ -325,12 +308,4 @@ func (rs *replies) end(ref InstanceRef, instance history.ExecutionID) {
 		w.told <- *endedReply(w.name)
 		return false
 	})
-}
-
-// startedAs returns the execution with which an instance was started.
-func startedAs(r *partition.Record) history.ExecutionID {
-	if r.First != "" {
-		return r.First
-	}
-	return r.Execution
 }

@@ -3,6 +3,7 @@ package leader
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -65,11 +66,15 @@ type EpisodeRequest struct {
 // instance waits, visibly, until [Leader.BindingsChanged].
 var ErrUnbound = errors.New("no node binds the name")
 
+// ErrNoLocal is the [ErrUnbound] of code that is bound, and calls a local activity that
+// is not bound beside it. It says nothing of other instances of the name.
+var ErrNoLocal = fmt.Errorf("%w of a local activity", ErrUnbound)
+
 // Executor runs user code of orchestrators. It is safe for concurrent use; the
 // leader never asks for two episodes of one execution at the same time.
 type Executor interface {
 	// Episode runs one episode and returns what was decided. It may take as long
-	// as the user's code takes. Errors: [ErrUnbound];
+	// as the user's code takes. Errors: [ErrUnbound], [ErrNoLocal];
 	// *[history.NondeterminismError], which parks the instance; anything else is
 	// passing and the leader asks again later. A failing or panicking
 	// orchestrator is no error but an ExecutionCompleted with a failure.
