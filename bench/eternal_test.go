@@ -44,11 +44,11 @@ func eternalRounds(b *testing.B, c *testcluster.Cluster, api *client.Client, n i
 		if err != nil {
 			b.Skip(err)
 		}
-		inState, err := diskBytes(filepath.Join(node.Dir(), "state"))
+		inState, err := diskBytes(filepath.Join(node.Dir(), "raft", "state"))
 		if err != nil {
 			b.Fatal(err)
 		}
-		inLog, err := diskBytes(filepath.Join(node.Dir(), "log"))
+		inLog, err := diskBytes(filepath.Join(node.Dir(), "raft", "log"))
 		if err != nil {
 			b.Fatal(err)
 		}
