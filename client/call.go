@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
+	reprise "github.com/reprise-run/reprise"
 	"github.com/reprise-run/reprise/history"
 )
 
@@ -37,8 +38,44 @@ type call struct {
 	identity bool
 	// long is a wait: attempts are not limited.
 	long bool
-	// info is what interceptors see; nil: only the first word of what.
+	// info is what interceptors see.
 	info *Call
+}
+
+// reads describes a call that asks about an instance; the text is for errors.
+func (c *Client) reads(id history.InstanceID, operation, text string, args ...any) call {
+	return call{
+		what: fmt.Sprintf(text, args...), slot: history.SlotOf(c.config.hub, id),
+		info: &Call{Operation: operation, TaskHub: c.config.hub, Instance: id},
+	}
+}
+
+// changes describes a call that changes something of an instance.
+func (c *Client) changes(id history.InstanceID, operation, text string, args ...any) call {
+	what := c.reads(id, operation, text, args...)
+	what.identity = true
+	return what
+}
+
+// ask makes a call of a method of a service and returns the answer.
+func ask[Service, Request, Answer any](
+	ctx context.Context, c *Client, what call, service func(grpc.ClientConnInterface) Service,
+	method func(Service, context.Context, *Request, ...grpc.CallOption) (*Answer, error), req *Request,
+) (answer *Answer, err error) {
+	err = c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
+		answer, err = method(service(conn), ctx, req, opts...)
+		return err
+	})
+	return answer, err
+}
+
+// encode returns the payload of what a caller gave, which what names in errors.
+func (c *Client) encode(what string, v any) (history.Payload, error) {
+	payload, err := reprise.EncodePayload(c.config.codec, what, v)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return payload, nil
 }
 
 // failed says what was being done, unless the node's own words begin with that.

@@ -2,9 +2,6 @@ package client
 
 import (
 	"context"
-	"fmt"
-
-	"google.golang.org/grpc"
 
 	"github.com/reprise-run/reprise/api/reprisev1"
 	"github.com/reprise-run/reprise/history"
@@ -25,15 +22,13 @@ func Reason(text string) CancelOption {
 // stays as it is; neither is an error. Errors: [ErrNotFound]; [ErrFull]; those of all
 // requests. See [Client.Terminate] for an end that runs no code.
 func Cancel(ctx context.Context, c *Client, id history.InstanceID, opts ...CancelOption) error {
-	what := call{what: fmt.Sprintf("cancel %q", id), slot: c.slot(id), identity: true, info: &Call{Operation: "cancel", Instance: id}}
 	req := &reprisev1.CancelInstanceRequest{InstanceId: string(id)}
 	for _, opt := range opts {
 		opt(req)
 	}
-	return c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
-		_, err := reprisev1.NewCancelServiceClient(conn).CancelInstance(ctx, req, opts...)
-		return err
-	})
+	what := c.changes(id, "cancel", "cancel %q", id)
+	_, err := ask(ctx, c, what, reprisev1.NewCancelServiceClient, reprisev1.CancelServiceClient.CancelInstance, req)
+	return err
 }
 
 // Cancel asks the orchestrator to end; see the function [Cancel].

@@ -3,8 +3,6 @@ package client
 import (
 	"context"
 
-	"google.golang.org/grpc"
-
 	"github.com/reprise-run/reprise/api/reprisev1"
 )
 
@@ -54,11 +52,8 @@ type Replica struct {
 
 // Cluster asks a node for a description of the cluster.
 func (c *Client) Cluster(ctx context.Context) (Cluster, error) {
-	var m *reprisev1.DescribeClusterResponse
-	err := c.do(ctx, call{what: "describe the cluster", info: &Call{Operation: "cluster"}}, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
-		m, err = reprisev1.NewRepriseServiceClient(conn).DescribeCluster(ctx, &reprisev1.DescribeClusterRequest{}, opts...)
-		return err
-	})
+	what := call{what: "describe the cluster", info: &Call{Operation: "cluster", TaskHub: c.config.hub}}
+	m, err := ask(ctx, c, what, reprisev1.NewRepriseServiceClient, reprisev1.RepriseServiceClient.DescribeCluster, &reprisev1.DescribeClusterRequest{})
 	if err != nil {
 		return Cluster{}, err
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	reprise "github.com/reprise-run/reprise"
@@ -21,9 +20,9 @@ import (
 // operation runs; the operation runs exactly once. See [Client.SignalEntity] for the
 // errors.
 func Signal[State, In, Out any](ctx context.Context, c *Client, e reprise.EntityRef[State], p reprise.Operation[State, In, Out], input In, opts ...SignalOption) error {
-	payload, err := reprise.EncodePayload(c.config.codec, fmt.Sprintf("input of operation %q", p.Name()), input)
+	payload, err := c.encode(fmt.Sprintf("input of operation %q", p.Name()), input)
 	if err != nil {
-		return fmt.Errorf("signal: %w: %w", ErrInvalid, err)
+		return err
 	}
 	return c.SignalEntity(ctx, e.ID(), p.Name(), payload, opts...)
 }
@@ -59,7 +58,8 @@ func WithSignalTrace(parent string) SignalOption {
 // SignalEntity asks an entity for an operation by its name. A nil input is absent.
 // Errors: [ErrFull] where too many operations wait for the entity; those of all requests.
 func (c *Client) SignalEntity(ctx context.Context, id history.InstanceID, operation string, input history.Payload, opts ...SignalOption) error {
-	what := call{what: fmt.Sprintf("signal %q to %q", operation, id), slot: c.slot(id), identity: true}
+	what := c.changes(id, "signal", "signal %q to %q", operation, id)
+	what.info.Name = operation
 	if err := history.ValidateEntityID(id); err != nil {
 		return fmt.Errorf("signal: %w: %w", ErrInvalid, err)
 	}
@@ -69,10 +69,8 @@ func (c *Client) SignalEntity(ctx context.Context, id history.InstanceID, operat
 	for _, opt := range opts {
 		opt(req)
 	}
-	return c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
-		_, err := durabletask.NewTaskHubSidecarServiceClient(conn).SignalEntity(ctx, req, opts...)
-		return err
-	})
+	_, err := ask(ctx, c, what, durabletask.NewTaskHubSidecarServiceClient, durabletask.TaskHubSidecarServiceClient.SignalEntity, req)
+	return err
 }
 
 // Entity is what the cluster tells about an entity.
@@ -91,15 +89,12 @@ type Entity struct {
 // Entity reads an entity with its state. The read is linearizable. An entity that nobody
 // has used is no error: it does not exist.
 func (c *Client) Entity(ctx context.Context, id history.InstanceID) (Entity, error) {
-	what := call{what: fmt.Sprintf("read entity %q", id), slot: c.slot(id)}
 	if err := history.ValidateEntityID(id); err != nil {
 		return Entity{}, fmt.Errorf("read entity: %w: %w", ErrInvalid, err)
 	}
-	var m *durabletask.GetEntityResponse
-	err := c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
-		m, err = durabletask.NewTaskHubSidecarServiceClient(conn).GetEntity(ctx, &durabletask.GetEntityRequest{InstanceId: string(id), IncludeState: true}, opts...)
-		return err
-	})
+	what := c.reads(id, "read", "read entity %q", id)
+	req := &durabletask.GetEntityRequest{InstanceId: string(id), IncludeState: true}
+	m, err := ask(ctx, c, what, durabletask.NewTaskHubSidecarServiceClient, durabletask.TaskHubSidecarServiceClient.GetEntity, req)
 	if err != nil {
 		return Entity{}, err
 	}
@@ -147,11 +142,8 @@ func (c *Client) Entities(ctx context.Context, opts ...EntitiesOption) iter.Seq2
 			opt(q)
 		}
 		for {
-			var m *durabletask.QueryEntitiesResponse
-			err := c.do(ctx, call{what: "list entities"}, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
-				m, err = durabletask.NewTaskHubSidecarServiceClient(conn).QueryEntities(ctx, &durabletask.QueryEntitiesRequest{Query: q}, opts...)
-				return err
-			})
+			what := call{what: "list entities", info: &Call{Operation: "list", TaskHub: c.config.hub}}
+			m, err := ask(ctx, c, what, durabletask.NewTaskHubSidecarServiceClient, durabletask.TaskHubSidecarServiceClient.QueryEntities, &durabletask.QueryEntitiesRequest{Query: q})
 			if err != nil {
 				yield(Entity{}, err)
 				return

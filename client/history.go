@@ -21,7 +21,8 @@ import (
 // from another one. [ErrNotFound] where there is no such instance.
 func (c *Client) History(ctx context.Context, id history.InstanceID, execution history.ExecutionID) iter.Seq2[history.Event, error] {
 	return func(yield func(history.Event, error) bool) {
-		what := call{what: fmt.Sprintf("read history of %q", id), slot: c.slot(id), long: true, info: &Call{Operation: "history", Instance: id}}
+		what := c.reads(id, "history", "read history of %q", id)
+		what.long = true
 		yielded, stop := 0, false
 		err := c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
 			ctx, cancel := context.WithCancel(ctx)

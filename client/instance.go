@@ -79,12 +79,9 @@ func detailFromWire(m *reprisev1.GetInstanceDetailResponse) Instance {
 // Status reads an instance. The read is linearizable. [ErrNotFound] where there
 // is none.
 func (c *Client) Status(ctx context.Context, id history.InstanceID) (Instance, error) {
-	what := call{what: fmt.Sprintf("read %q", id), slot: c.slot(id), info: &Call{Operation: "status", Instance: id}}
-	var m *reprisev1.GetInstanceDetailResponse
-	err := c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
-		m, err = reprisev1.NewRepriseServiceClient(conn).GetInstanceDetail(ctx, &reprisev1.GetInstanceDetailRequest{InstanceId: string(id), Payloads: true}, opts...)
-		return err
-	})
+	what := c.reads(id, "status", "read %q", id)
+	req := &reprisev1.GetInstanceDetailRequest{InstanceId: string(id), Payloads: true}
+	m, err := ask(ctx, c, what, reprisev1.NewRepriseServiceClient, reprisev1.RepriseServiceClient.GetInstanceDetail, req)
 	if err != nil {
 		return Instance{}, err
 	}
@@ -97,31 +94,26 @@ func (c *Client) Status(ctx context.Context, id history.InstanceID) (Instance, e
 // Wait returns when the instance has ended. The cluster tells; nothing is polled.
 // [ErrNotFound] where there is none.
 func (c *Client) Wait(ctx context.Context, id history.InstanceID) (Instance, error) {
-	return c.wait(ctx, fmt.Sprintf("wait for %q", id), id, durabletask.TaskHubSidecarServiceClient.WaitForInstanceCompletion)
+	return c.wait(ctx, c.reads(id, "wait", "wait for %q", id), durabletask.TaskHubSidecarServiceClient.WaitForInstanceCompletion)
 }
 
 // WaitStart returns when the instance has left Pending. [ErrNotFound] where there
 // is none.
 func (c *Client) WaitStart(ctx context.Context, id history.InstanceID) (Instance, error) {
-	return c.wait(ctx, fmt.Sprintf("wait for the start of %q", id), id, durabletask.TaskHubSidecarServiceClient.WaitForInstanceStart)
+	return c.wait(ctx, c.reads(id, "wait", "wait for the start of %q", id), durabletask.TaskHubSidecarServiceClient.WaitForInstanceStart)
 }
 
 type waitMethod func(durabletask.TaskHubSidecarServiceClient, context.Context, *durabletask.GetInstanceRequest, ...grpc.CallOption) (*durabletask.GetInstanceResponse, error)
 
-func (c *Client) wait(ctx context.Context, what string, id history.InstanceID, method waitMethod) (Instance, error) {
-	var m *durabletask.GetInstanceResponse
-	err := c.do(ctx, call{what: what, slot: c.slot(id), long: true, info: &Call{Operation: "wait", Instance: id}}, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
-		m, err = method(durabletask.NewTaskHubSidecarServiceClient(conn), ctx, &durabletask.GetInstanceRequest{InstanceId: string(id), GetInputsAndOutputs: true}, opts...)
-		return err
-	})
+func (c *Client) wait(ctx context.Context, what call, method waitMethod) (Instance, error) {
+	what.long = true
+	req := &durabletask.GetInstanceRequest{InstanceId: string(what.info.Instance), GetInputsAndOutputs: true}
+	m, err := ask(ctx, c, what, durabletask.NewTaskHubSidecarServiceClient, method, req)
 	if err != nil {
 		return Instance{}, err
 	}
 	if !m.GetExists() {
-		return Instance{}, fmt.Errorf("%s: %w", what, ErrNotFound)
+		return Instance{}, fmt.Errorf("%s: %w", what.what, ErrNotFound)
 	}
 	return instanceFromWire(m.GetOrchestrationState()), nil
 }
-
-// slot returns the slot of an instance, by which leaders are followed.
-func (c *Client) slot(id history.InstanceID) history.Slot { return history.SlotOf(c.config.hub, id) }

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"strings"
 
 	"github.com/reprise-run/reprise/history"
 )
@@ -15,7 +14,8 @@ type Call struct {
 	// TaskHub and Instance are whom it concerns; Instance is empty where it is none.
 	TaskHub  history.TaskHub
 	Instance history.InstanceID
-	// Name is that of the orchestration to start or of the event to raise.
+	// Name is that of the orchestration to start, the event to raise, or the query,
+	// update or operation that is asked for.
 	Name string
 	// Tags and TraceParent are those of a start. An interceptor may set them before it
 	// calls the next handler.
@@ -43,18 +43,11 @@ func (c *Client) do(ctx context.Context, what call, try attempt) error {
 	if len(c.config.around) == 0 {
 		return handle(ctx, nil)
 	}
-	info := what.info
-	if info == nil {
-		info = &Call{}
-	}
-	if info.Operation == "" {
-		info.Operation, _, _ = strings.Cut(what.what, " ")
-	}
-	if info.TaskHub = c.config.hub; info.Tags == nil {
-		info.Tags = map[string]string{}
+	if what.info.Tags == nil {
+		what.info.Tags = map[string]string{}
 	}
 	for i := len(c.config.around) - 1; i >= 0; i-- {
 		handle = c.config.around[i](handle)
 	}
-	return handle(ctx, info)
+	return handle(ctx, what.info)
 }

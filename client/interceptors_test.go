@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/reprise-run/reprise/api/durabletask"
+	"github.com/reprise-run/reprise/history"
 )
 
 // Interceptors see one call, however often it is sent, the first outermost; what
@@ -57,17 +59,53 @@ func TestInterceptors(t *testing.T) {
 	}
 }
 
-// An interceptor can answer instead.
-func TestInterceptorRefuses(t *testing.T) {
+// Every call tells interceptors what it does, whom it concerns and what it names, and
+// an interceptor can answer it instead.
+func TestInterceptorsSeeEveryCall(t *testing.T) {
 	errNo := errors.New("no")
+	var told string
 	n := &fakeNode{start: works}
-	c := connect(t, []*fakeNode{n}, WithInterceptor(func(Handler) Handler {
-		return func(context.Context, *Call) error { return errNo }
+	c := connect(t, []*fakeNode{n}, WithTaskHub("shop"), WithInterceptor(func(Handler) Handler {
+		return func(_ context.Context, call *Call) error {
+			told = fmt.Sprintf("%s %s %q %q", call.TaskHub, call.Operation, call.Instance, call.Name)
+			return errNo
+		}
 	}))
-	if _, err := c.Start(t.Context(), "o", nil); !errors.Is(err, errNo) || len(n.calls()) != 0 {
-		t.Errorf("%v after %d calls", err, len(n.calls()))
+	ctx, token := t.Context(), history.AttemptToken{Hub: "other", Instance: "i", Execution: "00ff", TaskID: 3, Epoch: 1, N: 1}.String()
+	for want, call := range map[string]func() error{
+		`shop start "i" "o"`:       func() error { _, err := c.Start(ctx, "o", nil, WithID("i")); return err },
+		`shop execute "i" "o"`:     func() error { _, err := c.Execute(ctx, "o", nil, WithID("i")); return err },
+		`shop raise "i" "e"`:       func() error { return c.RaiseEvent(ctx, "i", "e", nil) },
+		`shop status "i" ""`:       func() error { _, err := c.Status(ctx, "i"); return err },
+		`shop wait "i" ""`:         func() error { _, err := c.Wait(ctx, "i"); return err },
+		`shop wait "j" ""`:         func() error { _, err := c.WaitStart(ctx, "j"); return err },
+		`shop watch "i" ""`:        func() error { return last(c.Watch(ctx, "i")) },
+		`shop history "i" ""`:      func() error { return last(c.History(ctx, "i", "")) },
+		`shop query "i" "q"`:       func() error { _, _, err := c.AskQuery(ctx, "i", "q", nil); return err },
+		`shop update "i" "u"`:      func() error { _, err := c.AskUpdate(ctx, "i", "u", nil); return err },
+		`shop cancel "i" ""`:       func() error { return Cancel(ctx, c, "i") },
+		`shop terminate "i" ""`:    func() error { return c.Terminate(ctx, "i", nil) },
+		`shop signal "@a@1" "add"`: func() error { return c.SignalEntity(ctx, "@a@1", "add", nil) },
+		`shop read "@a@1" ""`:      func() error { _, err := c.Entity(ctx, "@a@1"); return err },
+		`shop list "" ""`:          func() error { return last(c.Entities(ctx)) },
+		`shop cluster "" ""`:       func() error { _, err := c.Cluster(ctx); return err },
+		`other complete "i" ""`:    func() error { return c.CompleteActivity(ctx, token, nil) },
+		`other fail "i" ""`:        func() error { return c.FailActivity(ctx, token, &history.Failure{Message: "no"}) },
+		`other heartbeat "i" ""`:   func() error { return c.HeartbeatActivity(ctx, token, nil) },
+	} {
+		told = ""
+		if err := call(); !errors.Is(err, errNo) || told != want {
+			t.Errorf("told %s, want %s; %v", told, want, err)
+		}
 	}
-	if err := c.RaiseEvent(t.Context(), "i", "e", nil); !errors.Is(err, errNo) {
-		t.Error(err)
+	if n := len(n.calls()); n != 0 {
+		t.Errorf("%d calls went out", n)
 	}
+}
+
+// last returns the error at the end of a sequence.
+func last[T any](all iter.Seq2[T, error]) (err error) {
+	for _, err = range all {
+	}
+	return err
 }

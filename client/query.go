@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"google.golang.org/grpc"
-
 	reprise "github.com/reprise-run/reprise"
 	"github.com/reprise-run/reprise/api/reprisev1"
 	"github.com/reprise-run/reprise/api/wire"
@@ -19,9 +17,9 @@ import (
 func Query[In, Out any](ctx context.Context, c *Client, id history.InstanceID, q reprise.Query[In, Out], in In) (Out, error) {
 	var none Out
 	what := fmt.Sprintf("query %q of %q", q.Name(), id)
-	payload, err := reprise.EncodePayload(c.config.codec, "input of "+what, in)
+	payload, err := c.encode("input of "+what, in)
 	if err != nil {
-		return none, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return none, err
 	}
 	result, failure, err := c.AskQuery(ctx, id, q.Name(), payload)
 	switch {
@@ -38,12 +36,10 @@ func Query[In, Out any](ctx context.Context, c *Client, id history.InstanceID, q
 // or has not begun; [ErrUnbound]; those of all requests.
 func (c *Client) AskQuery(ctx context.Context, id history.InstanceID, name string, in history.Payload) (history.Payload, *history.Failure, error) {
 	req := &reprisev1.QueryInstanceRequest{InstanceId: string(id), Name: name, Input: wire.FromPayload(in)}
-	var m *reprisev1.QueryInstanceResponse
-	// Long: the code may have to be replayed first, and an episode that runs is waited for.
-	err := c.do(ctx, call{what: fmt.Sprintf("query %q of %q", name, id), slot: c.slot(id), long: true}, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
-		m, err = reprisev1.NewOrchestrationServiceClient(conn).QueryInstance(ctx, req, opts...)
-		return err
-	})
+	what := c.reads(id, "query", "query %q of %q", name, id)
+	what.info.Name = name
+	what.long = true // the code may have to be replayed first, and an episode that runs is waited for
+	m, err := ask(ctx, c, what, reprisev1.NewOrchestrationServiceClient, reprisev1.OrchestrationServiceClient.QueryInstance, req)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"google.golang.org/grpc"
-
 	reprise "github.com/reprise-run/reprise"
 	"github.com/reprise-run/reprise/api/durabletask"
 	"github.com/reprise-run/reprise/api/wire"
@@ -16,9 +14,9 @@ import (
 // committed, and the event is raised exactly once. See [Client.RaiseEvent] for the
 // errors.
 func Raise[T any](ctx context.Context, c *Client, id history.InstanceID, e reprise.Event[T], data T) error {
-	payload, err := reprise.EncodePayload(c.config.codec, fmt.Sprintf("data of event %q", e.Name()), data)
+	payload, err := c.encode(fmt.Sprintf("data of event %q", e.Name()), data)
 	if err != nil {
-		return fmt.Errorf("raise: %w: %w", ErrInvalid, err)
+		return err
 	}
 	return c.RaiseEvent(ctx, id, e.Name(), payload)
 }
@@ -27,11 +25,9 @@ func Raise[T any](ctx context.Context, c *Client, id history.InstanceID, e repri
 // it, which is no error. Errors: [ErrNotFound]; [ErrFull] where the instance has too
 // many events that it has not taken; those of all requests.
 func (c *Client) RaiseEvent(ctx context.Context, id history.InstanceID, name string, data history.Payload) error {
-	what := call{what: fmt.Sprintf("raise event %q for %q", name, id), slot: c.slot(id), identity: true,
-		info: &Call{Operation: "raise", Instance: id, Name: name}}
+	what := c.changes(id, "raise", "raise event %q for %q", name, id)
+	what.info.Name = name
 	req := &durabletask.RaiseEventRequest{InstanceId: string(id), Name: name, Input: wire.FromPayload(data)}
-	return c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
-		_, err := durabletask.NewTaskHubSidecarServiceClient(conn).RaiseEvent(ctx, req, opts...)
-		return err
-	})
+	_, err := ask(ctx, c, what, durabletask.NewTaskHubSidecarServiceClient, durabletask.TaskHubSidecarServiceClient.RaiseEvent, req)
+	return err
 }

@@ -84,8 +84,10 @@ func (c *Client) newStart(name string, input history.Payload, opts []StartOption
 
 // call describes the call that makes the start.
 func (s *starting) call(operation string) call {
-	s.info = &Call{Operation: operation, Instance: s.id, Name: s.name, Tags: maps.Clone(s.tags), TraceParent: s.trace}
-	return call{what: fmt.Sprintf("%s %q", operation, s.id), slot: s.client.slot(s.id), identity: true, info: s.info}
+	what := s.client.changes(s.id, operation, "%s %q", operation, s.id)
+	s.info = what.info
+	s.info.Name, s.info.Tags, s.info.TraceParent = s.name, maps.Clone(s.tags), s.trace
+	return what
 }
 
 // request is the start on the wire, with what interceptors made of it.
@@ -139,13 +141,11 @@ func Recursive() TerminateOption {
 // error. Its sub-orchestrations go on, unless [Recursive] is given. [ErrNotFound]
 // where there is none.
 func (c *Client) Terminate(ctx context.Context, id history.InstanceID, reason history.Payload, opts ...TerminateOption) error {
-	what := call{what: fmt.Sprintf("terminate %q", id), slot: c.slot(id), identity: true, info: &Call{Operation: "terminate", Instance: id}}
 	req := &durabletask.TerminateRequest{InstanceId: string(id), Output: wire.FromPayload(reason)}
 	for _, opt := range opts {
 		opt(req)
 	}
-	return c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
-		_, err := durabletask.NewTaskHubSidecarServiceClient(conn).TerminateInstance(ctx, req, opts...)
-		return err
-	})
+	what := c.changes(id, "terminate", "terminate %q", id)
+	_, err := ask(ctx, c, what, durabletask.NewTaskHubSidecarServiceClient, durabletask.TaskHubSidecarServiceClient.TerminateInstance, req)
+	return err
 }

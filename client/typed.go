@@ -41,9 +41,9 @@ func Execute[In, Out any](ctx context.Context, c *Client, d reprise.Orchestrator
 
 // prepare encodes an orchestration's input and adds what its descriptor says.
 func prepare[In, Out any](c *Client, d reprise.Orchestrator[In, Out], input In, opts []StartOption) (history.Payload, []StartOption, error) {
-	payload, err := reprise.EncodePayload(c.config.codec, fmt.Sprintf("input of orchestration %q", d.Name()), input)
+	payload, err := c.encode(fmt.Sprintf("input of orchestration %q", d.Name()), input)
 	if err != nil {
-		return nil, nil, fmt.Errorf("start: %w: %w", ErrInvalid, err)
+		return nil, nil, err
 	}
 	if v := d.VersionName(); v != "" {
 		opts = append([]StartOption{WithVersion(v)}, opts...)
@@ -104,9 +104,9 @@ func (h Handle[Out]) History(ctx context.Context) iter.Seq2[history.Event, error
 
 // Terminate ends the instance; see [Client.Terminate].
 func (h Handle[Out]) Terminate(ctx context.Context, reason string) error {
-	payload, err := reprise.EncodePayload(h.client.config.codec, "reason", reason)
+	payload, err := h.client.encode(fmt.Sprintf("reason to terminate %q", h.id), reason)
 	if err != nil {
-		return fmt.Errorf("terminate %q: %w", h.id, err)
+		return err
 	}
 	return h.client.Terminate(ctx, h.id, payload)
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"google.golang.org/grpc"
-
 	reprise "github.com/reprise-run/reprise"
 	"github.com/reprise-run/reprise/api/reprisev1"
 	"github.com/reprise-run/reprise/api/wire"
@@ -20,9 +18,9 @@ import (
 func Update[In, Out any](ctx context.Context, c *Client, id history.InstanceID, u reprise.Update[In, Out], in In) (Out, error) {
 	var none Out
 	what := fmt.Sprintf("update %q of %q", u.Name(), id)
-	payload, err := reprise.EncodePayload(c.config.codec, "input of "+what, in)
+	payload, err := c.encode("input of "+what, in)
 	if err != nil {
-		return none, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return none, err
 	}
 	reply, err := c.AskUpdate(ctx, id, u.Name(), payload)
 	switch {
@@ -48,13 +46,10 @@ type Reply struct {
 // the orchestration does not take updates of that name; [ErrEnded] where it ended before
 // it replied; [ErrFull]; those of all requests.
 func (c *Client) AskUpdate(ctx context.Context, id history.InstanceID, name string, in history.Payload) (Reply, error) {
-	what := call{what: fmt.Sprintf("update %q of %q", name, id), slot: c.slot(id), identity: true, long: true}
+	what := c.changes(id, "update", "update %q of %q", name, id)
+	what.info.Name, what.long = name, true
 	req := &reprisev1.UpdateInstanceRequest{InstanceId: string(id), Name: name, Input: wire.FromPayload(in)}
-	var m *reprisev1.UpdateInstanceResponse
-	err := c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (err error) {
-		m, err = reprisev1.NewOrchestrationServiceClient(conn).UpdateInstance(ctx, req, opts...)
-		return err
-	})
+	m, err := ask(ctx, c, what, reprisev1.NewOrchestrationServiceClient, reprisev1.OrchestrationServiceClient.UpdateInstance, req)
 	if err != nil {
 		return Reply{}, err
 	}

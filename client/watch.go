@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
 
@@ -37,7 +36,8 @@ import (
 //	}
 func (c *Client) Watch(ctx context.Context, id history.InstanceID) iter.Seq2[Instance, error] {
 	return func(yield func(Instance, error) bool) {
-		what := call{what: fmt.Sprintf("watch %q", id), slot: c.slot(id), long: true, info: &Call{Operation: "watch", Instance: id}}
+		what := c.reads(id, "watch", "watch %q", id)
+		what.long = true
 		var seen []byte
 		stop := false
 		err := c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
