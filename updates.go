@@ -60,8 +60,8 @@ func (u Update[In, Out]) Receive(o *Orchestration) Future[Asked[In, Out]] {
 		return Future[Asked[In, Out]]{f}
 	}
 	p := o.h.ReceiveUpdate(u.name, func(p *engine.Promise) {
-		f.value = p.Update
-		f.settle(p.Update.Input, nil)
+		f.value = p.Update()
+		f.settle(p.Result, nil)
 	})
 	f.cancel = func(reason string) { o.h.Cancel(p, reason) }
 	return Future[Asked[In, Out]]{f}

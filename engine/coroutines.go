@@ -122,5 +122,5 @@ func (x *Execution) stopOthers() {
 // waitsForNothing reports whether nothing that can arrive would let the code go on,
 // but for its end from outside.
 func (x *Execution) waitsForNothing() bool {
-	return len(x.pending) == 0 && len(x.settled) == 0 && len(x.events.awaits()) == 0 && len(x.updates.named) == 0
+	return len(x.pending) == 0 && len(x.settled) == 0 && len(x.events.awaits()) == 0 && len(x.updates.names) == 0
 }

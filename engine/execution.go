@@ -63,7 +63,7 @@ type Execution struct {
 	// settled holds promises whose callbacks have not run yet.
 	settled []*Promise
 	// events are the external events and the waits for them.
-	events events
+	events mailbox
 	// locals runs local activities.
 	locals Locals
 	// request is the first request to end; canceled is how the code hears of it.
@@ -177,7 +177,7 @@ func (x *Execution) Run(arrived []history.Event) (history.Episode, error) {
 		return history.Episode{}, x.err
 	}
 	episode := history.Episode{
-		Decided: x.decided, CustomStatus: x.status, Tags: x.tags, Awaits: x.events.awaits(), Buffered: x.events.buffered + x.updates.buffered,
+		Decided: x.decided, CustomStatus: x.status, Tags: x.tags, Awaits: x.events.awaits(), Buffered: x.events.buffered + x.updates.mail.buffered,
 		Updates: x.updates.names, Unrecorded: x.unrecorded(arrived),
 	}
 	if !episode.Empty(arrived) {
@@ -188,7 +188,7 @@ func (x *Execution) Run(arrived []history.Event) (history.Episode, error) {
 		}
 	}
 	if end := episode.Completion(); end != nil && end.Status == history.ContinuedAsNew {
-		episode.Carried, episode.Cancel = x.untaken(arrived), x.unseenRequest(arrived)
+		episode.Carried, episode.Cancel = x.carriedEvents(arrived), x.unseenRequest(arrived)
 		episode.CarriedUpdates = x.carriedUpdates()
 	}
 	return episode, nil

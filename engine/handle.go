@@ -18,8 +18,8 @@ type Handle struct{ x *Execution }
 // Promise stands for the outcome of an activity, a child, a timer or an operation of
 // an entity, or for a critical section.
 type Promise struct {
-	// Result is what the activity, the child or the operation returned. It is set
-	// before the callback runs.
+	// Result is what the activity, the child or the operation returned, or the input of
+	// the event or update. It is set before the callback runs.
 	Result history.Payload
 	// Failure is how it failed; nil if it succeeded, and for a timer or a lock.
 	Failure *history.Failure
@@ -27,10 +27,9 @@ type Promise struct {
 	id      int32
 	of      awaited
 	settled func(*Promise)
-	// Update is what the promise of an update got.
-	Update *Update
-	// event is what an event's promise got.
-	event arrivedEvent
+	// queue is where the promise of an event or an update waits, and got what it got.
+	queue *queue
+	got   arrival
 	// released is set once a critical section is left, or not wanted any more.
 	released bool
 }
@@ -52,6 +51,9 @@ const (
 // ID returns the ID of the decision whose outcome the promise stands for. That of an
 // event has none.
 func (p *Promise) ID() int32 { return p.id }
+
+// Update returns what the promise of an update got.
+func (p *Promise) Update() *Update { return p.got.(*Update) }
 
 // Identity returns the instance that runs.
 func (h *Handle) Identity() Identity { return h.x.identity }
@@ -111,35 +113,12 @@ func (h *Handle) ContinueAsNew(input history.Payload, version string) {
 	}
 }
 
-// SendEvent decides that an event goes to another instance.
-func (h *Handle) SendEvent(event *history.EventSent) {
-	if h.enter("send an event"); !h.x.unwinding {
-		h.decide(event)
-	}
-}
-
-// Receive waits for the next external event of a name. It is no decision: which
-// wait gets which event follows from the order of both. The callback runs as in
-// [Handle.Schedule], also if the event has arrived before.
-func (h *Handle) Receive(name string, settled func(*Promise)) *Promise {
-	h.enter("wait for an event")
-	p := &Promise{of: anEvent, settled: settled}
-	if !h.x.unwinding {
-		h.x.receive(name, p)
-	}
-	return p
-}
-
 // Cancel decides that the outcome is not wanted any more, for the given reason: the
 // callback will not run. It does nothing if the callback has run already.
 func (h *Handle) Cancel(p *Promise, reason string) {
 	h.enter("cancel")
-	switch p.of {
-	case anEvent:
+	if p.of == anEvent || p.of == anUpdate {
 		h.x.giveBack(p)
-		return
-	case anUpdate:
-		h.x.giveBackUpdate(p)
 		return
 	}
 	if h.x.unwinding || h.x.pending[p.id] != p {

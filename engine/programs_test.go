@@ -348,9 +348,9 @@ var programs = map[string]func(c code) (string, *history.Failure){
 			s := &step{}
 			s.Promise = c.ReceiveUpdate("job", func(*Promise) { s.done = true })
 			c.await(s)
-			result := c.call(string(s.Update.Input))
+			result := c.call(string(s.Update().Input))
 			done = append(done, result)
-			c.Reply(s.Update, history.Payload(result), nil)
+			c.Reply(s.Update(), history.Payload(result), nil)
 		}
 		return strings.Join(done, ","), nil
 	},
@@ -371,10 +371,10 @@ var programs = map[string]func(c code) (string, *history.Failure){
 			s = &step{}
 			s.Promise = c.ReceiveUpdate("job", func(*Promise) { s.done = true })
 			c.await(s)
-			c.Reply(s.Update, history.Payload("late"), nil)
+			c.Reply(s.Update(), history.Payload("late"), nil)
 			return "late", nil
 		}
-		c.Reply(s.Update, nil, &history.Failure{Message: "not so soon"})
+		c.Reply(s.Update(), nil, &history.Failure{Message: "not so soon"})
 		return "in time", nil
 	},
 	"asked": func(c code) (string, *history.Failure) { // answers queries while it counts

@@ -16,37 +16,25 @@ type Update struct {
 	replied bool
 }
 
+func (u *Update) order() int             { return u.number }
+func (u *Update) input() history.Payload { return u.Input }
+
 // updates are what callers ask to be done.
 type updates struct {
-	named    map[string]*updateChannel
-	accepted int       // so far
-	buffered int       // of them those that nobody has taken
-	open     []*Update // taken and not replied to
-	names    []string  // what the code takes, sorted
+	mail  mailbox
+	open  []*Update // taken and not replied to
+	names []string  // what the code takes, sorted
 	// refused are those of the episode that runs.
 	refused []history.Unrecorded
 }
 
-// updateChannel is the updates of one name.
-type updateChannel struct {
-	check   Look          // nil: all are accepted
-	handle  func(*Update) // nil: they wait to be received
-	arrived []*Update
-	waiting []*Promise
-}
-
-// updatesOf returns the channel of a name, from now on the code takes it.
-func (x *Execution) updatesOf(name string) *updateChannel {
-	c := x.updates.named[name]
-	if c == nil {
-		if x.updates.named == nil {
-			x.updates.named = make(map[string]*updateChannel)
-		}
-		c = &updateChannel{}
-		x.updates.named[name] = c
-		x.updates.names = slices.Sorted(maps.Keys(x.updates.named))
+// updatesOf returns the queue of a name, from now on the code takes it.
+func (x *Execution) updatesOf(name string) *queue {
+	q := x.updates.mail.queue(name)
+	if len(x.updates.names) < len(x.updates.mail.queues) {
+		x.updates.names = slices.Sorted(maps.Keys(x.updates.mail.queues))
 	}
-	return c
+	return q
 }
 
 // CheckUpdates sets what decides whether an update of a name is accepted: check looks,
@@ -66,37 +54,26 @@ func (h *Handle) HandleUpdates(name string, handle func(*Update)) {
 	if h.enter("handle updates"); h.x.unwinding {
 		return
 	}
-	c := h.x.updatesOf(name)
-	c.handle = handle
-	for _, u := range c.arrived {
-		h.x.updates.buffered--
-		h.x.giveUpdate(h.x.handling(c), u)
+	q := h.x.updatesOf(name)
+	q.handle = handle
+	for len(q.arrived) > 0 {
+		h.x.receive(q, h.x.handling(q))
 	}
-	c.arrived = nil
 }
 
 // ReceiveUpdate waits for the next update of a name that has no handler. As
-// [Handle.Receive], it is no decision; the callback finds it in [Promise.Update].
+// [Handle.Receive], it is no decision; the callback gets it by [Promise.Update].
 func (h *Handle) ReceiveUpdate(name string, settled func(*Promise)) *Promise {
 	h.enter("wait for an update")
 	x := h.x
 	p := &Promise{of: anUpdate}
 	p.settled = func(p *Promise) {
-		x.updates.open = append(x.updates.open, p.Update)
+		x.updates.open = append(x.updates.open, p.Update())
 		settled(p)
 	}
-	if x.unwinding {
-		return p
+	if !x.unwinding {
+		x.receive(x.updatesOf(name), p)
 	}
-	c := x.updatesOf(name)
-	if len(c.arrived) == 0 {
-		c.waiting = append(c.waiting, p)
-		return p
-	}
-	u := c.arrived[0]
-	c.arrived = c.arrived[1:]
-	x.updates.buffered--
-	x.giveUpdate(p, u)
 	return p
 }
 
@@ -116,40 +93,24 @@ func (h *Handle) reply(u *Update, result history.Payload, failure *history.Failu
 	h.decide(&history.UpdateCompleted{Request: u.Request, Sent: u.Sent, Name: u.Name, Result: result, Failure: failure})
 }
 
-func (x *Execution) giveUpdate(p *Promise, u *Update) {
-	p.Update = u
-	x.settled = append(x.settled, p)
-}
-
 // updateRequested takes in an update that arrived, or refuses it. What is recorded was accepted.
 func (x *Execution) updateRequested(b *history.UpdateRequested) {
-	c := x.updates.named[b.Name]
 	if !x.replaying {
-		if c == nil {
+		q := x.updates.mail.queues[b.Name]
+		if q == nil {
 			x.refuse(&history.Failure{Type: history.FailureNoHandler, Message: noHandler("update", b.Name, x.updates.names).Error()})
 			return
 		}
-		if c.check != nil {
-			if _, failure := x.look(c.check, b.Input); failure != nil {
+		if q.check != nil {
+			if _, failure := x.look(q.check, b.Input); failure != nil {
 				x.refuse(failure)
 				return
 			}
 		}
 	}
-	c = x.updatesOf(b.Name)
-	u := &Update{UpdateRequested: b, number: x.updates.accepted}
-	x.updates.accepted++
-	switch {
-	case c.handle != nil:
-		x.giveUpdate(x.handling(c), u)
-	case len(c.waiting) > 0:
-		p := c.waiting[0]
-		c.waiting = c.waiting[1:]
-		x.giveUpdate(p, u)
-	default:
-		c.arrived = append(c.arrived, u)
-		x.updates.buffered++
-	}
+	u := &Update{UpdateRequested: b, number: x.updates.mail.arrivals}
+	x.updates.mail.arrivals++
+	x.deliver(x.updatesOf(b.Name), u)
 }
 
 // refuse refuses the update that was taken last.
@@ -158,9 +119,9 @@ func (x *Execution) refuse(failure *history.Failure) {
 }
 
 // handling returns the promise whose callback lets the handler run.
-func (x *Execution) handling(c *updateChannel) *Promise {
-	return &Promise{of: anUpdate, settled: func(p *Promise) {
-		u := p.Update
+func (x *Execution) handling(q *queue) *Promise {
+	return &Promise{of: anUpdate, queue: q, settled: func(p *Promise) {
+		u := p.Update()
 		x.updates.open = append(x.updates.open, u)
 		x.inHandler = true
 		defer func() {
@@ -169,55 +130,8 @@ func (x *Execution) handling(c *updateChannel) *Promise {
 				(&Handle{x}).reply(u, nil, &history.Failure{Type: history.FailurePanic, Message: fmt.Sprint(v), Stack: PanicStack(), NonRetriable: true})
 			}
 		}()
-		c.handle(u)
+		q.handle(u)
 	}}
-}
-
-// giveBackUpdate ends a wait for an update. One that it got, and that the code has not
-// seen, goes to the next wait, and so on, as in [Execution.giveBack].
-func (x *Execution) giveBackUpdate(p *Promise) {
-	if i := slices.Index(x.settled, p); i >= 0 {
-		x.settled = slices.Delete(x.settled, i, i+1)
-		c, u := x.updatesOf(p.Update.Name), p.Update
-		for _, behind := range x.settled[i:] {
-			if behind.of == anUpdate && behind.Update.Name == u.Name {
-				behind.Update, u = u, behind.Update
-			}
-		}
-		switch {
-		case c.handle != nil:
-			x.giveUpdate(x.handling(c), u)
-		case len(c.waiting) > 0:
-			next := c.waiting[0]
-			c.waiting = c.waiting[1:]
-			x.giveUpdate(next, u)
-		default:
-			c.arrived = slices.Insert(c.arrived, 0, u)
-			x.updates.buffered++
-		}
-		return
-	}
-	for _, c := range x.updates.named {
-		if i := slices.Index(c.waiting, p); i >= 0 {
-			c.waiting = slices.Delete(c.waiting, i, i+1)
-			return
-		}
-	}
-}
-
-// untakenUpdates returns the accepted updates that the code has not seen, in their order.
-func (x *Execution) untakenUpdates() []*Update {
-	var all []*Update
-	for _, c := range x.updates.named {
-		all = append(all, c.arrived...)
-	}
-	for _, p := range x.settled {
-		if p.of == anUpdate {
-			all = append(all, p.Update)
-		}
-	}
-	slices.SortFunc(all, func(a, b *Update) int { return cmp.Compare(a.number, b.number) })
-	return all
 }
 
 // finish decides the end of the execution by its own code. Updates that it has taken
@@ -229,7 +143,9 @@ func (x *Execution) finish(end *history.ExecutionCompleted) {
 	}
 	left := x.updates.open
 	if end.Status != history.ContinuedAsNew {
-		left = append(left, x.untakenUpdates()...)
+		for _, a := range x.untaken(&x.updates.mail) {
+			left = append(left, a.(*Update))
+		}
 	}
 	slices.SortFunc(left, func(a, b *Update) int { return cmp.Compare(a.number, b.number) })
 	for _, u := range left {
@@ -251,8 +167,8 @@ func (x *Execution) finish(end *history.ExecutionCompleted) {
 // carriedUpdates returns the updates that the next execution gets.
 func (x *Execution) carriedUpdates() []*history.UpdateRequested {
 	var out []*history.UpdateRequested
-	for _, u := range x.untakenUpdates() {
-		out = append(out, u.UpdateRequested)
+	for _, a := range x.untaken(&x.updates.mail) {
+		out = append(out, a.(*Update).UpdateRequested)
 	}
 	return out
 }
