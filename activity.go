@@ -169,8 +169,5 @@ func (d TimeLimit) activity(s *activityOptions) {
 }
 
 func (d TimeLimit) child(s *childOptions) {
-	s.timeout = time.Duration(d)
-	if err := d.check(); err != nil {
-		s.err = err
-	}
+	s.timeout, s.err = time.Duration(d), errors.Join(s.err, d.check())
 }

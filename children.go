@@ -2,6 +2,7 @@ package reprise
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -127,18 +128,15 @@ func (f childOption) child(s *childOptions) { f(s) }
 func ChildID(id history.InstanceID) ChildOption {
 	return childOption(func(s *childOptions) {
 		s.id = id
-		if err := history.ValidateOrchestrationID(id); err != nil {
-			s.err = err
-		}
+		s.err = errors.Join(s.err, history.ValidateOrchestrationID(id))
 	})
 }
 
-// ChildTags gives the sub-orchestration tags, of at most [history.MaxTagsBytes] together.
+// ChildTags gives the sub-orchestration tags, which have names, are UTF-8, and have at
+// most [history.MaxTagsBytes] together.
 func ChildTags(tags map[string]string) ChildOption {
 	return childOption(func(s *childOptions) {
 		s.tags = tags
-		if n := history.TagBytes(tags); n > history.MaxTagsBytes {
-			s.err = fmt.Errorf("tags of %d bytes; at most %d are allowed", n, history.MaxTagsBytes)
-		}
+		s.err = errors.Join(s.err, history.ValidateTags(tags))
 	})
 }

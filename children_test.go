@@ -72,14 +72,16 @@ func TestChildren(t *testing.T) {
 			_, version := kid.Call(o, n, reprise.ChildVersion("1\x002"))
 			_, detached := kid.Version(strings.Repeat("9", history.MaxNameBytes+1)).StartDetached(o, n)
 			_, tagged := kid.Call(o, n, reprise.ChildTags(tags))
+			_, unnamed := kid.Call(o, n, reprise.ChildTags(map[string]string{"": "v"}))
+			_, garbled := kid.Call(o, n, reprise.ChildTags(map[string]string{"k": "\xff"}), reprise.ChildID("good"))
 			_, activity := reprise.NewActivity[int, int]("\xff").Call(o, n)
-			for i, err := range []error{name, version, detached, tagged, activity} {
+			for i, err := range []error{name, version, detached, tagged, unnamed, garbled, activity} {
 				if err == nil {
 					return i, nil
 				}
 			}
-			return strings.Count(fmt.Sprint(name, version, detached, tagged, activity), "start"), nil
-		}, "5"},
+			return strings.Count(fmt.Sprint(name, version, detached, tagged, unnamed, garbled, activity), "start"), nil
+		}, "7"},
 		{"detached", func(o *reprise.Orchestration, n int) (any, error) {
 			return kid.StartDetached(o, n)
 		}, `"00ff:0000"`},

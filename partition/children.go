@@ -76,8 +76,8 @@ func validateChild(b *history.SubOrchestrationInstanceCreated) error {
 			return fmt.Errorf("sub-orchestration: %w", err)
 		}
 	}
-	if n := history.TagBytes(b.Tags); n > history.MaxTagsBytes {
-		return fmt.Errorf("sub-orchestration %q with tags of %d bytes; at most %d are allowed", b.Name, n, history.MaxTagsBytes)
+	if err := history.ValidateTags(b.Tags); err != nil {
+		return fmt.Errorf("sub-orchestration %q: %w", b.Name, err)
 	}
 	return nil
 }
