@@ -36,13 +36,8 @@ func (a Activity[In, Out]) Start(o *Orchestration, in In, opts ...ActivityOption
 	options.apply(opts)
 	f := o.promise(fmt.Sprintf("activity %q", a.name))
 	input, err := EncodePayload(o.codec, "input of "+f.what, in)
-	switch {
-	case a.name == "":
-		err = fmt.Errorf("start an activity: its descriptor has no name")
-	case history.ValidateName(a.name) != nil:
-		err = fmt.Errorf("start an activity: %w", history.ValidateName(a.name))
-	case options.problem() != nil:
-		err = fmt.Errorf("start %s: %w", f.what, options.problem())
+	if problem := errors.Join(checkName(a.name), options.problem()); problem != nil {
+		err = fmt.Errorf("start %s: %w", f.what, problem)
 	}
 	if err != nil {
 		f.settle(nil, err)
@@ -77,22 +72,7 @@ func (a Activity[In, Out]) bind(r *Registry, fn func(context.Context, In) (Out, 
 	if err := a.options.problem(); err != nil {
 		return fmt.Errorf("bind activity %q: %w", a.name, err)
 	}
-	inputName, outputName := fmt.Sprintf("input of activity %q", a.name), fmt.Sprintf("output of activity %q", a.name)
-	run := intercepted(r.aroundActivities, func(ctx context.Context, input history.Payload) (history.Payload, error) {
-		in, err := DecodePayload[In](r.codec, inputName, input)
-		if err != nil {
-			return nil, NonRetryable(err)
-		}
-		out, err := fn(ctx, in)
-		if err != nil {
-			return nil, err
-		}
-		output, err := EncodePayload(r.codec, outputName, out)
-		if err != nil {
-			return nil, NonRetryable(err)
-		}
-		return output, nil
-	})
+	run := intercepted(r.aroundActivities, overPayloads(r.codec, fmt.Sprintf("activity %q", a.name), fn))
 	r.activities[a.name] = func(ctx context.Context, input history.Payload) (history.Payload, *history.Failure) {
 		output, err := run(ctx, input)
 		if errors.Is(err, ErrPending) {

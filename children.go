@@ -73,20 +73,10 @@ func (d Orchestrator[In, Out]) StartDetached(from Sender, in In, opts ...ChildOp
 
 // input checks a start and returns its input.
 func (d Orchestrator[In, Out]) input(c Codec, what string, in In, options childOptions) (history.Payload, error) {
-	input, err := EncodePayload(c, "input of "+what, in)
-	switch {
-	case d.name == "":
-		err = fmt.Errorf("start an orchestration: its descriptor has no name")
-	case history.ValidateName(d.name) != nil:
-		err = fmt.Errorf("start an orchestration: %w", history.ValidateName(d.name))
-	case history.ValidateName(options.version) != nil:
-		err = fmt.Errorf("start %s: version: %w", what, history.ValidateName(options.version))
-	case options.err != nil:
-		err = fmt.Errorf("start %s: %w", what, options.err)
-	case options.retries.err != nil:
-		err = fmt.Errorf("start %s: %w", what, options.retries.err)
+	if err := errors.Join(checkName(d.name), checkVersion(options.version), options.err, options.retries.err); err != nil {
+		return nil, fmt.Errorf("start %s: %w", what, err)
 	}
-	return input, err
+	return EncodePayload(c, "input of "+what, in)
 }
 
 // Parent returns who awaits the end of this orchestration; nil where nobody does.

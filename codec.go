@@ -51,6 +51,24 @@ func (*PayloadError) ErrorCode() string { return "reprise.payload" }
 // ErrTooLarge says that a payload is larger than [history.MaxPayloadBytes].
 var ErrTooLarge = NewError("reprise.too_large", "payload is too large")
 
+// overPayloads makes of a bound function one that takes and returns payloads; what names
+// it in errors. A value that is no payload, or the other way round, is so at each attempt.
+func overPayloads[By, In, Out any](c Codec, what string, fn func(By, In) (Out, error)) func(By, history.Payload) (history.Payload, error) {
+	inputName, outputName := "input of "+what, "output of "+what
+	return func(by By, input history.Payload) (history.Payload, error) {
+		in, err := DecodePayload[In](c, inputName, input)
+		if err != nil {
+			return nil, NonRetryable(err)
+		}
+		out, err := fn(by, in)
+		if err != nil {
+			return nil, err
+		}
+		output, err := EncodePayload(c, outputName, out)
+		return output, NonRetryable(err)
+	}
+}
+
 // EncodePayload encodes v, which what names in errors. The error is a
 // *[PayloadError]; it wraps [ErrTooLarge] where v is over the limit.
 func EncodePayload(c Codec, what string, v any) (history.Payload, error) {

@@ -33,8 +33,8 @@ func (d Orchestrator[In, Out]) ContinueAsNew(o *Orchestration, in In, opts ...Co
 	for _, opt := range opts {
 		opt(next)
 	}
-	if err := history.ValidateName(next.version); err != nil {
-		return fmt.Errorf("continue orchestration %q as new: version: %w", d.name, err)
+	if err := checkVersion(next.version); err != nil {
+		return fmt.Errorf("continue orchestration %q as new: %w", d.name, err)
 	}
 	return next
 }

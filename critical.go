@@ -178,7 +178,7 @@ func (s *Section) id() int32 {
 }
 
 // whileOpen lets retries of a call end with the section.
-func (s *Section) whileOpen(next func(int, *history.Failure, error) (time.Duration, bool)) func(int, *history.Failure, error) (time.Duration, bool) {
+func (s *Section) whileOpen(next whatNext) whatNext {
 	if s == nil || next == nil {
 		return next
 	}

@@ -233,7 +233,7 @@ func TestSectionsAreLeft(t *testing.T) {
 			_, err := reprise.Do(s, a, deposit, 1)
 			return err
 		})
-	})().Orchestrator("test")
+	})().OrchestratorOf("test", "")
 	x := engine.New(program, engine.Identity{Hub: "default", Instance: "instance"})
 	arrive := func(body history.Body) history.Episode {
 		t.Helper()

@@ -29,16 +29,13 @@ type EntityCode struct {
 	// decode makes a value of the state's type, encode its payload.
 	decode     func(history.Payload) (any, error)
 	encode     func(any) (history.Payload, error)
-	operations map[string]operationFunc // by name in lower case
+	operations map[string]func(*EntityContext, history.Payload) (history.Payload, error) // by name in lower case
 }
-
-// operationFunc runs a bound function; state is a pointer to the state.
-type operationFunc func(e *EntityContext, state any, input history.Payload) (history.Payload, error)
 
 func newEntityCode[State any](r *Registry, name string) *EntityCode {
 	what := fmt.Sprintf("state of entity %q", name)
 	return &EntityCode{
-		name: name, codec: r.codec, logger: r.logger, state: reflect.TypeFor[State](), operations: map[string]operationFunc{},
+		name: name, codec: r.codec, logger: r.logger, state: reflect.TypeFor[State](), operations: map[string]func(*EntityContext, history.Payload) (history.Payload, error){},
 		decode: func(p history.Payload) (any, error) {
 			s, err := DecodePayload[State](r.codec, what, p)
 			return &s, err
@@ -123,7 +120,8 @@ func (r *EntityRun) try(e *EntityContext, input history.Payload) (result, state 
 			return nil, nil, NonRetryable(err)
 		}
 	}
-	if result, err = fn(e, r.value, input); err != nil || e.deleted {
+	e.state = r.value
+	if result, err = fn(e, input); err != nil || e.deleted {
 		return result, nil, err
 	}
 	state, err = r.code.encode(r.value)

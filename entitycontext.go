@@ -2,7 +2,6 @@ package reprise
 
 import (
 	crand "crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,6 +26,7 @@ type EntityContext struct {
 	logger    *slog.Logger
 	info      EntityInfo
 	operation string
+	state     any // a pointer to it
 	// traceParent is that of the operation, and of what it starts and signals.
 	traceParent string
 	exists      bool
@@ -76,10 +76,7 @@ func (e *EntityContext) NewID() string {
 	for i := range id {
 		id[i] = byte(e.Rand().Uint32())
 	}
-	id[6] = id[6]&0x0f | 0x40 // version 4: random
-	id[8] = id[8]&0x3f | 0x80
-	text := hex.EncodeToString(id[:])
-	return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:]
+	return uuid(id[:], 4) // random
 }
 
 // Rand returns a source of random numbers. It is not for secrets.

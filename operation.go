@@ -150,18 +150,8 @@ func (p Operation[State, In, Out]) bind(r *Registry, fn func(*EntityContext, *St
 		return fmt.Errorf("bind %s: %w", what, err)
 	}
 	r.entities[key] = code
-	code.operations[strings.ToLower(p.name)] = func(e *EntityContext, state any, input history.Payload) (history.Payload, error) {
-		in, err := DecodePayload[In](e.codec, "input of "+what, input)
-		if err != nil {
-			return nil, NonRetryable(err)
-		}
-		out, err := fn(e, state.(*State), in)
-		if err != nil {
-			return nil, err
-		}
-		output, err := EncodePayload(e.codec, "output of "+what, out)
-		return output, NonRetryable(err)
-	}
+	code.operations[strings.ToLower(p.name)] = overPayloads(r.codec, what,
+		func(e *EntityContext, in In) (Out, error) { return fn(e, e.state.(*State), in) })
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,18 +35,8 @@ func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Ou
 	if err := checkBinding[In, Out](r, "orchestration", d.name, fn == nil, taken); err != nil {
 		return err
 	}
-	inputName, outputName := fmt.Sprintf("input of orchestration %q", d.name), fmt.Sprintf("output of orchestration %q", d.name)
-	run := intercepted(r.aroundOrchestrators, func(c *OrchestrationCall, input history.Payload) (history.Payload, error) {
-		in, err := DecodePayload[In](r.codec, inputName, input)
-		if err != nil {
-			return nil, err
-		}
-		out, err := fn(c.Orchestration, in)
-		if err != nil {
-			return nil, err
-		}
-		return EncodePayload(r.codec, outputName, out)
-	})
+	run := intercepted(r.aroundOrchestrators, overPayloads(r.codec, fmt.Sprintf("orchestration %q", d.name),
+		func(c *OrchestrationCall, in In) (Out, error) { return fn(c.Orchestration, in) }))
 	program := func(h *engine.Handle) (history.Payload, *history.Failure) {
 		o := newOrchestration(h, r)
 		output, err := run(&OrchestrationCall{o}, h.Started().Input)
@@ -141,11 +130,14 @@ func (o *Orchestration) NewID() string {
 	o.h.Look("make an ID")
 	o.ids++
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64(o.seed[:], o.ids))
-	id := sum[:16]
-	id[6] = id[6]&0x0f | 0x80 // version 8: made in our own way
+	return uuid(sum[:16], 8) // made in our own way
+}
+
+// uuid makes the text of a UUID of 16 bytes, which it changes.
+func uuid(id []byte, version byte) string {
+	id[6] = id[6]&0x0f | version<<4
 	id[8] = id[8]&0x3f | 0x80
-	text := hex.EncodeToString(id)
-	return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:]
+	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
 }
 
 // Rand returns a source of random numbers that gives the same ones on replay. It

@@ -3,6 +3,7 @@ package reprise
 import (
 	"fmt"
 
+	"github.com/reprise-run/reprise/engine"
 	"github.com/reprise-run/reprise/history"
 )
 
@@ -34,17 +35,10 @@ func (q Query[In, Out]) Handle(o *Orchestration, fn func(In) (Out, error)) {
 }
 
 // look is a handler that takes and returns payloads.
-func look[In, Out any](c Codec, what string, fn func(In) (Out, error)) func(history.Payload) (history.Payload, *history.Failure) {
+func look[In, Out any](c Codec, what string, fn func(In) (Out, error)) engine.Look {
+	answer := overPayloads(c, what, func(_ struct{}, in In) (Out, error) { return fn(in) })
 	return func(input history.Payload) (history.Payload, *history.Failure) {
-		in, err := DecodePayload[In](c, "input of "+what, input)
-		if err != nil {
-			return nil, FailureOf(c, err)
-		}
-		out, err := fn(in)
-		if err != nil {
-			return nil, FailureOf(c, err)
-		}
-		output, err := EncodePayload(c, "answer to "+what, out)
+		output, err := answer(struct{}{}, input)
 		return output, FailureOf(c, err)
 	}
 }

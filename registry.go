@@ -87,14 +87,6 @@ func (r *Registry) Err() error {
 // Codec returns the codec of the registry.
 func (r *Registry) Codec() Codec { return r.codec }
 
-// Orchestrator returns the program bound to the name without a version.
-func (r *Registry) Orchestrator(name string) (engine.Program, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	p, ok := r.orchestrators[name]
-	return p, ok
-}
-
 // Activity returns the function bound to the name.
 func (r *Registry) Activity(name string) (ActivityFunc, bool) {
 	r.mu.Lock()
@@ -139,19 +131,23 @@ func (r *Registry) Entities() []string {
 // checkBinding returns what is wrong with a binding of the given kind.
 func checkBinding[In, Out any](r *Registry, kind, name string, missing, taken bool) error {
 	switch {
-	case name == "":
-		return fmt.Errorf("bind %s: the name is empty", kind)
-	case history.ValidateName(name) != nil:
-		return fmt.Errorf("bind %s: %w", kind, history.ValidateName(name))
 	case missing:
 		return fmt.Errorf("bind %s %q: the function is nil", kind, name)
 	case taken:
 		return fmt.Errorf("bind %s %q: the name is bound already", kind, name)
 	}
-	if err := errors.Join(encodable[In](r), encodable[Out](r)); err != nil {
+	if err := errors.Join(checkName(name), encodable[In](r), encodable[Out](r)); err != nil {
 		return fmt.Errorf("bind %s %q: %w", kind, name, err)
 	}
 	return nil
+}
+
+// checkName returns what is wrong with the name of a descriptor.
+func checkName(name string) error {
+	if name == "" {
+		return errors.New("the name is empty")
+	}
+	return history.ValidateName(name)
 }
 
 // encodable says why values of a type cannot be encoded.

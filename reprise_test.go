@@ -280,7 +280,7 @@ func TestBindErrors(t *testing.T) {
 	reprise.Bind(r, reprise.NewActivity[int, chan int]("chan"), func(context.Context, int) (chan int, error) { return nil, nil })
 	reprise.Bind(r, test, nil)
 	want := []string{
-		`activity "double": the name is bound already`, `activity: the name is empty`, `activity "nil": the function is nil`,
+		`activity "double": the name is bound already`, `activity "": the name is empty`, `activity "nil": the function is nil`,
 		`activity "retry": retry policy with 0 attempts`, `activity "timeout": timeout of -1ns`, `activity "chan": json: unsupported type: chan int`,
 		`orchestration "test": the function is nil`,
 	}

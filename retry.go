@@ -89,6 +89,9 @@ type RetryContext struct {
 // waits for nothing.
 type RetryHandler func(RetryContext) (wait time.Duration, again bool)
 
+// whatNext says what follows a failed attempt: another one after a wait, or none.
+type whatNext func(attempt int, f *history.Failure, err error) (wait time.Duration, again bool)
+
 // attempts is something that an orchestrator started, with the attempts that it
 // makes itself.
 type attempts struct {
@@ -96,9 +99,8 @@ type attempts struct {
 	future *future
 	// begin decides on one attempt. It returns what to cancel while the attempt is
 	// pending; nil where it has settled already.
-	begin func(settled func(*engine.Promise)) *engine.Promise
-	// next says what follows a failure; nil: nothing does.
-	next    func(attempt int, f *history.Failure, err error) (wait time.Duration, again bool)
+	begin   func(settled func(*engine.Promise)) *engine.Promise
+	next    whatNext // nil: nothing follows a failure
 	count   int
 	current *engine.Promise // the attempt, or the wait before the next
 	waits   bool            // it is the wait
@@ -146,7 +148,7 @@ func (a *attempts) ended(p *engine.Promise) {
 }
 
 // byHandler lets the user's code decide on further attempts.
-func (r Retries) byHandler(o *Orchestration) func(int, *history.Failure, error) (time.Duration, bool) {
+func (r Retries) byHandler(o *Orchestration) whatNext {
 	if r.handler == nil {
 		return nil
 	}
@@ -161,7 +163,7 @@ func (r Retries) byHandler(o *Orchestration) func(int, *history.Failure, error) 
 
 // inCode lets the orchestration itself make the attempts, by the handler or by
 // the policy.
-func (r Retries) inCode(o *Orchestration) func(int, *history.Failure, error) (time.Duration, bool) {
+func (r Retries) inCode(o *Orchestration) whatNext {
 	if r.policy == nil {
 		return r.byHandler(o)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,9 +64,9 @@ func (r *run) start(t failer, name string, input string) *history.ExecutionCompl
 func (r *run) execute(t failer, started *history.ExecutionStarted, instance history.InstanceID) *history.ExecutionCompleted {
 	t.Helper()
 	name := started.Name
-	program, ok := r.registry.Orchestrator(name)
-	if err := r.registry.Err(); err != nil || !ok {
-		t.Fatalf("%s: bound %v, %v", name, ok, err)
+	program, err := r.registry.OrchestratorOf(name, "")
+	if err := errors.Join(err, r.registry.Err()); err != nil {
+		t.Fatal(err)
 	}
 	load := func() *engine.Execution {
 		x := engine.New(program, engine.Identity{Hub: "default", Instance: instance})

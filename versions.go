@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/reprise-run/reprise/engine"
+	"github.com/reprise-run/reprise/history"
 )
 
 // Version returns the descriptor of one version of the orchestration. Started by it, an
@@ -56,6 +57,14 @@ func CompareVersions(a, b string) int {
 		}
 	}
 	return 0
+}
+
+// checkVersion returns what is wrong with a version; there may be none.
+func checkVersion(version string) error {
+	if err := history.ValidateName(version); err != nil {
+		return fmt.Errorf("version: %w", err)
+	}
+	return nil
 }
 
 func part(parts []string, i int) string {

@@ -49,9 +49,9 @@ func play(t *testing.T, cfg Config, fn func(o *reprise.Orchestration) error) *ru
 
 func (r *run) execute(started *history.ExecutionStarted) *history.ExecutionCompleted {
 	r.t.Helper()
-	program, ok := r.registry.Orchestrator(started.Name)
-	if !ok {
-		r.t.Fatalf("orchestration %s is not bound", started.Name)
+	program, err := r.registry.OrchestratorOf(started.Name, "")
+	if err != nil {
+		r.t.Fatal(err)
 	}
 	var recorded, ready []history.Event
 	timers := map[int32]time.Time{}
