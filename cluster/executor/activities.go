@@ -13,13 +13,9 @@ import (
 	"github.com/reprise-run/reprise/partition/leader"
 )
 
-// Types of failures that the runner gives besides those of package history.
-const (
-	// FailureCanceled: the attempt's context ended before the function returned.
-	FailureCanceled = history.FailureCanceled
-	// FailureUnbound: no function has the name here.
-	FailureUnbound = "unbound"
-)
+// failureUnbound is a type of failure besides those of package history: no function
+// has the name here.
+const failureUnbound = "unbound"
 
 // Activities runs the activities of a registry in this process. It is safe for
 // concurrent use. How many run at a time is up to the caller.
@@ -43,16 +39,15 @@ func (a *Activities) Abandoned() int { return int(a.abandoned.Load()) }
 
 // Run runs one attempt and returns how it ended; it always has an answer. beat is
 // called with each heartbeat of the function, from any goroutine; nil is no progress. A
-// panic
-// is a failure of type [history.FailurePanic]. When the attempt's timeout is over
+// panic is a failure of type [history.FailurePanic]. When the attempt's timeout is over
 // the failure is [history.FailureTimeout], and when ctx is done it is
-// [FailureCanceled]: then Run does not wait for the function, which should end
+// [history.FailureCanceled]: then Run does not wait for the function, which should end
 // because its context did.
 func (a *Activities) Run(ctx context.Context, task leader.ActivityTask, beat func(history.Payload)) leader.ActivityResult {
 	result := leader.ActivityResult{Attempt: task.Attempt, Node: a.options.Node}
 	fn, ok := a.registry.Activity(task.Name)
 	if !ok {
-		result.Failure = &history.Failure{Type: FailureUnbound, Message: fmt.Sprintf("no activity is bound to the name %q", task.Name)}
+		result.Failure = &history.Failure{Type: failureUnbound, Message: fmt.Sprintf("no activity is bound to the name %q", task.Name)}
 		return result
 	}
 	ctx = reprise.ContextWithAttempt(ctx, reprise.AttemptInfo{
@@ -121,14 +116,14 @@ func call(ctx context.Context, fn reprise.ActivityFunc, input history.Payload, e
 
 // endedEarly returns the failure of an attempt whose context ended.
 func endedEarly(ctx context.Context, task leader.ActivityTask) *history.Failure {
-	if context.Cause(ctx) == errAttemptTimeout {
-		return &history.Failure{Type: history.FailureTimeout, Code: reprise.ErrTimeout.ErrorCode(),
-			Message: fmt.Sprintf("attempt %d of activity %q took longer than %v", task.Number, task.Name, task.Timeout)}
+	typ, code, how := history.FailureTimeout, reprise.ErrTimeout.ErrorCode(), ""
+	switch context.Cause(ctx) {
+	case errAttemptTimeout:
+		how = fmt.Sprintf("took longer than %v", task.Timeout)
+	case errSilent:
+		how = fmt.Sprintf("was silent for longer than %v", task.Options.HeartbeatTimeout)
+	default:
+		typ, code, how = history.FailureCanceled, reprise.ErrCanceled.ErrorCode(), "was canceled"
 	}
-	if context.Cause(ctx) == errSilent {
-		return &history.Failure{Type: history.FailureTimeout, Code: reprise.ErrTimeout.ErrorCode(),
-			Message: fmt.Sprintf("attempt %d of activity %q was silent for longer than %v", task.Number, task.Name, task.Options.HeartbeatTimeout)}
-	}
-	return &history.Failure{Type: FailureCanceled, Code: reprise.ErrCanceled.ErrorCode(),
-		Message: fmt.Sprintf("attempt %d of activity %q was canceled", task.Number, task.Name)}
+	return &history.Failure{Type: typ, Code: code, Message: fmt.Sprintf("attempt %d of activity %q %s", task.Number, task.Name, how)}
 }

@@ -54,7 +54,7 @@ func TestActivities(t *testing.T) {
 		"fail":    {Failure: &history.Failure{Code: "test.no", Message: "no", NonRetriable: true}},
 		"panic":   {Failure: &history.Failure{Type: history.FailurePanic, Message: "boom"}},
 		"goexit":  {Failure: &history.Failure{Type: history.FailurePanic, Message: "the activity called runtime.Goexit"}},
-		"unknown": {Failure: &history.Failure{Type: FailureUnbound, Message: `no activity is bound to the name "unknown"`}},
+		"unknown": {Failure: &history.Failure{Type: failureUnbound, Message: `no activity is bound to the name "unknown"`}},
 	} {
 		got := a.Run(t.Context(), task(name), unheard)
 		if got.Attempt != task(name).Attempt || got.Node != "n1" || string(got.Result) != string(want.Result) || (got.Failure == nil) != (want.Failure == nil) {
@@ -111,7 +111,7 @@ func TestActivityCanceled(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		got := activities().Run(ctx, task("heeds"), unheard)
-		if got.Failure == nil || got.Failure.Type != FailureCanceled {
+		if got.Failure == nil || got.Failure.Type != history.FailureCanceled {
 			t.Errorf("%+v", got)
 		}
 	})

@@ -121,15 +121,7 @@ func (e *Entities) begin(ctx context.Context, req leader.EntityRequest) (*turn, 
 	id := entityOf(req.Key)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for e.busy[id] != nil && ctx.Err() == nil {
-		ended := e.busy[id].ended()
-		e.mu.Unlock()
-		select {
-		case <-ended:
-		case <-ctx.Done():
-		}
-		e.mu.Lock()
-	}
+	awaitTurn(ctx, &e.mu, e.busy, id)
 	if e.closed {
 		return nil, errClosed
 	}
@@ -161,18 +153,11 @@ func (e *Entities) Stuck() []Stuck { return e.watch.stuck() }
 func (e *Entities) Close(ctx context.Context) error {
 	e.mu.Lock()
 	e.closed = true
-	running := make(map[entity]<-chan struct{}, len(e.busy))
-	for id, t := range e.busy {
-		running[id] = t.ended()
+	var running []ending
+	for _, t := range e.busy {
+		running = append(running, t.ending())
 	}
 	e.watch.close()
 	e.mu.Unlock()
-	for id, ended := range running {
-		select {
-		case <-ended:
-		case <-ctx.Done():
-			return fmt.Errorf("close the executor: entity %q: %w", id.id, ctx.Err())
-		}
-	}
-	return nil
+	return waitForAll(ctx, running)
 }

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -78,8 +77,6 @@ type Orchestrators struct {
 	closed    bool
 }
 
-var errClosed = errors.New("the node is stopping")
-
 var _ leader.Executor = (*Orchestrators)(nil)
 
 // execution names an execution whatever the reign: it never runs twice at a time.
@@ -91,39 +88,6 @@ type execution struct {
 
 func executionOf(key leader.ExecutionKey) execution {
 	return execution{key.Hub, key.Instance, key.Execution}
-}
-
-// turn is user code that has the word: an episode, or the deferred functions that
-// run while an execution is unloaded.
-type turn struct {
-	key       leader.ExecutionKey
-	name      string
-	since     time.Time
-	label     string // of its goroutines
-	unloading bool
-
-	reported bool // a person was told; guarded by watch.mu
-
-	// Guarded by the executor's mutex.
-	abandoned bool          // nobody takes the outcome
-	asks      bool          // it is a query that lost its turn
-	done      chan struct{} // nil if nobody waits; closed when the code has given the word back
-}
-
-// ended returns a channel that is closed when the turn is over. Call with the
-// executor's mutex held.
-func (t *turn) ended() <-chan struct{} {
-	if t.done == nil {
-		t.done = make(chan struct{})
-	}
-	return t.done
-}
-
-// end tells those who wait for the turn. Call with the executor's mutex held.
-func (t *turn) end() {
-	if t.done != nil {
-		close(t.done)
-	}
 }
 
 // NewOrchestrators returns an executor for the registry's orchestrators.
@@ -215,18 +179,7 @@ func (e *Orchestrators) begin(ctx context.Context, req leader.EpisodeRequest) (*
 	id := executionOf(req.Key)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for e.busy[id] != nil {
-		ended := e.busy[id].ended()
-		e.mu.Unlock()
-		select {
-		case <-ended:
-		case <-ctx.Done():
-		}
-		e.mu.Lock()
-		if ctx.Err() != nil {
-			break
-		}
-	}
+	awaitTurn(ctx, &e.mu, e.busy, id)
 	if e.closed {
 		return nil, nil, errClosed
 	}
@@ -258,14 +211,19 @@ func (e *Orchestrators) end(ctx context.Context, t *turn, kept *keptExecution, e
 	delete(e.busy, executionOf(t.key))
 	e.watch.end(t)
 	t.end()
-	switch {
-	case kept == nil:
-	case err != nil || kept.code.Ended() || t.abandoned || e.closed || ctx.Err() != nil:
+	if kept != nil {
+		e.keepLocked(t, kept, err == nil && !kept.code.Ended() && ctx.Err() == nil)
+	}
+}
+
+// keepLocked keeps an execution after a turn of it, if it is of use. Call with mu held.
+func (e *Orchestrators) keepLocked(t *turn, kept *keptExecution, useful bool) {
+	if !useful || t.abandoned || e.closed {
 		e.unloadLocked(kept)
-	default:
-		for _, out := range e.kept.put(kept) {
-			e.unloadLocked(out)
-		}
+		return
+	}
+	for _, out := range e.kept.put(kept) {
+		e.unloadLocked(out)
 	}
 }
 
@@ -317,28 +275,17 @@ func (e *Orchestrators) Close(ctx context.Context) error {
 	for _, kept := range e.kept.takeAll() {
 		e.unloadLocked(kept)
 	}
-	type code struct {
-		ended    <-chan struct{}
-		instance history.InstanceID
-	}
-	var running []code
+	var running []ending
 	for _, t := range e.busy {
 		t.abandoned = true
-		running = append(running, code{t.ended(), t.key.Instance})
+		running = append(running, t.ending())
 	}
 	for t := range e.unloading {
-		running = append(running, code{t.ended(), t.key.Instance})
+		running = append(running, t.ending())
 	}
 	e.watch.close()
 	e.mu.Unlock()
-	for _, c := range running {
-		select {
-		case <-c.ended:
-		case <-ctx.Done():
-			return fmt.Errorf("close the executor: instance %q: %w", c.instance, ctx.Err())
-		}
-	}
-	return nil
+	return waitForAll(ctx, running)
 }
 
 // unloadLocked ends an execution; the deferred functions of code that has not

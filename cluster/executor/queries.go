@@ -143,11 +143,5 @@ func (a *asking) end() {
 	a.watch.end(t)
 	t.end()
 	panicked := a.answer.Failure != nil && a.answer.Failure.Type == history.FailurePanic
-	if panicked || a.err != nil && !errors.Is(a.err, engine.ErrNoHandler) || t.abandoned || a.closed {
-		a.unloadLocked(a.kept)
-		return
-	}
-	for _, out := range a.Orchestrators.kept.put(a.kept) {
-		a.unloadLocked(out)
-	}
+	a.keepLocked(t, a.kept, !panicked && (a.err == nil || errors.Is(a.err, engine.ErrNoHandler)))
 }
