@@ -12,7 +12,6 @@ import (
 
 func (p *program) completeCommand() *cobra.Command {
 	var t target
-	var data string
 	cmd := &cobra.Command{
 		Use:   "complete TOKEN",
 		Short: "Complete an activity from outside",
@@ -22,9 +21,9 @@ attempt, is refused.`,
 		Args: oneToken,
 	}
 	t.flags(cmd)
-	cmd.Flags().StringVar(&data, "data", "", "the result as `JSON`, @file, or - for standard input")
+	result := p.inputFlag(cmd, "data", "the result")
 	cmd.RunE = t.asks(func(ctx context.Context, c *client.Client, args []string) error {
-		payload, err := readInput("data", data, cmd.Flags().Changed("data"), p.stdin)
+		payload, err := result()
 		if err != nil {
 			return err
 		}

@@ -1,17 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/reprise-run/reprise/client"
+	"github.com/reprise-run/reprise/raftlog"
 )
 
 func (p *program) clusterCommand() *cobra.Command {
@@ -78,7 +79,7 @@ type (
 func toClusterJSON(d client.Cluster) clusterJSON {
 	out := clusterJSON{ClusterID: d.ID, AnsweredBy: d.Self, Layout: d.Layout, Nodes: []nodeJSON{}, Partitions: []partitionJSON{}}
 	for _, n := range d.Nodes {
-		out.Nodes = append(out.Nodes, nodeJSON{n.Name, n.State, n.APIAddress, n.PeerAddress, n.GossipAddress, n.Labels, n.Orchestrations, n.Activities, n.Running})
+		out.Nodes = append(out.Nodes, nodeJSON(n))
 	}
 	for _, p := range d.Partitions {
 		part := partitionJSON{ID: p.ID, Slots: []slotsJSON{}, Leader: p.Leader, Preferred: p.Preferred, Epoch: p.Epoch, Replicas: []replicaJSON{}}
@@ -114,13 +115,7 @@ func (p *program) printCluster(d client.Cluster) error {
 	fmt.Fprintln(w)
 	fmt.Fprintln(w, "PARTITION\tSLOTS\tLEADER\tEPOCH\tREPLICAS (APPLIED INDEX)")
 	for _, part := range d.Partitions {
-		name, leader := strconv.FormatUint(uint64(part.ID), 10), part.Leader
-		if len(part.Slots) == 0 {
-			name = "system"
-		}
-		if leader == "" {
-			leader = "none"
-		}
+		leader := cmp.Or(part.Leader, "none")
 		var slots, replicas []string
 		for _, s := range part.Slots {
 			slots = append(slots, fmt.Sprintf("%d-%d", s.First, s.Last))
@@ -135,7 +130,7 @@ func (p *program) printCluster(d client.Cluster) error {
 			}
 			replicas = append(replicas, text)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", name, orDash(strings.Join(slots, ",")), leader, part.Epoch, strings.Join(replicas, ", "))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", groupName(raftlog.GroupID(part.ID)), orDash(strings.Join(slots, ",")), leader, part.Epoch, strings.Join(replicas, ", "))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -165,11 +160,7 @@ func (p *program) printDown(d client.Cluster) {
 		if part.Leader != "" || there > voters/2 {
 			continue
 		}
-		name := systemName
-		if len(part.Slots) > 0 {
-			name = strconv.FormatUint(uint64(part.ID), 10)
-		}
-		down = append(down, name)
+		down = append(down, groupName(raftlog.GroupID(part.ID)))
 		for _, r := range part.Replicas {
 			switch {
 			case !r.Voter || r.Reachable:
@@ -193,12 +184,7 @@ Start those nodes with their disks. If disks are lost for ever, see "reprise rec
 `, strings.Join(down, ", "), orDash(strings.Join(nodes, ", ")))
 }
 
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
+func orDash(s string) string { return cmp.Or(s, "-") }
 
 // shownNames is how many names a table shows.
 const shownNames = 12

@@ -37,8 +37,8 @@ func (t *target) asks(do func(ctx context.Context, c *client.Client, args []stri
 		if err := fromEnvironment(cmd.Flags()); err != nil {
 			return err
 		}
-		if t.output != "table" && t.output != "json" {
-			return usage("--output %q: json and table are possible", t.output)
+		if err := checkOutput(t.output); err != nil {
+			return err
 		}
 		if t.timeout < 0 {
 			return usage("--timeout %v is negative", t.timeout)
@@ -72,6 +72,14 @@ func (t *target) asks(do func(ctx context.Context, c *client.Client, args []stri
 	}
 }
 
+// checkOutput checks the flag --output.
+func checkOutput(form string) error {
+	if form != "table" && form != "json" {
+		return usage("--output %q: json and table are possible", form)
+	}
+	return nil
+}
+
 // timeoutError says that --timeout passed. It is a [context.DeadlineExceeded].
 type timeoutError struct{ after time.Duration }
 
@@ -80,6 +88,16 @@ func (e *timeoutError) Error() string {
 }
 
 func (e *timeoutError) Unwrap() error { return context.DeadlineExceeded }
+
+// idAndName wants an ID, which check checks, and a name.
+func idAndName(check cobra.PositionalArgs, want string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 2 || args[1] == "" {
+			return fmt.Errorf("want %s, got %q", want, args)
+		}
+		return check(cmd, args[:1])
+	}
+}
 
 // oneID checks the argument of a command about one instance.
 func oneID(_ *cobra.Command, args []string) error {

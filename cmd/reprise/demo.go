@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"go/build"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -352,47 +350,4 @@ func describeTop(out samples.WordCountOutput) string {
 		words = append(words, fmt.Sprintf("%s (%d)", w.Word, w.Count))
 	}
 	return strings.Join(words, ", ")
-}
-
-// The demo's ports are below the range from which systems give out ports for
-// outgoing connections: the node that was killed must find its own free.
-const demoFirstPort, demoLastPort = 15000, 30000
-
-// freeAddresses finds ports on loopback that nobody listens on, neither TCP nor
-// UDP. All are held until all are found, so they differ.
-func freeAddresses(nodes int) ([]nodeAddresses, error) {
-	var held []io.Closer
-	defer func() {
-		for _, h := range held {
-			_ = h.Close() // so that the nodes can have it
-		}
-	}()
-	free := func() (string, error) {
-		var err error
-		for range 1000 {
-			port := demoFirstPort + rand.IntN(demoLastPort-demoFirstPort)
-			var l net.Listener
-			if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err != nil {
-				continue
-			}
-			held = append(held, l)
-			var u net.PacketConn
-			if u, err = net.ListenPacket("udp", l.Addr().String()); err != nil {
-				continue
-			}
-			held = append(held, u)
-			return l.Addr().String(), nil
-		}
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	all := make([]nodeAddresses, nodes)
-	for i := range all {
-		for _, a := range []*string{&all[i].api, &all[i].peer, &all[i].gossip} {
-			var err error
-			if *a, err = free(); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return all, nil
 }

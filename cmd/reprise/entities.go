@@ -17,31 +17,25 @@ import (
 
 func (p *program) signalCommand() *cobra.Command {
 	var t target
-	var data, at string
+	var at string
 	cmd := &cobra.Command{
 		Use:   "signal ENTITY OPERATION",
 		Short: "Ask an entity for an operation",
 		Long: `Ask the entity for an operation, and do not wait for it: it is committed when this
 returns, and runs exactly once. An entity is named by its ID, @NAME@KEY; it comes into
 being with its first operation. The operation "delete" deletes it.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 2 || args[1] == "" {
-				return fmt.Errorf("want the ID of an entity (@NAME@KEY) and the name of an operation, got %q", args)
-			}
-			return oneEntity(nil, args[:1])
-		},
+		Args: idAndName(oneEntity, "the ID of an entity (@NAME@KEY) and the name of an operation"),
 	}
 	t.flags(cmd)
-	f := cmd.Flags()
-	f.StringVar(&data, "data", "", "input of the operation as `JSON`, @file, or - for standard input")
-	f.StringVar(&at, "at", "", "`time` before which the operation does not run (RFC 3339), or how far ahead (90s, 1h30m)")
+	input := p.inputFlag(cmd, "data", "input of the operation")
+	cmd.Flags().StringVar(&at, "at", "", "`time` before which the operation does not run (RFC 3339), or how far ahead (90s, 1h30m)")
 	cmd.RunE = t.asks(func(ctx context.Context, c *client.Client, args []string) error {
-		payload, err := readInput("data", data, f.Changed("data"), p.stdin)
+		payload, err := input()
 		if err != nil {
 			return err
 		}
 		var options []client.SignalOption
-		if f.Changed("at") {
+		if cmd.Flags().Changed("at") {
 			due, err := dueTime(at, time.Now())
 			if err != nil {
 				return err
@@ -114,8 +108,7 @@ partition is read when it is reached. With -o json, one entity a line.`,
 	cmd.RunE = t.asks(func(ctx context.Context, c *client.Client, _ []string) error {
 		all := c.Entities(ctx, client.WithEntityPrefix(history.InstanceID(prefix)), client.WithStates())
 		if t.output == "json" {
-			encoder := json.NewEncoder(p.stdout)
-			encoder.SetEscapeHTML(false)
+			encoder := p.encoder()
 			for e, err := range all {
 				if err != nil {
 					return err

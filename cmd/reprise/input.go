@@ -7,16 +7,27 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/reprise-run/reprise/client"
 	"github.com/reprise-run/reprise/history"
 )
 
-// readInput returns the JSON that a flag names: itself, a file (@name), or standard
-// input (-). Not given is no input.
-func readInput(flag, text string, given bool, stdin io.Reader) (history.Payload, error) {
-	if !given {
-		return nil, nil
+// inputFlag adds a flag that gives a command its input, and returns what reads it when
+// the command runs. Not given is no input.
+func (p *program) inputFlag(cmd *cobra.Command, flag, what string) func() (history.Payload, error) {
+	text := cmd.Flags().String(flag, "", what+" as `JSON`, @file, or - for standard input")
+	return func() (history.Payload, error) {
+		if !cmd.Flags().Changed(flag) {
+			return nil, nil
+		}
+		return readInput(flag, *text, p.stdin)
 	}
+}
+
+// readInput returns the JSON that a flag names: itself, a file (@name), or standard
+// input (-).
+func readInput(flag, text string, stdin io.Reader) (history.Payload, error) {
 	data, from := []byte(text), "--"+flag
 	var err error
 	switch {

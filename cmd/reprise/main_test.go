@@ -284,7 +284,7 @@ func TestJSONForms(t *testing.T) {
 	if err := json.Unmarshal([]byte(try(t, "", "status", "i", "-o", "json").stdout), &in); err != nil {
 		t.Fatal(err)
 	}
-	if in.CancelRequest == nil || in.CancelRequest.Reason != "no more" || in.CancelRequest.Time.Unix() != 8 || in.Deadline == nil || in.Deadline.Unix() != 9 {
+	if in.CancelRequest == nil || in.CancelRequest.Reason != "no more" || in.CancelRequest.Time.Unix() != 8 || in.Deadline.IsZero() || in.Deadline.Unix() != 9 {
 		t.Errorf("status %+v", in)
 	}
 	if in.RuntimeStatus != "Completed" || in.InstanceID != "i" || string(in.Input) != "null" || in.HistoryEvents != 4 || len(in.Waiting) != 1 {

@@ -23,20 +23,14 @@ type ask func(c *client.Client, ctx context.Context, id history.InstanceID, name
 // askCommand is a command "verb ID NAME" that prints what the orchestration answers.
 func (p *program) askCommand(verb, short, long string, bring ask) *cobra.Command {
 	var t target
-	var data string
 	cmd := &cobra.Command{
 		Use: verb + " ID NAME", Short: short, Long: long,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 2 || args[1] == "" {
-				return fmt.Errorf("want an instance ID and the name of what is asked, got %q", args)
-			}
-			return oneID(nil, args[:1])
-		},
+		Args: idAndName(oneID, "an instance ID and the name of what is asked"),
 	}
 	t.flags(cmd)
-	cmd.Flags().StringVar(&data, "data", "", "input as `JSON`, @file, or - for standard input")
+	input := p.inputFlag(cmd, "data", "input")
 	cmd.RunE = t.asks(func(ctx context.Context, c *client.Client, args []string) error {
-		payload, err := readInput("data", data, cmd.Flags().Changed("data"), p.stdin)
+		payload, err := input()
 		if err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -12,23 +11,17 @@ import (
 
 func (p *program) raiseCommand() *cobra.Command {
 	var t target
-	var data string
 	cmd := &cobra.Command{
 		Use:   "raise ID EVENT",
 		Short: "Raise an external event for an instance",
 		Long: `Raise the external event EVENT for an instance. It is kept until the instance waits
 for it. An instance that has ended drops it.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 2 || args[1] == "" {
-				return fmt.Errorf("want an instance ID and the name of an event, got %q", args)
-			}
-			return oneID(nil, args[:1])
-		},
+		Args: idAndName(oneID, "an instance ID and the name of an event"),
 	}
 	t.flags(cmd)
-	cmd.Flags().StringVar(&data, "data", "", "data of the event as `JSON`, @file, or - for standard input")
+	data := p.inputFlag(cmd, "data", "data of the event")
 	cmd.RunE = t.asks(func(ctx context.Context, c *client.Client, args []string) error {
-		payload, err := readInput("data", data, cmd.Flags().Changed("data"), p.stdin)
+		payload, err := data()
 		if err != nil {
 			return err
 		}

@@ -35,10 +35,7 @@ func (s *recoverSettings) check() error {
 	if len(s.dirs) == 0 {
 		return usage("give the --data-dir of a node that does not run")
 	}
-	if s.output != "table" && s.output != "json" {
-		return usage("--output %q: json and table are possible", s.output)
-	}
-	return nil
+	return checkOutput(s.output)
 }
 
 func (p *program) recoverCommand() *cobra.Command {

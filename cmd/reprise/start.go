@@ -15,7 +15,7 @@ import (
 
 func (p *program) startCommand() *cobra.Command {
 	var t target
-	var id, input, version string
+	var id, version string
 	var wait bool
 	var within time.Duration
 	cmd := &cobra.Command{
@@ -36,12 +36,12 @@ accepted: the instance waits until a node that has it joins.`,
 	t.flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&id, "id", "", "`ID` of the instance; a random one if not given")
-	f.StringVar(&input, "input", "", "input as `JSON`, @file, or - for standard input")
+	input := p.inputFlag(cmd, "input", "input")
 	f.StringVar(&version, "version", "", "version that the orchestrator is told")
 	f.DurationVar(&within, "cancel-after", 0, "cancel the orchestration if it has not ended so long after its start")
 	f.BoolVar(&wait, "wait", false, "wait for the end and print the output")
 	cmd.RunE = t.asks(func(ctx context.Context, c *client.Client, args []string) error {
-		payload, err := readInput("input", input, f.Changed("input"), p.stdin)
+		payload, err := input()
 		if err != nil {
 			return err
 		}

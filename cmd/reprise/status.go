@@ -52,14 +52,14 @@ type instanceJSON struct {
 	Failure            *failureJSON      `json:"failure,omitempty"`
 	CreatedTime        time.Time         `json:"createdTime"`
 	LastUpdatedTime    time.Time         `json:"lastUpdatedTime"`
-	CompletedTime      *time.Time        `json:"completedTime,omitempty"`
-	ScheduledStartTime *time.Time        `json:"scheduledStartTime,omitempty"`
+	CompletedTime      time.Time         `json:"completedTime,omitzero"`
+	ScheduledStartTime time.Time         `json:"scheduledStartTime,omitzero"`
 	Tags               map[string]string `json:"tags,omitempty"`
 	ParentInstanceID   string            `json:"parentInstanceId,omitempty"`
 	HistoryEvents      int64             `json:"historyEvents"`
 	Waiting            []string          `json:"waiting,omitempty"`
 	Parked             string            `json:"parked,omitempty"`
-	Deadline           *time.Time        `json:"deadline,omitempty"`
+	Deadline           time.Time         `json:"deadline,omitzero"`
 	CancelRequest      *cancelJSON       `json:"cancelRequest,omitempty"`
 }
 
@@ -84,21 +84,14 @@ func statusJSON(in client.Instance) instanceJSON {
 		Input:         asJSON(in.Input), CustomStatus: asJSON(in.CustomStatus), Output: asJSON(in.Output),
 		Failure:     toFailureJSON(in.Failure),
 		CreatedTime: in.Created, LastUpdatedTime: in.Updated,
-		CompletedTime: timeJSON(in.Completed), ScheduledStartTime: timeJSON(in.ScheduledStart),
+		CompletedTime: in.Completed, ScheduledStartTime: in.ScheduledStart,
 		Tags: in.Tags, ParentInstanceID: string(in.Parent), HistoryEvents: in.HistoryEvents, Waiting: in.Waiting, Parked: in.Parked,
-		Deadline: timeJSON(in.Deadline),
+		Deadline: in.Deadline,
 	}
 	if !in.CancelRequested.IsZero() {
 		out.CancelRequest = &cancelJSON{in.CancelRequested, in.CancelReason}
 	}
 	return out
-}
-
-func timeJSON(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 func toFailureJSON(f *history.Failure) *failureJSON {
@@ -208,9 +201,16 @@ func innermost(stack string) string {
 	return fmt.Sprintf("%s (%s)", function, file)
 }
 
-func (p *program) printJSON(v any) error {
+// encoder prints values as JSON, one a line.
+func (p *program) encoder() *json.Encoder {
 	encoder := json.NewEncoder(p.stdout)
-	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
+	return encoder
+}
+
+// printJSON prints a value as JSON, for people too.
+func (p *program) printJSON(v any) error {
+	encoder := p.encoder()
+	encoder.SetIndent("", "  ")
 	return encoder.Encode(v)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -45,9 +44,7 @@ is that of wait.`,
 
 func (p *program) printChange(in client.Instance, asJSON bool) error {
 	if asJSON {
-		encoder := json.NewEncoder(p.stdout)
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(statusJSON(in))
+		return p.encoder().Encode(statusJSON(in))
 	}
 	_, err := fmt.Fprintln(p.stdout, changeLine(in))
 	return err
