@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
-	"time"
 
 	"github.com/reprise-run/reprise/engine"
 	"github.com/reprise-run/reprise/history"
@@ -84,70 +82,4 @@ func (a Activity[In, Out]) bind(r *Registry, fn func(context.Context, In) (Out, 
 		return output, nil
 	}
 	return nil
-}
-
-// ActivityOption sets how an activity is attempted: [Retry], [RetryWith],
-// [Timeout], [HeartbeatTimeout], [ScheduleToStart], [ScheduleToClose],
-// [AtMostOnce], [Priority], [FairnessKey], [OnNodes], [Local].
-type ActivityOption interface{ activity(*activityOptions) }
-
-type activityOptions struct {
-	retries Retries
-	timeout time.Duration
-	task    history.TaskOptions
-	local   bool
-	err     error
-}
-
-func (s *activityOptions) apply(opts []ActivityOption) {
-	for _, opt := range opts {
-		opt.activity(s)
-	}
-}
-
-// problem returns what is wrong with the options, or nil.
-func (s *activityOptions) problem() error {
-	var local error
-	if s.local && s.taskOptions() != nil {
-		local = fmt.Errorf("a local activity takes no options but Retry and Timeout")
-	}
-	return errors.Join(s.err, s.retries.err, s.task.Validate(), local)
-}
-
-// taskOptions returns what travels with the scheduled activity; nil: nothing.
-func (s *activityOptions) taskOptions() *history.TaskOptions {
-	if reflect.ValueOf(s.task).IsZero() {
-		return nil
-	}
-	task := s.task
-	return &task
-}
-
-type activityOption func(*activityOptions)
-
-func (f activityOption) activity(s *activityOptions) { f(s) }
-
-// TimeLimit is an [ActivityOption] and a [ChildOption], made by [Timeout].
-type TimeLimit time.Duration
-
-// Timeout limits each attempt, from its start to its end, also where somebody outside
-// completes it. An attempt of an activity that takes longer fails with [ErrTimeout],
-// and its context is cancelled. A
-// sub-orchestration is cancelled, with [ErrTimeout] as the cause, and may clean up; how
-// it ends is what its parent gets.
-func Timeout(d time.Duration) TimeLimit { return TimeLimit(d) }
-
-func (d TimeLimit) check() error {
-	if d <= 0 {
-		return fmt.Errorf("timeout of %v; it must be above 0", time.Duration(d))
-	}
-	return nil
-}
-
-func (d TimeLimit) activity(s *activityOptions) {
-	s.timeout, s.err = time.Duration(d), errors.Join(s.err, d.check())
-}
-
-func (d TimeLimit) child(s *childOptions) {
-	s.timeout, s.err = time.Duration(d), errors.Join(s.err, d.check())
 }

@@ -130,3 +130,9 @@ func ChildTags(tags map[string]string) ChildOption {
 		s.err = errors.Join(s.err, history.ValidateTags(tags))
 	})
 }
+
+// ChildVersion sets the version of a sub-orchestration. Without it, it is that of the
+// descriptor.
+func ChildVersion(version string) ChildOption {
+	return childOption(func(s *childOptions) { s.version = version })
+}

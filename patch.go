@@ -1,10 +1,5 @@
 package reprise
 
-// Version returns the version of the instance, which its start gave it; empty where it
-// has none. It stays when the orchestration continues as new, unless [NextVersion] says
-// otherwise.
-func (o *Orchestration) Version() string { return o.h.Started().Version }
-
 // Patched reports whether the execution goes the way of a change of the code. It is true
 // in executions that reach it for the first time with this code, which is recorded, and
 // false in those that passed here with the code before:

@@ -30,6 +30,11 @@ func (d Orchestrator[In, Out]) Version(version string) Orchestrator[In, Out] {
 // VersionName returns the version of the descriptor; empty where it has none.
 func (d Orchestrator[In, Out]) VersionName() string { return d.version }
 
+// Version returns the version of the instance, which its start gave it; empty where it
+// has none. It stays when the orchestration continues as new, unless [NextVersion] says
+// otherwise.
+func (o *Orchestration) Version() string { return o.h.Started().Version }
+
 // Matching says which instances a bound version runs.
 type Matching uint8
 
@@ -159,10 +164,4 @@ func (r *Registry) Versions() []string {
 	}
 	slices.Sort(all)
 	return all
-}
-
-// ChildVersion sets the version of a sub-orchestration. Without it, it is that of the
-// descriptor.
-func ChildVersion(version string) ChildOption {
-	return childOption(func(s *childOptions) { s.version = version })
 }
