@@ -78,7 +78,7 @@ func (t *transfer[T]) take(v T) { t.value, t.done = v, true }
 // wait stands in a queue until the transfer is done, or leaves it.
 func (c *Channel[T]) wait(o *Orchestration, queue *[]*transfer[T], t *transfer[T]) error {
 	*queue = append(*queue, t)
-	if err := o.waitFor(func() bool { return t.done }); err != nil {
+	if err := o.WaitUntil(func() bool { return t.done }); err != nil {
 		leave(queue, t)
 		return err
 	}

@@ -15,19 +15,6 @@ func (o *Orchestration) Go(fn func(o *Orchestration)) {
 	o.h.Go(func() { fn(o) })
 }
 
-// waitFor waits until ready says so, or the scope is cancelled.
-func (o *Orchestration) waitFor(ready func() bool) error {
-	done := false
-	o.wait(func() bool {
-		done = ready()
-		return done || o.scope.err != nil
-	})
-	if !done {
-		return o.scope.err
-	}
-	return nil
-}
-
 // WaitGroup waits for coroutines of an orchestration. The zero value is an empty one.
 type WaitGroup struct{ running int }
 
@@ -43,5 +30,5 @@ func (w *WaitGroup) Go(o *Orchestration, fn func(o *Orchestration)) {
 // Wait returns when all coroutines of the group have ended. The error is nil, or the
 // *[CanceledError] of the scope of o; then some may not have ended.
 func (w *WaitGroup) Wait(o *Orchestration) error {
-	return o.waitFor(func() bool { return w.running == 0 })
+	return o.WaitUntil(func() bool { return w.running == 0 })
 }

@@ -11,7 +11,7 @@ import (
 
 // NewID returns a new unique ID, a UUID as text. It is the same on replay.
 func (o *Orchestration) NewID() string {
-	o.h.Look("make an ID")
+	o.h.NotLooking("make an ID")
 	o.ids++
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64(o.seed[:], o.ids))
 	return uuid(sum[:16], 8) // made in our own way
@@ -34,7 +34,7 @@ type guarded struct {
 }
 
 func (g guarded) Uint64() uint64 {
-	g.h.Look("draw a random number")
+	g.h.NotLooking("draw a random number")
 	return g.source.Uint64()
 }
 

@@ -35,19 +35,13 @@ func (o *Orchestration) Scope(fn func(o *Orchestration) error) error {
 // Within is [Orchestration.Scope] with a deadline: after d, by a durable timer, the
 // scope is cancelled with [ErrTimeout] as the cause.
 func (o *Orchestration) Within(d time.Duration, fn func(o *Orchestration) error) error {
-	if err := o.Canceled(); err != nil {
-		return err
-	}
-	s := newScope(o.scope)
-	defer s.leave()
-	inner := &Orchestration{o.running, s}
-	timer := o.h.CreateTimer(o.Now().Add(max(d, 0)), func(*engine.Promise) { s.cancel(timedOut(d)) })
-	defer func() { o.h.Cancel(timer, "") }()
-	return fn(inner)
-}
-
-func timedOut(d time.Duration) *CanceledError {
-	return &CanceledError{Reason: fmt.Sprintf("not done within %v", d), cause: ErrTimeout}
+	return o.Scope(func(inner *Orchestration) error {
+		timer := o.h.CreateTimer(o.Now().Add(max(d, 0)), func(*engine.Promise) {
+			inner.scope.cancel(&CanceledError{Reason: fmt.Sprintf("not done within %v", d), cause: ErrTimeout})
+		})
+		defer func() { o.h.Cancel(timer, "") }()
+		return fn(inner)
+	})
 }
 
 // Shielded runs fn with a scope that is not cancelled when the one around it is: for

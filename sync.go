@@ -23,7 +23,7 @@ func (s *Semaphore) Acquire(o *Orchestration) error {
 	}
 	p := &pass{}
 	s.queue = append(s.queue, p)
-	if err := o.waitFor(func() bool { return p.given }); err != nil {
+	if err := o.WaitUntil(func() bool { return p.given }); err != nil {
 		leave(&s.queue, p)
 		return err
 	}

@@ -108,4 +108,14 @@ type received interface {
 // WaitUntil waits until ready returns true. It is asked after each event that arrives
 // and each update that is handled, and must depend on the orchestrator's own variables
 // only. The error is nil, or the *[CanceledError] of the scope of o, which ends the wait.
-func (o *Orchestration) WaitUntil(ready func() bool) error { return o.waitFor(ready) }
+func (o *Orchestration) WaitUntil(ready func() bool) error {
+	done := false
+	o.wait(func() bool {
+		done = ready()
+		return done || o.scope.err != nil
+	})
+	if !done {
+		return o.scope.err
+	}
+	return nil
+}

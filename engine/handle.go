@@ -214,7 +214,7 @@ func (h *Handle) enter(what string) {
 	x := h.x
 	switch {
 	case x.looking:
-		h.Look(what)
+		h.NotLooking(what)
 	case x.inside || x.unwinding:
 		x.minded()
 	case x.ended:

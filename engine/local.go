@@ -25,8 +25,8 @@ type LocalTask struct {
 // that it cannot be run here: the episode ends with it and nothing is recorded.
 type Locals func(LocalTask) (history.Payload, *history.Failure, error)
 
-// ErrNoLocals says that an orchestrator called a local activity where none can run.
-var ErrNoLocals = errors.New("no local activities run here")
+// errNoLocals says that an orchestrator called a local activity where none can run.
+var errNoLocals = errors.New("no local activities run here")
 
 // SetLocals says how local activities are run in the episodes to come.
 func (x *Execution) SetLocals(run Locals) { x.locals = run }
@@ -61,7 +61,7 @@ func (h *Handle) RunLocal(task *LocalTask) (history.Payload, *history.Failure) {
 
 // runLocal gets the outcome of an attempt. It does not return where there is none.
 func (x *Execution) runLocal(task LocalTask, run *history.LocalTaskRun) {
-	err := ErrNoLocals
+	err := errNoLocals
 	if x.locals != nil {
 		run.Result, run.Failure, err = x.locals(task)
 	}

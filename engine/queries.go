@@ -37,9 +37,9 @@ func (h *Handle) HandleQuery(name string, answer Look) {
 	h.x.queries[name] = answer
 }
 
-// Look panics where the code runs only to look: in the handler of a query, or the
+// NotLooking panics where the code runs only to look: in the handler of a query, or the
 // check of an update.
-func (h *Handle) Look(what string) {
+func (h *Handle) NotLooking(what string) {
 	if h.x.looking {
 		panic("reprise: a query, or the check of an update, may only look; it tried to " + what)
 	}
@@ -79,7 +79,8 @@ func (x *Execution) look(look Look, input history.Payload) (result history.Paylo
 	defer func() {
 		x.looking = false
 		if v := recover(); v != nil {
-			result, failure = nil, &history.Failure{Type: history.FailurePanic, Message: fmt.Sprint(v), Stack: PanicStack(), NonRetriable: true}
+			result, failure = nil, panicFailure(v)
+			failure.NonRetriable = true
 		}
 	}()
 	return look(input)

@@ -127,7 +127,9 @@ func (x *Execution) handling(q *queue) *Promise {
 		defer func() {
 			x.inHandler = false
 			if v := recover(); v != nil && !x.unwinding {
-				(&Handle{x}).reply(u, nil, &history.Failure{Type: history.FailurePanic, Message: fmt.Sprint(v), Stack: PanicStack(), NonRetriable: true})
+				failure := panicFailure(v)
+				failure.NonRetriable = true
+				(&Handle{x}).reply(u, nil, failure)
 			}
 		}()
 		q.handle(u)

@@ -15,29 +15,21 @@ import (
 	"github.com/reprise-run/reprise/partition/leader"
 )
 
-// Defaults of [Options].
-const (
-	DefaultTurnLimit      = 10 * time.Second
-	DefaultKeptExecutions = 10_000
-	DefaultKeptBytes      = 64 << 20
-	DefaultQueryLimit     = 10 * time.Second
-)
-
 // Options bound what [Orchestrators] and [Entities] do, and name the node. Zero values take
 // the defaults.
 type Options struct {
 	// Node is the name of this node, for people.
 	Node string
 	// TurnLimit is how long an episode, or a run of operations, may take before it is
-	// reported.
+	// reported; 10 s is the default.
 	TurnLimit time.Duration
-	// KeptExecutions is how many executions are kept between episodes at most; a
-	// negative number keeps none.
+	// KeptExecutions is how many executions are kept between episodes at most, by
+	// default 10,000; a negative number keeps none.
 	KeptExecutions int
 	// KeptBytes limits what kept executions take, by their payloads and by what they
-	// wait for, each counted with an eighth of the limit at most.
+	// wait for, each counted with an eighth of the limit at most; 64 MiB by default.
 	KeptBytes int64
-	// QueryLimit is how long the code may take to answer a query.
+	// QueryLimit is how long the code may take to answer a query; 10 s is the default.
 	QueryLimit time.Duration
 	// Logger gets reports of stuck episodes; slog.Default if nil.
 	Logger *slog.Logger
@@ -45,16 +37,16 @@ type Options struct {
 
 func (o *Options) fill() {
 	if o.TurnLimit <= 0 {
-		o.TurnLimit = DefaultTurnLimit
+		o.TurnLimit = 10 * time.Second
 	}
 	if o.KeptExecutions == 0 {
-		o.KeptExecutions = DefaultKeptExecutions
+		o.KeptExecutions = 10_000
 	}
 	if o.KeptBytes <= 0 {
-		o.KeptBytes = DefaultKeptBytes
+		o.KeptBytes = 64 << 20
 	}
 	if o.QueryLimit <= 0 {
-		o.QueryLimit = DefaultQueryLimit
+		o.QueryLimit = 10 * time.Second
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
