@@ -6,48 +6,52 @@ import (
 	"github.com/reprise-run/reprise/api/reprisev1"
 )
 
-// Cluster describes a cluster as one of its nodes sees it. It is no snapshot.
+// Cluster describes a cluster as one of its nodes sees it. It is no snapshot. As JSON it
+// is what "reprise cluster -o json" prints.
 type Cluster struct {
-	ID         string
-	Self       string // the node that answered
-	Layout     uint64
-	Nodes      []Node
-	Partitions []Partition
+	ID         string      `json:"clusterId"`
+	Self       string      `json:"answeredBy"` // the node that answered
+	Layout     uint64      `json:"layout"`
+	Nodes      []Node      `json:"nodes"`
+	Partitions []Partition `json:"partitions"`
 }
 
 // Node is a member of the cluster.
 type Node struct {
-	Name           string
-	State          string // alive, leaving or dead
-	APIAddress     string
-	PeerAddress    string
-	GossipAddress  string
-	Labels         map[string]string
-	Orchestrations []string
-	Activities     []string
-	Running        int64 // activities that run there now
+	Name           string            `json:"name"`
+	State          string            `json:"state"` // alive, leaving or dead
+	APIAddress     string            `json:"apiAddress"`
+	PeerAddress    string            `json:"peerAddress"`
+	GossipAddress  string            `json:"gossipAddress"`
+	Labels         map[string]string `json:"labels,omitempty"`
+	Orchestrations []string          `json:"orchestrations"`
+	Activities     []string          `json:"activities"`
+	Running        int64             `json:"running"` // activities that run there now
 }
 
 // Partition is one Raft group; number 0 is the system group, which has no slots.
 type Partition struct {
-	ID        uint32
-	Slots     []SlotRange
-	Leader    string // empty where none is known
-	Preferred string
-	Epoch     uint64
-	Replicas  []Replica
+	ID        uint32      `json:"id"`
+	Slots     []SlotRange `json:"slots"`
+	Leader    string      `json:"leader"` // empty where none is known
+	Preferred string      `json:"preferred"`
+	Epoch     uint64      `json:"epoch"`
+	Replicas  []Replica   `json:"replicas"`
 }
 
 // SlotRange is a run of slots, both ends included.
-type SlotRange struct{ First, Last uint32 }
+type SlotRange struct {
+	First uint32 `json:"first"`
+	Last  uint32 `json:"last"`
+}
 
 // Replica is a partition's copy on a node.
 type Replica struct {
-	Node      string
-	ServerID  string
-	Voter     bool
-	Applied   uint64 // newest applied log index; 0 where the node did not answer
-	Reachable bool
+	Node      string `json:"node"`
+	ServerID  string `json:"serverId"`
+	Voter     bool   `json:"voter"`
+	Applied   uint64 `json:"appliedIndex"` // newest applied log index; 0 where the node did not answer
+	Reachable bool   `json:"reachable"`
 }
 
 // Cluster asks a node for a description of the cluster.
@@ -57,7 +61,7 @@ func (c *Client) Cluster(ctx context.Context) (Cluster, error) {
 	if err != nil {
 		return Cluster{}, err
 	}
-	d := Cluster{ID: m.GetClusterId(), Self: m.GetSelf(), Layout: m.GetLayout()}
+	d := Cluster{ID: m.GetClusterId(), Self: m.GetSelf(), Layout: m.GetLayout(), Nodes: []Node{}, Partitions: []Partition{}}
 	for _, n := range m.GetNodes() {
 		d.Nodes = append(d.Nodes, Node{
 			Name: n.GetName(), State: n.GetState(), APIAddress: n.GetApiAddress(), PeerAddress: n.GetPeerAddress(), GossipAddress: n.GetGossipAddress(),
@@ -65,9 +69,9 @@ func (c *Client) Cluster(ctx context.Context) (Cluster, error) {
 		})
 	}
 	for _, p := range m.GetPartitions() {
-		part := Partition{ID: p.GetId(), Leader: p.GetLeader(), Preferred: p.GetPreferred(), Epoch: p.GetEpoch()}
+		part := Partition{ID: p.GetId(), Slots: []SlotRange{}, Leader: p.GetLeader(), Preferred: p.GetPreferred(), Epoch: p.GetEpoch(), Replicas: []Replica{}}
 		for _, s := range p.GetSlots() {
-			part.Slots = append(part.Slots, SlotRange{s.GetFirst(), s.GetLast()})
+			part.Slots = append(part.Slots, SlotRange{First: s.GetFirst(), Last: s.GetLast()})
 		}
 		for _, r := range p.GetReplicas() {
 			part.Replicas = append(part.Replicas, Replica{Node: r.GetNode(), ServerID: r.GetServerId(), Voter: r.GetVoter(), Applied: r.GetApplied(), Reachable: r.GetReachable()})

@@ -29,69 +29,11 @@ func (p *program) clusterCommand() *cobra.Command {
 			return err
 		}
 		if t.output == "json" {
-			return p.printJSON(toClusterJSON(d))
+			return p.printJSON(d)
 		}
 		return p.printCluster(d)
 	})
 	return cmd
-}
-
-type (
-	clusterJSON struct {
-		ClusterID  string          `json:"clusterId"`
-		AnsweredBy string          `json:"answeredBy"`
-		Layout     uint64          `json:"layout"`
-		Nodes      []nodeJSON      `json:"nodes"`
-		Partitions []partitionJSON `json:"partitions"`
-	}
-	nodeJSON struct {
-		Name           string            `json:"name"`
-		State          string            `json:"state"`
-		APIAddress     string            `json:"apiAddress"`
-		PeerAddress    string            `json:"peerAddress"`
-		GossipAddress  string            `json:"gossipAddress"`
-		Labels         map[string]string `json:"labels,omitempty"`
-		Orchestrations []string          `json:"orchestrations"`
-		Activities     []string          `json:"activities"`
-		Running        int64             `json:"running"`
-	}
-	partitionJSON struct {
-		ID        uint32        `json:"id"`
-		Slots     []slotsJSON   `json:"slots"`
-		Leader    string        `json:"leader"`
-		Preferred string        `json:"preferred"`
-		Epoch     uint64        `json:"epoch"`
-		Replicas  []replicaJSON `json:"replicas"`
-	}
-	slotsJSON struct {
-		First uint32 `json:"first"`
-		Last  uint32 `json:"last"`
-	}
-	replicaJSON struct {
-		Node      string `json:"node"`
-		ServerID  string `json:"serverId"`
-		Voter     bool   `json:"voter"`
-		Applied   uint64 `json:"appliedIndex"`
-		Reachable bool   `json:"reachable"`
-	}
-)
-
-func toClusterJSON(d client.Cluster) clusterJSON {
-	out := clusterJSON{ClusterID: d.ID, AnsweredBy: d.Self, Layout: d.Layout, Nodes: []nodeJSON{}, Partitions: []partitionJSON{}}
-	for _, n := range d.Nodes {
-		out.Nodes = append(out.Nodes, nodeJSON(n))
-	}
-	for _, p := range d.Partitions {
-		part := partitionJSON{ID: p.ID, Slots: []slotsJSON{}, Leader: p.Leader, Preferred: p.Preferred, Epoch: p.Epoch, Replicas: []replicaJSON{}}
-		for _, s := range p.Slots {
-			part.Slots = append(part.Slots, slotsJSON(s))
-		}
-		for _, r := range p.Replicas {
-			part.Replicas = append(part.Replicas, replicaJSON(r))
-		}
-		out.Partitions = append(out.Partitions, part)
-	}
-	return out
 }
 
 func (p *program) printCluster(d client.Cluster) error {
