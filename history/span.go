@@ -9,7 +9,7 @@ type Span struct {
 	Kind      SpanKind
 	Hub       TaskHub
 	Instance  InstanceID
-	Execution ExecutionID
+	Execution ExecutionID // of an entity: its life
 	Name      string
 	Version   string
 	// TraceParent is the W3C trace parent that stands for the span, Parent the one of

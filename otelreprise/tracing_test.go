@@ -145,7 +145,7 @@ func TestRecordOperation(t *testing.T) {
 		}
 		told := map[string]string{}
 		for _, a := range got.Attributes() {
-			told[string(a.Key)] = a.Value.Emit()
+			told[string(a.Key)] = a.Value.String()
 		}
 		wanted := map[string]string{
 			"reprise.taskhub": "default", "reprise.instance": "@account@alice", "reprise.execution": "life",
