@@ -59,7 +59,8 @@ func WithSignalTrace(parent string) SignalOption {
 // SignalEntity asks an entity for an operation by its name. A nil input is absent.
 // Errors: [ErrFull] where too many operations wait for the entity; those of all requests.
 func (c *Client) SignalEntity(ctx context.Context, id history.InstanceID, operation string, input history.Payload, opts ...SignalOption) error {
-	what := call{what: fmt.Sprintf("signal %q to %q", operation, id), slot: c.slot(id), identity: true}
+	info := &Call{Operation: "signal", Instance: id, Name: operation}
+	what := call{what: fmt.Sprintf("signal %q to %q", operation, id), slot: c.slot(id), identity: true, info: info}
 	if err := history.ValidateEntityID(id); err != nil {
 		return fmt.Errorf("signal: %w: %w", ErrInvalid, err)
 	}
@@ -69,7 +70,11 @@ func (c *Client) SignalEntity(ctx context.Context, id history.InstanceID, operat
 	for _, opt := range opts {
 		opt(req)
 	}
+	info.TraceParent = req.GetParentTraceContext().GetTraceParent()
 	return c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
+		if info.TraceParent != "" { // it may be an interceptor's
+			req.ParentTraceContext = &durabletask.TraceContext{TraceParent: info.TraceParent}
+		}
 		_, err := durabletask.NewTaskHubSidecarServiceClient(conn).SignalEntity(ctx, req, opts...)
 		return err
 	})

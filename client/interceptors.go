@@ -10,15 +10,16 @@ import (
 // Call is a call of a [Client] as interceptors see it.
 type Call struct {
 	// Operation is what is done, for people and for names of spans: "start", "raise",
-	// "wait", …
+	// "signal", "wait", …
 	Operation string
 	// TaskHub and Instance are whom it concerns; Instance is empty where it is none.
 	TaskHub  history.TaskHub
 	Instance history.InstanceID
-	// Name is that of the orchestration to start or of the event to raise.
+	// Name is that of the orchestration to start, of the event to raise or of the
+	// operation that an entity is asked for.
 	Name string
-	// Tags and TraceParent are those of a start. An interceptor may set them before it
-	// calls the next handler.
+	// Tags are those of a start, TraceParent that of a start or of a signal. An
+	// interceptor may set them before it calls the next handler.
 	Tags        map[string]string
 	TraceParent string
 }
