@@ -143,10 +143,9 @@ func (n *Node) tendShares(ctx context.Context) {
 // tendShare lowers the share of an activity's limits, or raises it if all others agree.
 func (n *Node) tendShare(ctx context.Context, activity string) {
 	complete := n.seesEverybody() // asked before the view is taken, which may be newer
-	view := n.dispatcher.sharers(activity)
 	w := n.worker
-	want, views, enough := w.lowerShare(activity, view)
-	if enough || !complete || !n.agreed(ctx, activity, view) {
+	view, want, views := w.lowerShare(activity)
+	if w.uses(activity, want) || !complete || !n.agreed(ctx, activity, view) {
 		return
 	}
 	w.mu.Lock()
@@ -177,17 +176,24 @@ func (n *Node) seesEverybody() bool {
 	return true
 }
 
-// lowerShare lowers the share where the view says so. It returns what the view says, and
-// how often it has changed so far; enough: the share is as large.
-func (w *worker) lowerShare(activity string, view sharersView) (want share, views uint64, enough bool) {
+// lowerShare lowers the share of an activity's limits where the view that this node has
+// now says so. It returns the view, what it says, and how often it has changed so far.
+func (w *worker) lowerShare(activity string) (view sharersView, want share, views uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	view = w.node.dispatcher.sharers(activity) // with the lock held, so that no older view follows a newer one
+	if g := w.allowance(activity); g != nil {
+		want, views = g.lower(view, w.node.self), g.views
+	}
+	return view, want, views
+}
+
+// uses reports whether the share in use is no smaller than it may be.
+func (w *worker) uses(activity string, want share) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	g := w.allowance(activity)
-	if g == nil {
-		return share{}, 0, true
-	}
-	want = g.lower(view, w.node.self)
-	return want, g.views, want.within(g.share)
+	return g == nil || want.within(g.share)
 }
 
 // lower lowers the share to what a view says, which it returns. Call with the worker's mu
@@ -238,8 +244,7 @@ func (n *Node) handleShares(_ context.Context, _ peer.NodeID, body []byte) ([]by
 	if err := msgpack.Unmarshal(body, &req); err != nil {
 		return nil, fmt.Errorf("decode question about shares: %w", err)
 	}
-	view := n.dispatcher.sharers(req.Activity)
-	n.worker.lowerShare(req.Activity, view)
+	view, _, _ := n.worker.lowerShare(req.Activity)
 	return msgpack.Marshal(view.hash == req.View && n.worker.keepsToShare(req.Activity, view))
 }
 
