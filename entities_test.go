@@ -305,20 +305,20 @@ func TestEntityContext(t *testing.T) {
 		}
 		(*s)[key]++
 		first, second := e.NewID(), e.NewID()
-		return []any{e.ID(), e.Key(), e.TaskHub(), e.Operation(), e.Exists(), e.Now().Equal(began), len(first), first != second}, nil
+		return []any{e.ID(), e.Key(), e.TaskHub(), e.Operation(), e.TraceParent(), e.Exists(), e.Now().Equal(began), len(first), first != second}, nil
 	})
 	code, _ := r.Entity("seen")
 	x := code.Begin(reprise.EntityInfo{Hub: "h", Entity: seen.Key("k@2").ID(), Now: began}, nil)
-	x.Do("Look", "", history.Payload(`"x"`))
+	x.Do("Look", "traced", history.Payload(`"x"`))
 	x.Do("look", "", history.Payload(`"x"`))
 	x.Do("Delete", "", nil)
 	x.Do("look", "", history.Payload(`"y"`))
 	batch := x.Batch()
 	for i, want := range []string{
-		`["@seen@k@2","k@2","h","Look",false,true,36,true]`,
-		`["@seen@k@2","k@2","h","look",true,true,36,true]`,
+		`["@seen@k@2","k@2","h","Look","traced",false,true,36,true]`,
+		`["@seen@k@2","k@2","h","look","",true,true,36,true]`,
 		``,
-		`["@seen@k@2","k@2","h","look",false,true,36,true]`,
+		`["@seen@k@2","k@2","h","look","",false,true,36,true]`,
 	} {
 		if got := string(batch.Results[i].Result); got != want || batch.Results[i].Failure != nil {
 			t.Errorf("result %d: %s, %+v, want %s", i, got, batch.Results[i].Failure, want)

@@ -25,17 +25,18 @@ type EntityCode struct {
 	name   string
 	codec  Codec
 	logger *slog.Logger
+	around []EntityInterceptor // the outermost first
 	state  reflect.Type
 	// decode makes a value of the state's type, encode its payload.
 	decode     func(history.Payload) (any, error)
 	encode     func(any) (history.Payload, error)
-	operations map[string]func(*EntityContext, history.Payload) (history.Payload, error) // by name in lower case
+	operations map[string]OperationHandler // by name in lower case
 }
 
 func newEntityCode[State any](r *Registry, name string) *EntityCode {
 	what := fmt.Sprintf("state of entity %q", name)
 	return &EntityCode{
-		name: name, codec: r.codec, logger: r.logger, state: reflect.TypeFor[State](), operations: map[string]func(*EntityContext, history.Payload) (history.Payload, error){},
+		name: name, codec: r.codec, logger: r.logger, around: r.aroundEntities, state: reflect.TypeFor[State](), operations: map[string]OperationHandler{},
 		decode: func(p history.Payload) (any, error) {
 			s, err := DecodePayload[State](r.codec, what, p)
 			return &s, err
@@ -84,12 +85,14 @@ const maxRunBytes = 4 << 20
 // the goroutine (runtime.Goexit); then Do does not return. The trace parent is that of
 // the operation; empty: it is not traced.
 func (r *EntityRun) Do(operation, traceParent string, input history.Payload) {
-	e := &EntityContext{codec: r.code.codec, logger: r.code.logger, info: r.info, operation: operation, traceParent: traceParent, exists: r.batch.State != nil}
+	e := &EntityContext{
+		codec: r.code.codec, logger: r.code.logger, info: r.info, operation: operation, traceParent: traceParent,
+		exists: r.batch.State != nil, state: r.batch.State,
+	}
 	if e.logger == nil {
 		e.logger = slog.Default()
 	}
 	var result history.Payload
-	var state history.Payload
 	err, returned := error(nil), false
 	defer func() {
 		e.over = true
@@ -99,37 +102,54 @@ func (r *EntityRun) Do(operation, traceParent string, input history.Payload) {
 		case !returned:
 			err = &PanicError{Value: "the operation called runtime.Goexit"}
 		}
-		r.settle(e, result, state, err)
+		r.settle(e, result, err)
 	}()
-	result, state, err = r.try(e, input)
+	result, err = intercepted(r.code.around, r.try)(e, input)
 	returned = true
 }
 
-// try runs the user's code and returns its result and the state after it.
-func (r *EntityRun) try(e *EntityContext, input history.Payload) (result, state history.Payload, err error) {
+// try runs the user's code and returns its result. Where it fails or panics, everything
+// is as it was before: whoever stands around it may try again.
+func (r *EntityRun) try(e *EntityContext, input history.Payload) (result history.Payload, err error) {
+	before, happened := *e, false
+	defer func() {
+		if !happened {
+			e.state, e.deleted, e.sent, e.sentBytes = before.state, before.deleted, before.sent, before.sentBytes
+			r.value = nil
+		}
+	}()
+	if result, err = r.call(e, input); err != nil {
+		return nil, err
+	}
+	happened = true
+	return result, nil
+}
+
+// call calls the function that is bound to the operation, and notes the state after it.
+func (r *EntityRun) call(e *EntityContext, input history.Payload) (result history.Payload, err error) {
 	fn := r.code.operations[strings.ToLower(e.operation)]
 	switch {
 	case fn == nil && strings.EqualFold(e.operation, DeleteOperation):
-		return nil, nil, nil
+		e.deleted = true
+		return nil, nil
 	case fn == nil:
-		return nil, nil, NonRetryable(fmt.Errorf("%w: %q of entity %q", ErrNoOperation, e.operation, r.code.name))
+		return nil, NonRetryable(fmt.Errorf("%w: %q of entity %q", ErrNoOperation, e.operation, r.code.name))
 	}
 	if r.value == nil {
-		if r.value, err = r.code.decode(r.batch.State); err != nil {
-			r.value = nil
-			return nil, nil, NonRetryable(err)
+		if r.value, err = r.code.decode(e.state); err != nil {
+			return nil, NonRetryable(err)
 		}
 	}
-	e.state = r.value
+	e.value = r.value
 	if result, err = fn(e, input); err != nil || e.deleted {
-		return result, nil, err
+		return result, err
 	}
-	state, err = r.code.encode(r.value)
-	return result, state, NonRetryable(err)
+	e.state, err = r.code.encode(r.value)
+	return result, NonRetryable(err)
 }
 
 // settle takes in how an operation ended. One that failed leaves nothing.
-func (r *EntityRun) settle(e *EntityContext, result, state history.Payload, err error) {
+func (r *EntityRun) settle(e *EntityContext, result history.Payload, err error) {
 	if err != nil {
 		r.value = nil
 		r.batch.Results = append(r.batch.Results, history.OperationResult{Failure: FailureOf(r.code.codec, err)})
@@ -140,10 +160,10 @@ func (r *EntityRun) settle(e *EntityContext, result, state history.Payload, err 
 	r.info.NextID += int32(len(e.sent))
 	r.bytes += len(result) + e.sentBytes
 	switch {
-	case state == nil:
+	case e.deleted || e.state == nil:
 		r.value = nil
 		r.batch.State = nil
-	case !bytes.Equal(state, r.batch.State) || r.batch.State == nil:
-		r.batch.State = state
+	case !bytes.Equal(e.state, r.batch.State) || r.batch.State == nil:
+		r.batch.State = e.state
 	}
 }

@@ -26,13 +26,15 @@ type EntityContext struct {
 	logger    *slog.Logger
 	info      EntityInfo
 	operation string
-	state     any // a pointer to it
+	value     any // of the state, as a pointer
 	// traceParent is that of the operation, and of what it starts and signals.
 	traceParent string
 	exists      bool
-	deleted     bool
-	over        bool
-	rand        *rand.Rand
+	// state is what the entity is after the operation, unless that deletes it.
+	state   history.Payload
+	deleted bool
+	over    bool
+	rand    *rand.Rand
 	// sent is what the operation sends; the IDs follow the run's.
 	sent      []history.Event
 	sentBytes int
@@ -52,6 +54,10 @@ func (e *EntityContext) TaskHub() history.TaskHub { return e.info.Hub }
 
 // Operation returns the name of the operation, as the caller wrote it.
 func (e *EntityContext) Operation() string { return e.operation }
+
+// TraceParent returns the W3C trace parent of the operation, which what it starts and
+// signals gets as well; empty where it is not traced.
+func (e *EntityContext) TraceParent() string { return e.traceParent }
 
 // Exists reports whether the entity had a state when the operation began. Where it had
 // none, the operation got the zero value.

@@ -38,6 +38,21 @@ type ActivityHandler func(ctx context.Context, input history.Payload) (history.P
 // panic in it is one of the activity.
 type ActivityInterceptor func(next ActivityHandler) ActivityHandler
 
+// OperationHandler is an operation of an entity as interceptors see it; the entity's state
+// is not shown. The context tells which operation it is.
+type OperationHandler func(e *EntityContext, input history.Payload) (history.Payload, error)
+
+// EntityInterceptor is middleware around the operations of entities, the operation
+// "delete" that every entity has and one that nobody bound included. It is a part of the
+// operation: what it sends leaves if the operation succeeds, and what it returns is how
+// the operation ends. A panic in it is one of the operation. It runs whenever the operation
+// does: again where the run before was not recorded.
+//
+// When next returns an error or panics, the state is what it was before next was called,
+// and nothing that it sent leaves, also where the interceptor makes a success of that or
+// calls next again.
+type EntityInterceptor func(next OperationHandler) OperationHandler
+
 // WithOrchestratorInterceptor adds middleware around all orchestrators of the
 // registry; what is added first is outermost.
 func WithOrchestratorInterceptor(all ...OrchestratorInterceptor) RegistryOption {
@@ -48,6 +63,12 @@ func WithOrchestratorInterceptor(all ...OrchestratorInterceptor) RegistryOption 
 // is added first is outermost.
 func WithActivityInterceptor(all ...ActivityInterceptor) RegistryOption {
 	return func(r *Registry) { r.aroundActivities = append(r.aroundActivities, all...) }
+}
+
+// WithEntityInterceptor adds middleware around all operations of the registry's entities;
+// what is added first is outermost.
+func WithEntityInterceptor(all ...EntityInterceptor) RegistryOption {
+	return func(r *Registry) { r.aroundEntities = append(r.aroundEntities, all...) }
 }
 
 // intercepted puts middleware around a function, the first outermost.

@@ -174,6 +174,162 @@ func TestActivityInterceptors(t *testing.T) {
 	}
 }
 
+// Interceptors stand around every operation of an entity, the first outermost, and see how
+// it ends.
+func TestEntityInterceptors(t *testing.T) {
+	var calls []string
+	around := func(name string) reprise.EntityInterceptor {
+		return func(next reprise.OperationHandler) reprise.OperationHandler {
+			return func(e *reprise.EntityContext, input history.Payload) (history.Payload, error) {
+				calls = append(calls, fmt.Sprintf("%s: %s of %s gets %s in trace %q", name, e.Operation(), e.Key(), input, e.TraceParent()))
+				output, err := next(e, input)
+				calls = append(calls, fmt.Sprintf("%s: %s %v", name, output, err))
+				return output, err
+			}
+		}
+	}
+	r := reprise.NewRegistry(reprise.WithEntityInterceptor(around("outer"), around("inner")))
+	bank(r)
+	if err := r.Err(); err != nil {
+		t.Fatal(err)
+	}
+	code, _ := r.Entity("account")
+	x := code.Begin(reprise.EntityInfo{Entity: "@account@a"}, nil)
+	x.Do("deposit", "t1", history.Payload(`1`))
+	x.Do("nothing", "", nil)
+	x.Do("delete", "", nil)
+	want := []string{
+		`outer: deposit of a gets 1 in trace "t1"`, `inner: deposit of a gets 1 in trace "t1"`, "inner: 1 <nil>", "outer: 1 <nil>",
+		`outer: nothing of a gets  in trace ""`, `inner: nothing of a gets  in trace ""`,
+		`inner:  the entity has no such operation: "nothing" of entity "account"`, `outer:  the entity has no such operation: "nothing" of entity "account"`,
+		`outer: delete of a gets  in trace ""`, `inner: delete of a gets  in trace ""`, "inner:  <nil>", "outer:  <nil>",
+	}
+	if !slices.Equal(calls, want) {
+		t.Errorf("%s", strings.Join(calls, "\n"))
+	}
+	if b := x.Batch(); b.State != nil || len(b.Results) != 3 || b.Results[0].Failure != nil || b.Results[1].Failure == nil || b.Results[2].Failure != nil {
+		t.Errorf("%+v", x.Batch())
+	}
+}
+
+// What an interceptor returns is how the operation ends, and of what failed within it
+// nothing is left: neither of the state nor of what was sent.
+func TestEntityInterceptorDecides(t *testing.T) {
+	tally := reprise.NewEntity[int]("tally")
+	add := reprise.NewOperation[int, int](tally, "add")
+	type handler = reprise.OperationHandler
+	calls := map[string]func(next handler, e *reprise.EntityContext, in history.Payload) (history.Payload, error){
+		"hands on": func(next handler, e *reprise.EntityContext, in history.Payload) (history.Payload, error) {
+			return next(e, in)
+		},
+		"answers instead": func(_ handler, e *reprise.EntityContext, in history.Payload) (history.Payload, error) {
+			return history.Payload("0"), add.Signal(e, tally.Key("told"), 1)
+		},
+		"refuses afterwards": func(next handler, e *reprise.EntityContext, in history.Payload) (history.Payload, error) {
+			if out, err := next(e, in); err != nil {
+				return out, err
+			}
+			return nil, errGone
+		},
+		"forgives": func(next handler, e *reprise.EntityContext, in history.Payload) (history.Payload, error) {
+			err := add.Signal(e, tally.Key("told"), 1)
+			if _, failed := next(e, in); failed != nil {
+				return history.Payload("-1"), err
+			}
+			return nil, errors.New("it did not fail")
+		},
+		"forgives a panic": func(next handler, e *reprise.EntityContext, in history.Payload) (out history.Payload, err error) {
+			defer func() {
+				if recover() != nil {
+					out = history.Payload("-2")
+				}
+			}()
+			return next(e, in)
+		},
+		"tries again": func(next handler, e *reprise.EntityContext, in history.Payload) (history.Payload, error) {
+			if _, err := next(e, history.Payload("-5")); err == nil {
+				return nil, errors.New("it did not fail")
+			}
+			return next(e, in)
+		},
+		"calls twice": func(next handler, e *reprise.EntityContext, in history.Payload) (history.Payload, error) {
+			if _, err := next(e, in); err != nil {
+				return nil, err
+			}
+			return next(e, in)
+		},
+		"deletes": func(_ handler, e *reprise.EntityContext, _ history.Payload) (history.Payload, error) {
+			e.Delete()
+			return nil, nil
+		},
+		"panics": func(handler, *reprise.EntityContext, history.Payload) (history.Payload, error) { panic("boom") },
+		"sends and fails": func(_ handler, e *reprise.EntityContext, _ history.Payload) (history.Payload, error) {
+			return nil, errors.Join(add.Signal(e, tally.Key("told"), 1), errGone)
+		},
+	}
+	for _, c := range []struct{ name, input, result, failure, state, sent string }{
+		{"hands on", "2", "9", "", "9", "sum"},
+		{"answers instead", "2", "0", "", "7", "told"},
+		{"refuses afterwards", "2", "", errGone.Error(), "7", ""},
+		{"forgives", "-5", "-1", "", "7", "told"},
+		{"forgives a panic", "0", "-2", "", "7", ""},
+		{"tries again", "2", "9", "", "9", "sum"},
+		{"calls twice", "2", "11", "", "11", "sum sum"},
+		{"deletes", "2", "", "", "", ""},
+		{"panics", "2", "", "boom", "7", ""},
+		{"sends and fails", "2", "", errGone.Error(), "7", ""},
+	} {
+		r := reprise.NewRegistry(reprise.WithEntityInterceptor(func(next reprise.OperationHandler) reprise.OperationHandler {
+			return func(e *reprise.EntityContext, in history.Payload) (history.Payload, error) {
+				if string(in) == "100" {
+					return next(e, in)
+				}
+				return calls[c.name](next, e, in)
+			}
+		}))
+		reprise.Bind(r, add, func(e *reprise.EntityContext, n *int, by int) (int, error) {
+			err := add.Signal(e, tally.Key("sum"), by)
+			switch *n += by; {
+			case by == 0:
+				panic("no")
+			case by < 0:
+				return 0, errors.Join(err, errors.New("negative"))
+			}
+			return *n, err
+		})
+		code, _ := r.Entity("tally")
+		x := code.Begin(reprise.EntityInfo{Entity: "@tally@a", NextID: 4}, history.Payload("7"))
+		x.Do("add", "", history.Payload(c.input))
+		b := x.Batch()
+		failure := ""
+		if f := b.Results[0].Failure; f != nil {
+			failure = f.Message
+		}
+		var sent []string
+		for i, e := range b.Decided {
+			_, key := e.Body.(*history.EntityOperationSignaled).Target.Entity()
+			if sent = append(sent, key); e.ID != int32(4+i) {
+				t.Errorf("%s: decision %d has the ID %d", c.name, i, e.ID)
+			}
+		}
+		if string(b.Results[0].Result) != c.result || !strings.Contains(failure, c.failure) || (failure == "") != (c.failure == "") ||
+			string(b.State) != c.state || strings.Join(sent, " ") != c.sent {
+			t.Errorf("%s: result %s, failure %q, state %s, sent %q", c.name, b.Results[0].Result, failure, b.State, sent)
+		}
+		// The next operation of the run finds the state that is told.
+		n := 0
+		if c.state != "" {
+			if _, err := fmt.Sscan(c.state, &n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		x.Do("add", "", history.Payload("100"))
+		if got, want := string(x.Batch().Results[1].Result), fmt.Sprint(n+100); got != want {
+			t.Errorf("%s: the next operation gives %s, want %s", c.name, got, want)
+		}
+	}
+}
+
 // What a traced orchestration starts is traced, each activity as a span of its own;
 // an execution that is not traced starts nothing that is.
 func TestTraceParents(t *testing.T) {

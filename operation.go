@@ -151,7 +151,7 @@ func (p Operation[State, In, Out]) bind(r *Registry, fn func(*EntityContext, *St
 	}
 	r.entities[key] = code
 	code.operations[strings.ToLower(p.name)] = overPayloads(r.codec, what,
-		func(e *EntityContext, in In) (Out, error) { return fn(e, e.state.(*State), in) })
+		func(e *EntityContext, in In) (Out, error) { return fn(e, e.value.(*State), in) })
 	return nil
 }
 

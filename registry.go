@@ -26,6 +26,7 @@ type Registry struct {
 	// Middleware, the outermost first.
 	aroundOrchestrators []OrchestratorInterceptor
 	aroundActivities    []ActivityInterceptor
+	aroundEntities      []EntityInterceptor
 
 	mu            sync.Mutex // guards the fields below
 	orchestrators map[string]engine.Program

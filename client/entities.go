@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	reprise "github.com/reprise-run/reprise"
@@ -69,8 +70,14 @@ func (c *Client) SignalEntity(ctx context.Context, id history.InstanceID, operat
 	for _, opt := range opts {
 		opt(req)
 	}
-	_, err := ask(ctx, c, what, durabletask.NewTaskHubSidecarServiceClient, durabletask.TaskHubSidecarServiceClient.SignalEntity, req)
-	return err
+	what.info.TraceParent = req.GetParentTraceContext().GetTraceParent()
+	return c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
+		if what.info.TraceParent != "" { // it may be an interceptor's
+			req.ParentTraceContext = &durabletask.TraceContext{TraceParent: what.info.TraceParent}
+		}
+		_, err := durabletask.NewTaskHubSidecarServiceClient(conn).SignalEntity(ctx, req, opts...)
+		return err
+	})
 }
 
 // Entity is what the cluster tells about an entity.

@@ -9,7 +9,7 @@ import (
 // Call is a call of a [Client] as interceptors see it.
 type Call struct {
 	// Operation is what is done, for people and for names of spans: "start", "raise",
-	// "wait", …
+	// "signal", "wait", …
 	Operation string
 	// TaskHub and Instance are whom it concerns; Instance is empty where it is none.
 	TaskHub  history.TaskHub
@@ -17,8 +17,8 @@ type Call struct {
 	// Name is that of the orchestration to start, the event to raise, or the query,
 	// update or operation that is asked for.
 	Name string
-	// Tags and TraceParent are those of a start. An interceptor may set them before it
-	// calls the next handler.
+	// Tags are those of a start, TraceParent that of a start or of a signal. An
+	// interceptor may set them before it calls the next handler.
 	Tags        map[string]string
 	TraceParent string
 }

@@ -59,6 +59,40 @@ func TestInterceptors(t *testing.T) {
 	}
 }
 
+// A signal is sent with the trace parent that interceptors leave it, the caller's to begin
+// with.
+func TestInterceptorsOfSignals(t *testing.T) {
+	var told, sent []string
+	trace := func(name string) Interceptor {
+		return func(next Handler) Handler {
+			return func(ctx context.Context, call *Call) error {
+				told = append(told, fmt.Sprintf("%s: %s %q %q %q", name, call.Operation, call.Instance, call.Name, call.TraceParent))
+				if call.TraceParent == "" {
+					call.TraceParent = name
+				}
+				return next(ctx, call)
+			}
+		}
+	}
+	n := &fakeNode{entityNode: entityNode{signal: func(m *durabletask.SignalEntityRequest) error {
+		sent = append(sent, m.GetParentTraceContext().GetTraceParent())
+		return nil
+	}}}
+	c := connect(t, []*fakeNode{n}, WithInterceptor(trace("outer")), WithInterceptor(trace("inner")))
+	for _, opts := range [][]SignalOption{nil, {WithSignalTrace("given")}} {
+		if err := c.SignalEntity(t.Context(), "@tally@K", "count", nil, opts...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{
+		`outer: signal "@tally@K" "count" ""`, `inner: signal "@tally@K" "count" "outer"`,
+		`outer: signal "@tally@K" "count" "given"`, `inner: signal "@tally@K" "count" "given"`,
+	}
+	if !slices.Equal(told, want) || !slices.Equal(sent, []string{"outer", "given"}) {
+		t.Errorf("%q, sent %q", told, sent)
+	}
+}
+
 // Every call tells interceptors what it does, whom it concerns and what it names, and
 // an interceptor can answer it instead.
 func TestInterceptorsSeeEveryCall(t *testing.T) {

@@ -80,8 +80,8 @@ type Config struct {
 	KeptExecutions int
 	// Limits bound each leader on this node.
 	Limits leader.Limits
-	// Spans hears of every traced execution and activity that has ended, once that is
-	// committed, from the node that led then: once, or never if that node dies at that
+	// Spans hears of every traced execution, activity and operation of an entity that has
+	// ended, once that is committed, from the node that led then: once, or never if that node dies at that
 	// moment or spans come faster than they are taken. One call at a time. Nil: nobody
 	// wants them. Package otelreprise makes spans of OpenTelemetry of them.
 	Spans func(history.Span)

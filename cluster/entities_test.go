@@ -114,13 +114,18 @@ func entityRef(id history.InstanceID) leader.InstanceRef {
 	return leader.InstanceRef{Hub: "default", ID: id}
 }
 
+// requestNow is the identity of a request that is sent for the first time.
+func requestNow(id ...any) leader.RequestIdentity {
+	return leader.RequestIdentity{ID: fmt.Sprint(id...), Sent: time.Now()}
+}
+
 // signal signals an entity by way of one of the nodes that run.
-func (w *testWorld) signal(by *Node, e history.InstanceID, operation string, input any, request string) {
+func (w *testWorld) signal(by *Node, e history.InstanceID, operation string, input any, request leader.RequestIdentity) {
 	w.t.Helper()
 	data, err := json.Marshal(input)
 	if err == nil {
 		err = by.Signal(w.within(time.Minute), leader.SignalRequest{
-			Entity: entityRef(e), Operation: operation, Input: data, Identity: leader.RequestIdentity{ID: request, Sent: time.Now()},
+			Entity: entityRef(e), Operation: operation, Input: data, Identity: request,
 		})
 	}
 	if err != nil {
@@ -165,9 +170,9 @@ func TestEntitiesThroughCrashes(t *testing.T) {
 			}
 			wg.Go(func() {
 				for i := range each {
-					request := fmt.Sprint(key, " ", i)
+					request := requestNow(key, " ", i)
 					w.signal(by, e.ID(), "add", 1, request)
-					w.signal(by, e.ID(), "add", 1, request) // the same request
+					w.signal(by, e.ID(), "add", 1, request) // the same, however long the first took
 					time.Sleep(time.Duration(rand.N(60)) * time.Millisecond)
 				}
 			})
@@ -200,7 +205,7 @@ func TestBankThroughACrash(t *testing.T) {
 		w.ready()
 		w.eventually(w.nodes["a"], "leaders are spread", spreadAsPreferred)
 		for i := range accounts {
-			w.signal(w.nodes["a"], accountOf(i).ID(), "change", 100, fmt.Sprint("open ", i))
+			w.signal(w.nodes["a"], accountOf(i).ID(), "change", 100, requestNow("open ", i))
 		}
 		var started []history.InstanceID
 		begin := func(name, id string, input any) {
@@ -287,7 +292,7 @@ func TestEntityOfOneNode(t *testing.T) {
 			t.Errorf("a failure is %+v, %v", in.Failure, err)
 		}
 		w.crash("c")
-		w.signal(w.nodes["a"], scarce.Key("s").ID(), "note", "later", "later")
+		w.signal(w.nodes["a"], scarce.Key("s").ID(), "note", "later", requestNow("later"))
 		e, err := w.nodes["b"].Entity(w.within(time.Minute), leader.EntityStatusRequest{Entity: entityRef(scarce.Key("s").ID()), State: true})
 		if err != nil || string(e.State) != `["n0","n1","n2","n3"]` || e.Backlog != 1 {
 			t.Errorf("while nobody binds it: %+v with state %s, %v", e, e.State, err)
@@ -306,9 +311,9 @@ func TestListEntities(t *testing.T) {
 		w.ready()
 		const count = 40
 		for i := range count {
-			w.signal(w.nodes["a"], tally.Key(fmt.Sprint("k", i)).ID(), "add", i, fmt.Sprint("k", i))
+			w.signal(w.nodes["a"], tally.Key(fmt.Sprint("k", i)).ID(), "add", i, requestNow("k", i))
 		}
-		w.signal(w.nodes["a"], accountOf(1).ID(), "change", 5, "other")
+		w.signal(w.nodes["a"], accountOf(1).ID(), "change", 5, requestNow("other"))
 		for i := range count {
 			w.settled(w.nodes["a"], tally.Key(fmt.Sprint("k", i)).ID(), hasState(fmt.Sprint(i)))
 		}

@@ -72,6 +72,13 @@ func (w *worker) admit(activity string, from peer.NodeID) bool {
 		return true
 	}
 	l := g.limits
+	if l.AtOncePerCluster > 0 || l.RatePerCluster.Count > 0 {
+		g.lower(w.node.dispatcher.sharers(activity), w.node.self)
+		if !w.node.dispatcher.sees(from) {
+			g.refused[from] = true
+			return false
+		}
+	}
 	if l.AtOnce > 0 && g.running >= l.AtOnce || l.AtOncePerCluster > 0 && g.running >= g.share.atOnce {
 		g.refused[from] = true
 		return false

@@ -97,6 +97,13 @@ func (d *dispatcher) sharers(activity string) sharersView {
 	return view
 }
 
+// sees reports whether a node is among those that may get work.
+func (d *dispatcher) sees(node peer.NodeID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.targets[node] != nil
+}
+
 // entitled returns the share that a node has by a view. Call with the worker's mu held.
 func (g *allowance) entitled(view sharersView, node peer.NodeID) share {
 	place := slices.Index(view.nodes, node)
@@ -135,10 +142,10 @@ func (n *Node) tendShares(ctx context.Context) {
 
 // tendShare lowers the share of an activity's limits, or raises it if all others agree.
 func (n *Node) tendShare(ctx context.Context, activity string) {
-	view := n.dispatcher.sharers(activity)
+	complete := n.seesEverybody() // asked before the view is taken, which may be newer
 	w := n.worker
-	want, views, enough := w.lowerShare(activity, view)
-	if enough || !n.agreed(ctx, activity, view) {
+	view, want, views := w.lowerShare(activity)
+	if w.uses(activity, want) || !complete || !n.agreed(ctx, activity, view) {
 		return
 	}
 	w.mu.Lock()
@@ -152,22 +159,53 @@ func (n *Node) tendShare(ctx context.Context, activity string) {
 	w.tellLimited(activity, g)
 }
 
-// lowerShare lowers the share where the view says so. It returns what the view says, and
-// how often it has changed so far; enough: the share is as large.
-func (w *worker) lowerShare(activity string, view sharersView) (want share, views uint64, enough bool) {
+// seesEverybody reports whether this node knows what all members bind, and is not alone
+// among several: what it sees is what there is.
+func (n *Node) seesEverybody() bool {
+	l, members := n.currentLayout(), n.members.Members()
+	if l == nil || len(l.Nodes) > 1 && len(members) < 2 {
+		return false
+	}
+	n.dispatcher.mu.Lock()
+	defer n.dispatcher.mu.Unlock()
+	for _, m := range members {
+		if t := n.dispatcher.targets[m.Name]; t == nil || t.incarnation != m.Incarnation {
+			return false
+		}
+	}
+	return true
+}
+
+// lowerShare lowers the share of an activity's limits where the view that this node has
+// now says so. It returns the view, what it says, and how often it has changed so far.
+func (w *worker) lowerShare(activity string) (view sharersView, want share, views uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	view = w.node.dispatcher.sharers(activity) // with the lock held, so that no older view follows a newer one
+	if g := w.allowance(activity); g != nil {
+		want, views = g.lower(view, w.node.self), g.views
+	}
+	return view, want, views
+}
+
+// uses reports whether the share in use is no smaller than it may be.
+func (w *worker) uses(activity string, want share) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	g := w.allowance(activity)
-	if g == nil {
-		return share{}, 0, true
-	}
+	return g == nil || want.within(g.share)
+}
+
+// lower lowers the share to what a view says, which it returns. Call with the worker's mu
+// held.
+func (g *allowance) lower(view sharersView, self peer.NodeID) (want share) {
 	if g.view != view.hash {
 		g.view = view.hash
 		g.views++
 	}
-	want = g.entitled(view, w.node.self)
+	want = g.entitled(view, self)
 	g.share = g.share.meet(want)
-	return want, g.views, want.within(g.share)
+	return want
 }
 
 // agreed asks all others of a view whether they see the same and keep to their shares.
@@ -206,8 +244,7 @@ func (n *Node) handleShares(_ context.Context, _ peer.NodeID, body []byte) ([]by
 	if err := msgpack.Unmarshal(body, &req); err != nil {
 		return nil, fmt.Errorf("decode question about shares: %w", err)
 	}
-	view := n.dispatcher.sharers(req.Activity)
-	n.worker.lowerShare(req.Activity, view)
+	view, _, _ := n.worker.lowerShare(req.Activity)
 	return msgpack.Marshal(view.hash == req.View && n.worker.keepsToShare(req.Activity, view))
 }
 

@@ -40,8 +40,12 @@ func expectedSpans(t *testing.T, w *testWorld, n *Node, id history.InstanceID, i
 	}
 }
 
-// Spans of orchestrations and activities are those of the histories, each once,
-// through the death of a node, however often code was run again.
+// counts is how many orchestrations named count are traced: each calls six operations of
+// an entity of its own, and each of these signals one that is common to all.
+const counts = 6
+
+// Spans of orchestrations and activities are those of the histories, each once, and there
+// is one of each operation, through the death of a node, however often code was run again.
 func TestTracesThroughACrash(t *testing.T) {
 	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	bubble(t, func(t *testing.T, w *testWorld) {
@@ -65,8 +69,12 @@ func TestTracesThroughACrash(t *testing.T) {
 		w.ready()
 		w.eventually(w.nodes["a"], "leaders are spread", spreadAsPreferred)
 		ids := map[history.InstanceID]any{"tree": branch{3, 3}, "chain": 60, "list": collection{Want: 30}}
+		for i := range counts {
+			ids[history.InstanceID(fmt.Sprintf("count-%d", i))] = fmt.Sprint(i)
+		}
 		for id, input := range ids {
-			req := startOf(string(id), string(id), input)
+			name, _, _ := strings.Cut(string(id), "-")
+			req := startOf(name, string(id), input)
 			req.TraceParent = parent
 			if _, err := w.nodes["a"].StartInstance(w.within(time.Minute), req); err != nil {
 				t.Fatal(err)
@@ -92,6 +100,7 @@ func TestTracesThroughACrash(t *testing.T) {
 			}
 			expectedSpans(t, w, w.nodes["a"], id, want)
 		}
+		w.settled(w.nodes["a"], tally.Key("total").ID(), hasState(fmt.Sprint(5*counts)))
 		time.Sleep(time.Second)
 		judgeSpans(t, made.Ended(), want, parent)
 		if ran.Load() <= once.Load() {
@@ -109,7 +118,7 @@ func judgeSpans(t *testing.T, made []sdktrace.ReadOnlySpan, want map[string]stri
 	}
 	seen := map[string]bool{}
 	nodes, kinds := map[string]int{}, map[string]int{}
-	var lists []sdktrace.ReadOnlySpan
+	var lists, operations []sdktrace.ReadOnlySpan
 	for _, s := range made {
 		kind, _, _ := strings.Cut(s.Name(), " ")
 		id, parent := s.SpanContext().SpanID().String(), s.Parent().SpanID().String()
@@ -128,6 +137,10 @@ func judgeSpans(t *testing.T, made []sdktrace.ReadOnlySpan, want map[string]stri
 			}
 			continue
 		}
+		if kind == "operation" {
+			operations = append(operations, s) // no history names them
+			continue
+		}
 		if kind == "attempt" {
 			for _, a := range s.Attributes() {
 				if a.Key == "reprise.node" {
@@ -143,8 +156,9 @@ func judgeSpans(t *testing.T, made []sdktrace.ReadOnlySpan, want map[string]stri
 			t.Errorf("%s %s is a part of %s; by the history, of %q", s.Name(), id, parent, p)
 		}
 	}
+	judgeOperations(t, operations, parents)
 	// One that a dying leader committed and did not tell may be missing, so most is asked.
-	if kinds["orchestration"] < 35 || kinds["activity"] < 70 || kinds["attempt"] < 70 || len(nodes) < 2 {
+	if kinds["orchestration"] < 40 || kinds["activity"] < 70 || kinds["attempt"] < 70 || kinds["operation"] < 11*counts || len(nodes) < 2 {
 		t.Errorf("too little is there: %v on nodes %v", kinds, nodes)
 	}
 	for i, s := range lists[1:] {
@@ -154,5 +168,44 @@ func judgeSpans(t *testing.T, made []sdktrace.ReadOnlySpan, want map[string]stri
 	}
 	if len(lists) < 4 {
 		t.Errorf("%d executions of the list", len(lists))
+	}
+}
+
+// judgeOperations looks whether operations of entities are parts of what asked for them: of
+// an orchestration, whose span histories name, or of another operation.
+func judgeOperations(t *testing.T, made []sdktrace.ReadOnlySpan, named map[string]string) {
+	perEntity := map[string]int{}
+	own, asked := map[string]bool{}, map[string]int{}
+	for _, s := range made {
+		own[s.SpanContext().SpanID().String()] = true
+	}
+	orphans := 0
+	for _, s := range made {
+		entity := ""
+		for _, a := range s.Attributes() {
+			if a.Key == "reprise.instance" {
+				entity = a.Value.AsString()
+			}
+		}
+		perEntity[entity]++
+		parent := s.Parent().SpanID().String()
+		asked[parent]++
+		total := entity == string(tally.Key("total").ID())
+		if _, known := named[parent]; known == total || s.Name() != "operation add of tally" {
+			t.Errorf("%s of %s is a part of %s", s.Name(), entity, parent)
+		} else if total && !own[parent] {
+			orphans++ // its parent died with the leader that committed it
+		}
+		if n := asked[parent]; total && n > 1 || n > 6 {
+			t.Errorf("%d operations of %s within %s", n, entity, parent)
+		}
+	}
+	for entity, n := range perEntity {
+		if total := entity == string(tally.Key("total").ID()); n > 6 && !total || n > 6*counts {
+			t.Errorf("%d operations of %s", n, entity)
+		}
+	}
+	if orphans > counts {
+		t.Errorf("%d of %d operations are parts of what nobody told", orphans, len(made))
 	}
 }

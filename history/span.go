@@ -3,13 +3,13 @@ package history
 import "time"
 
 // Span is something that was recorded from its start to its end, as tracing tells it:
-// an execution of an orchestration, or an activity with all its attempts. There are
-// spans of what is traced only.
+// an execution of an orchestration, an activity with all its attempts, or an operation
+// of an entity. There are spans of what is traced only.
 type Span struct {
 	Kind      SpanKind
 	Hub       TaskHub
 	Instance  InstanceID
-	Execution ExecutionID
+	Execution ExecutionID // of an entity: its life
 	Name      string
 	Version   string
 	// TraceParent is the W3C trace parent that stands for the span, Parent the one of
@@ -17,7 +17,8 @@ type Span struct {
 	TraceParent string
 	Parent      string
 	// Began and Ended are times of the partition's clock. An execution begins when its
-	// start is taken, or when it was to start, or when the one before continued as new.
+	// start is taken, or when it was to start, or when the one before continued as new;
+	// an operation when the run begins that is recorded, and it ends when that is.
 	Began, Ended time.Time
 	// Status is how it ended: as an orchestration does.
 	Status  Status
@@ -34,4 +35,5 @@ type SpanKind string
 const (
 	OrchestrationSpan SpanKind = "orchestration"
 	ActivitySpan      SpanKind = "activity"
+	OperationSpan     SpanKind = "operation"
 )

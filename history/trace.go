@@ -11,7 +11,8 @@ import (
 // and flags ("00-<32 hex digits>-<16>-<2>"). An execution that was started without
 // one is not traced, and neither is what it starts. The span IDs of what a history
 // records follow from the history, so they are the same on every replay and on every
-// node.
+// node. An entity has no history: the span ID of an operation follows from the run, and
+// only the run that is recorded is told.
 
 // ExecutionTrace returns the trace parent that stands for an execution which was
 // started with the given one; empty where that is none.
@@ -26,6 +27,12 @@ func TaskTrace(parent string, e ExecutionID, task int32) string {
 		return "" // nothing is computed where nothing is traced
 	}
 	return childTrace(parent, fmt.Sprintf("%s:%d", e, task))
+}
+
+// OperationTrace returns the trace parent that stands for an operation of an entity, which
+// was asked for with the given one: the nth of a run. Runs have names of their own.
+func OperationTrace(parent, run string, n int) string {
+	return childTrace(parent, fmt.Sprintf("operation:%s:%d", run, n))
 }
 
 func childTrace(parent, name string) string {

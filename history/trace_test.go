@@ -30,7 +30,8 @@ func TestValidTrace(t *testing.T) {
 // What is derived stays in the trace, is another span for everything, and is the
 // same whenever it is derived: these texts are in histories.
 func TestDerivedTraces(t *testing.T) {
-	got := []string{ExecutionTrace(traced, "e"), TaskTrace(traced, "e", 0), TaskTrace(traced, "e", 1), TaskTrace(traced, "f", 0)}
+	got := []string{ExecutionTrace(traced, "e"), TaskTrace(traced, "e", 0), TaskTrace(traced, "e", 1), TaskTrace(traced, "f", 0),
+		OperationTrace(traced, "e", 0), OperationTrace(traced, "e", 1), OperationTrace(traced, "f", 0)}
 	if want := "00-0af7651916cd43dd8448eb211c80319c-"; got[0] != want+"fdd081fbe310455e-01" || got[1] != want+"65b2de08333aa2fe-01" {
 		t.Errorf("histories have others: %s", got)
 	}
@@ -42,7 +43,7 @@ func TestDerivedTraces(t *testing.T) {
 		seen[s] = true
 	}
 	for _, bad := range []string{"", "00-1"} {
-		if s := ExecutionTrace(bad, "e") + TaskTrace(bad, "e", 0); s != "" {
+		if s := ExecutionTrace(bad, "e") + TaskTrace(bad, "e", 0) + OperationTrace(bad, "e", 0); s != "" {
 			t.Errorf("%q gives %q", bad, s)
 		}
 	}

@@ -27,8 +27,8 @@ func New(provider trace.TracerProvider) *Tracing {
 	return &Tracing{tracer: provider.Tracer("github.com/reprise-run/reprise")}
 }
 
-// Client is an interceptor of clients: each call is a span, and what is started is
-// traced as a part of it, unless it was given another trace parent.
+// Client is an interceptor of clients: each call is a span, and what it starts, or asks
+// an entity for, is traced as a part of it, unless it was given another trace parent.
 func (t *Tracing) Client(next client.Handler) client.Handler {
 	return func(ctx context.Context, call *client.Call) error {
 		name := call.Operation
@@ -38,8 +38,11 @@ func (t *Tracing) Client(next client.Handler) client.Handler {
 		ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 			attribute.String("reprise.taskhub", string(call.TaskHub)), attribute.String("reprise.instance", string(call.Instance))))
 		defer span.End()
-		if call.Operation == "start" && call.TraceParent == "" {
-			call.TraceParent = traceParent(ctx)
+		switch call.Operation {
+		case "start", "execute", "signal":
+			if call.TraceParent == "" {
+				call.TraceParent = traceParent(ctx)
+			}
 		}
 		err := next(ctx, call)
 		if err != nil {
@@ -100,10 +103,16 @@ func (t *Tracing) Record(s history.Span) {
 	if s.Version != "" {
 		attributes = append(attributes, attribute.String("reprise.version", s.Version))
 	}
-	if s.Kind == history.ActivitySpan {
+	name := string(s.Kind) + " " + s.Name
+	switch s.Kind {
+	case history.ActivitySpan:
 		attributes = append(attributes, attribute.Int("reprise.task", int(s.TaskID)), attribute.Int("reprise.attempts", s.Attempts))
+	case history.OperationSpan:
+		entity, _ := s.Instance.Entity() // names of spans are few: its key is in the instance
+		attributes = append(attributes, attribute.String("reprise.entity", entity))
+		name += " of " + entity
 	}
-	_, span := t.tracer.Start(ctx, string(s.Kind)+" "+s.Name, trace.WithTimestamp(s.Began), trace.WithAttributes(attributes...))
+	_, span := t.tracer.Start(ctx, name, trace.WithTimestamp(s.Began), trace.WithAttributes(attributes...))
 	if span.IsRecording() && span.SpanContext().SpanID() != own {
 		t.warn.Do(func() { otel.Handle(errIDs) })
 	}

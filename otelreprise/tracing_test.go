@@ -3,7 +3,9 @@ package otelreprise
 import (
 	"context"
 	"errors"
+	"maps"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,13 +42,16 @@ func TestClient(t *testing.T) {
 	}{
 		{client.Call{Operation: "start", Name: "o", Instance: "i"}, nil, "start o"},
 		{client.Call{Operation: "start", Name: "o", TraceParent: parent}, nil, "start o"},
+		{client.Call{Operation: "execute", Name: "o", Instance: "i"}, nil, "execute o"},
+		{client.Call{Operation: "signal", Name: "add", Instance: "@e@k"}, nil, "signal add"},
+		{client.Call{Operation: "signal", Name: "add", Instance: "@e@k", TraceParent: parent}, errNo, "signal add"},
 		{client.Call{Operation: "raise", Name: "e"}, errNo, "raise e"},
 		{client.Call{Operation: "wait"}, nil, "wait"},
 	} {
 		given := c.call.TraceParent
 		err := tr.Client(func(ctx context.Context, call *client.Call) error {
 			want := given
-			if call.Operation == "start" && given == "" {
+			if slices.Contains([]string{"start", "execute", "signal"}, call.Operation) && given == "" {
 				want = traceParent(ctx)
 			}
 			if call.TraceParent != want || !trace.SpanContextFromContext(ctx).IsValid() {
@@ -110,6 +115,45 @@ func TestRecord(t *testing.T) {
 	span.TraceParent, span.Parent = span.TraceParent[:53]+"00", span.Parent[:53]+"00"
 	if tr.Record(span); len(made.Ended()) != 1 {
 		t.Errorf("%d spans", len(made.Ended()))
+	}
+}
+
+// An operation of an entity is a part of what asked for it. The name of its span has the
+// entity's name, of which there are few, and not its key.
+func TestRecordOperation(t *testing.T) {
+	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	span := history.Span{
+		Kind: history.OperationSpan, Hub: "default", Instance: "@account@alice", Execution: "life", Name: "withdraw",
+		TraceParent: history.OperationTrace(parent, "run", 1), Parent: parent,
+		Began: began, Ended: began.Add(time.Second), Status: history.Failed, Failure: &history.Failure{Message: "no funds"}, TaskID: history.NoID,
+	}
+	tr, made := tracing(sdktrace.WithIDGenerator(IDs{}))
+	tr.Record(span)
+	span.Status, span.Failure, span.Parent = history.Completed, nil, history.ExecutionTrace(parent, "e")
+	span.TraceParent = history.OperationTrace(span.Parent, "run", 2)
+	tr.Record(span)
+	for i, want := range []struct {
+		own, parent, status, problem string
+	}{
+		{history.OperationTrace(parent, "run", 1), parent, "Failed", "no funds"},
+		{history.OperationTrace(parent, "run", 2), span.Parent, "Completed", ""},
+	} {
+		got := made.Ended()[i]
+		if got.Name() != "operation withdraw of account" || got.SpanContext().SpanID().String() != want.own[36:52] || got.Parent().SpanID().String() != want.parent[36:52] ||
+			!got.StartTime().Equal(began) || !got.EndTime().Equal(span.Ended) || got.Status().Description != want.problem || (got.Status().Code == codes.Error) != (want.problem != "") {
+			t.Errorf("%+v", got)
+		}
+		told := map[string]string{}
+		for _, a := range got.Attributes() {
+			told[string(a.Key)] = a.Value.String()
+		}
+		wanted := map[string]string{
+			"reprise.taskhub": "default", "reprise.instance": "@account@alice", "reprise.execution": "life",
+			"reprise.entity": "account", "reprise.operation": "withdraw", "reprise.status": want.status,
+		}
+		if !maps.Equal(told, wanted) {
+			t.Errorf("attributes %v", told)
+		}
 	}
 }
 

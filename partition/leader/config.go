@@ -24,7 +24,7 @@ type Config struct {
 	// Clock reads the wall clock. The partition's clock follows it but never runs
 	// backward. Nil: time.Now.
 	Clock func() time.Time
-	// Spans hears of every traced execution and activity that has ended, once that is
+	// Spans hears of every traced execution, activity and operation that has ended, once that is
 	// committed. The loop calls it, so it must not block. Nil: nobody wants them.
 	Spans func(history.Span)
 	// Meter is told what cannot be read from [Stats]. Nil: nobody wants to know.

@@ -85,13 +85,14 @@ type core struct {
 	crowds   map[InstanceRef]*crowd
 	asksAt   time.Duration // when it is looked whether there is room, since the loop began
 
-	lived     int32 // lives of entities that began
-	timers    timers
-	readyFrom []byte // where the next page of the ready list begins; nil: none
-	bindings  uint64 // how often they changed
-	retrials  []retrial
-	sweepAt   time.Duration // when old answers are deleted next, since the loop began
-	outdated  time.Time     // answers to requests sent before were too old at the last sweep
+	lived      int32  // lives of entities that began
+	tracedRuns uint64 // runs of operations that were asked for, some of them traced
+	timers     timers
+	readyFrom  []byte // where the next page of the ready list begins; nil: none
+	bindings   uint64 // how often they changed
+	retrials   []retrial
+	sweepAt    time.Duration // when old answers are deleted next, since the loop began
+	outdated   time.Time     // answers to requests sent before were too old at the last sweep
 }
 
 func newCore(cfg Config) *core {

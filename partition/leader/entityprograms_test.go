@@ -55,17 +55,14 @@ func (x *fakeEntities) Operations(ctx context.Context, req EntityRequest) (histo
 		if limit > 0 && i == limit {
 			break
 		}
-		var operation string
-		switch body := e.Body.(type) {
-		case *history.EntityOperationSignaled:
-			operation = body.Operation
-		case *history.EntityOperationCalled:
-			operation = body.Operation
-		default:
-			return history.Batch{}, fmt.Errorf("%T is no operation", body)
+		operation, trace := operationOf(e.Body)
+		if operation == "" {
+			return history.Batch{}, fmt.Errorf("%T is no operation", e.Body)
 		}
 		names = append(names, operation)
+		before := len(run.batch.Decided)
 		run.batch.Results = append(run.batch.Results, run.operate(operation))
+		handOn(run.batch.Decided[before:], trace)
 	}
 	x.mu.Lock()
 	for _, target := range run.refused {

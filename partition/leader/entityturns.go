@@ -21,6 +21,7 @@ func (c *core) askEntity(l *live) error {
 	for _, m := range r.mail {
 		r.entity.Operations = append(r.entity.Operations, m.Event)
 	}
+	c.traceOperations(r.entity.Operations)
 	c.launch(l, r)
 	return nil
 }
@@ -55,7 +56,7 @@ func (c *core) operated(l *live, r *run) error {
 	n := len(r.batch.Results)
 	l.entity.putBack(l.rec, r.mail[n:])
 	taken := r.mail[:n]
-	lost := c.toLose(taken)
+	lost, life := c.toLose(taken), l.rec.Execution
 	fx, gone, err := partition.ApplyEntity(&c.view, l.addr, l.rec, partition.EntityTurn{
 		Began: r.began, Mail: rows(taken), Batch: r.batch, Before: r.entity.State,
 	})
@@ -63,6 +64,7 @@ func (c *core) operated(l *live, r *run) error {
 		return err
 	}
 	c.stats.Turns++
+	c.operationSpans(l, life, r)
 	if err := c.done(l, taken...); err != nil {
 		return err
 	}

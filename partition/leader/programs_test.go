@@ -65,12 +65,13 @@ func replay(name string, events []history.Event) (history.Episode, error) {
 	}
 	s := &seen{ended: map[int32]history.Body{}, began: map[int32]time.Time{}, events: events}
 	var made int
+	trace := ""
 	for _, e := range events {
 		switch body := e.Body.(type) {
 		case history.OrchestratorStarted:
 			s.now = e.Time
 		case *history.ExecutionStarted:
-			s.input = body.Input
+			s.input, trace = body.Input, history.ExecutionTrace(body.TraceParent, body.ExecutionID)
 		case *history.TaskCompleted:
 			s.ended[body.TaskID] = body
 		case *history.TaskFailed:
@@ -133,7 +134,23 @@ func replay(name string, events []history.Event) (history.Episode, error) {
 	for i := made; i < len(want); i++ {
 		ep.Decided = append(ep.Decided, history.Event{ID: int32(i), Body: want[i]})
 	}
+	handOn(ep.Decided, trace)
 	return ep, nil
+}
+
+// handOn gives operations of entities that are asked for, and what is started, the trace
+// parent of who does that.
+func handOn(decided []history.Event, trace string) {
+	for _, e := range decided {
+		switch b := e.Body.(type) {
+		case *history.EntityOperationCalled:
+			b.TraceParent = trace
+		case *history.EntityOperationSignaled:
+			b.TraceParent = trace
+		case *history.SubOrchestrationInstanceCreated:
+			b.TraceParent = trace
+		}
+	}
 }
 
 func done(result string) history.Body {

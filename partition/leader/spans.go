@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/reprise-run/reprise/history"
@@ -100,4 +101,69 @@ func (c *core) activityEnded(a *attempt, end history.Event) {
 		return
 	}
 	c.activitySpan(a, end.Time, history.Completed, nil)
+}
+
+// traceOperations gives the operations of a run that is asked for spans of their own. The
+// mail keeps the trace parent with which it came. A run that is asked for again has other
+// spans than the one that was not recorded.
+func (c *core) traceOperations(all []history.Event) {
+	run := ""
+	own := func(parent string, n int) string {
+		if !history.ValidTrace(parent) {
+			return ""
+		}
+		if run == "" {
+			c.tracedRuns++
+			run = fmt.Sprintf("%d/%d/%d", c.cfg.Partition, c.epoch, c.tracedRuns)
+		}
+		return history.OperationTrace(parent, run, n)
+	}
+	for i := range all {
+		switch b := all[i].Body.(type) {
+		case *history.EntityOperationCalled:
+			if trace := own(b.TraceParent, i); trace != "" {
+				traced := *b
+				traced.TraceParent, all[i].Body = trace, &traced
+			}
+		case *history.EntityOperationSignaled:
+			if trace := own(b.TraceParent, i); trace != "" {
+				traced := *b
+				traced.TraceParent, all[i].Body = trace, &traced
+			}
+		}
+	}
+}
+
+// operationSpans tells of the operations of a run that is being recorded; life is the
+// entity's before that.
+func (c *core) operationSpans(l *live, life history.ExecutionID, r *run) {
+	if c.cfg.Spans == nil {
+		return
+	}
+	for i, result := range r.batch.Results {
+		name, parent := operationOf(r.mail[i].Event.Body)
+		if !history.ValidTrace(parent) {
+			continue
+		}
+		_, own := operationOf(r.entity.Operations[i].Body)
+		s := history.Span{
+			Kind: history.OperationSpan, Hub: l.ref.Hub, Instance: l.ref.ID, Execution: life, Name: name,
+			TraceParent: own, Parent: parent, Began: r.began, Ended: c.now, Status: history.Completed, TaskID: history.NoID,
+		}
+		if result.Failure != nil {
+			s.Status, s.Failure = history.Failed, result.Failure
+		}
+		c.view.open.spans = append(c.view.open.spans, s)
+	}
+}
+
+// operationOf returns name and trace parent of an operation.
+func operationOf(body history.Body) (name, traceParent string) {
+	switch b := body.(type) {
+	case *history.EntityOperationCalled:
+		return b.Operation, b.TraceParent
+	case *history.EntityOperationSignaled:
+		return b.Operation, b.TraceParent
+	}
+	return "", ""
 }

@@ -27,7 +27,7 @@ import (
 //	start ID NAME [version=] [input=] [request=] [age=] [reuse=] [after=] [execution=] [trace=]
 //	terminate ID [reason=] [recurse] [request=] [age=]
 //	raise ID NAME [data=] [request=] [age=]
-//	signal ID OPERATION [after=] [request=] [age=], entity ID, entities [prefix=] [limit=]
+//	signal ID OPERATION [after=] [request=] [age=] [trace=], entity ID, entities [prefix=] [limit=]
 //	query ID NAME [for=]
 //	update ID NAME [data=] request= [age=] [for=]
 //	complete ID#TASK [result= | failure= [code=] [final]] [fence=]

@@ -99,8 +99,10 @@ type EntityRequest struct {
 	Name string // of the entity: what code is bound to
 	// State is what the entity is; nil where it does not exist yet.
 	State history.Payload
-	// Operations are the operations to run in this order, as they arrived:
-	// *[history.EntityOperationSignaled] and *[history.EntityOperationCalled].
+	// Operations are the operations to run in this order:
+	// *[history.EntityOperationSignaled] and *[history.EntityOperationCalled], as they
+	// arrived, but that the trace parent of one that is traced is its own: what it sends
+	// is a part of it.
 	Operations []history.Event
 	// Now is the entity's clock during the run.
 	Now time.Time
