@@ -141,6 +141,9 @@ func validateStart(req *StartRequest) error {
 	if size := len(req.TraceParent) + history.TagBytes(req.Tags); size > history.MaxTagsBytes {
 		return fmt.Errorf("%w: tags of %d bytes; at most %d are allowed", ErrTooLarge, size, history.MaxTagsBytes)
 	}
+	if err := history.ValidateTags(req.Tags); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
 	return nil
 }
 
