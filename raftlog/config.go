@@ -61,7 +61,7 @@ type Config struct {
 	// MemTableBytes is the size of a memtable of either store (16 MiB).
 	MemTableBytes int64
 	// LogCacheBytes is how much of the newest log of one group is kept in memory
-	// for followers and for apply (4 MiB).
+	// for followers and for apply (2 MiB).
 	LogCacheBytes int64
 	// HashInterval is every how many log indexes replicas compare their rolling
 	// hashes (1024).
@@ -146,7 +146,7 @@ func (c Config) filled() Config {
 	def(&c.TruncateEntries, 1000)
 	def(&c.CacheBytes, 64<<20)
 	def(&c.MemTableBytes, 16<<20)
-	def(&c.LogCacheBytes, 4<<20)
+	def(&c.LogCacheBytes, 2<<20)
 	def(&c.HashInterval, 1024)
 	return c
 }

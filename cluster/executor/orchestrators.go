@@ -27,7 +27,7 @@ type Options struct {
 	// default 10,000; a negative number keeps none.
 	KeptExecutions int
 	// KeptBytes limits what kept executions take, by their payloads and by what they
-	// wait for, each counted with an eighth of the limit at most; 64 MiB by default.
+	// wait for, each counted with an eighth of the limit at most; 32 MiB by default.
 	KeptBytes int64
 	// QueryLimit is how long the code may take to answer a query; 10 s is the default.
 	QueryLimit time.Duration
@@ -43,7 +43,7 @@ func (o *Options) fill() {
 		o.KeptExecutions = 10_000
 	}
 	if o.KeptBytes <= 0 {
-		o.KeptBytes = 64 << 20
+		o.KeptBytes = 32 << 20
 	}
 	if o.QueryLimit <= 0 {
 		o.QueryLimit = 10 * time.Second

@@ -17,7 +17,7 @@ func TestPrepare(t *testing.T) {
 }
 
 func TestGCPercent(t *testing.T) {
-	for live, want := range map[uint64]int{0: 300, 10 << 20: 300, 64 << 20: 200, 128 << 20: 100, 8 << 30: 100} {
+	for live, want := range map[uint64]int{0: 300, 10 << 20: 300, 40 << 20: 200, 80 << 20: 100, 8 << 30: 100} {
 		if got := gcPercent(live); got != want {
 			t.Errorf("%d bytes alive: %d %%, want %d", live, got, want)
 		}

@@ -11,7 +11,7 @@ import (
 const (
 	mostPercent  = 300
 	leastPercent = 100
-	spareBytes   = 128 << 20
+	spareBytes   = 80 << 20
 )
 
 // gcPercent is what debug.SetGCPercent is given where so many bytes are alive.
