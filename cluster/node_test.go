@@ -269,7 +269,7 @@ func TestNameBoundOnOneNode(t *testing.T) {
 			}
 			refs = append(refs, req.Instance)
 		}
-		time.Sleep(10 * time.Second)
+		time.Sleep(10 * time.Second) // until whoever looks for somebody that binds it has looked often
 		for _, ref := range refs {
 			i, err := b.Status(w.within(time.Minute), leader.StatusRequest{Instance: ref})
 			if err != nil || i.Status.Ended() || len(i.Waiting) == 0 {
@@ -335,7 +335,7 @@ func TestAnotherClustersDataIsRefused(t *testing.T) {
 		w.start("x", 1)
 		w.ready()
 		w.crash("x")
-		time.Sleep(2 * testDeathDelay)
+		time.Sleep(2 * testDeathDelay) // until membership has forgotten x
 		w.start("a", 1)
 		w.ready()
 		if _, err := w.tryStart("x", 1); !errors.Is(err, ErrOtherCluster) {
