@@ -172,7 +172,7 @@ func TestEntitiesThroughCrashes(t *testing.T) {
 				for i := range each {
 					request := requestNow(key, " ", i)
 					w.signal(by, e.ID(), "add", 1, request)
-					w.signal(by, e.ID(), "add", 1, request) // the same, however long the first took
+					w.signal(by, e.ID(), "add", 1, request)                  // the same, however long the first took
 					time.Sleep(time.Duration(rand.N(60)) * time.Millisecond) // so that the crashes come between any two of them
 				}
 			})
