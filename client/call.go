@@ -91,63 +91,92 @@ func (c *Client) repeat(ctx context.Context, what call, try attempt) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", what.what, err)
 	}
-	id := ""
+	r := &repetition{Client: c, call: what, since: c.config.now()}
 	if what.identity {
-		id = newID()
+		r.id = newID()
 	}
-	stamped := c.stamped(ctx, what, id, c.config.now())
-	since := c.config.now() // since when nobody could answer
-	met := false            // a node was reached
-	unsure := false         // an attempt may have been executed, or may still be
-	var candidates []string
+	r.stamped = c.stamped(ctx, what, r.id, r.since)
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		if len(candidates) == 0 {
-			candidates = c.nodes.candidates(what.slot)
-		}
-		address := candidates[0]
-		candidates = candidates[1:]
-		began := c.config.now()
-		a := c.attempt(stamped, address, what, try)
-		if a.err == nil {
+		address, began := r.next(), c.config.now()
+		e := c.attempt(r.stamped, address, what, try)
+		if e.err == nil {
 			return nil
 		}
-		met = met || a.reached
-		unsure = unsure || !a.undone
-		if ctx.Err() != nil && !met {
-			return fmt.Errorf("%s: %w: %s: %w", what.what, ErrUnavailable, address, a.err)
+		if err := r.learn(ctx, address, e); err != nil {
+			return err
 		}
-		switch {
-		case !a.clock.IsZero() && !unsure:
-			// The partition's clock is ahead of ours. It is still the first time that
-			// the request is sent: nothing of what was sent before is ever executed.
-			stamped = c.stamped(ctx, what, id, a.clock)
-			candidates = append([]string{address}, candidates...)
-		case !a.again:
-			return what.failed(a.err)
-		default:
-			c.nodes.failed(address, what.slot)
+		if now := c.config.now(); what.long && e.reached && now.Sub(began) >= taken {
+			r.since, r.candidates, pause = now, nil, firstPause
 		}
-		err, now := a.err, c.config.now()
-		if what.long && a.reached && now.Sub(began) >= taken {
-			since, pause, candidates = now, firstPause, nil
-		}
-		if now.Sub(since) >= c.config.patience {
-			return fmt.Errorf("%s: %w for %v; last, %s said: %w", what.what, ErrUnavailable, c.config.patience, address, err)
-		}
-		timer := time.NewTimer(pause/2 + rand.N(pause))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			if !met {
-				return fmt.Errorf("%s: %w: %w; last, %s said: %w", what.what, ErrUnavailable, context.Cause(ctx), address, err)
-			}
-			if what.long && a.reached { // it waited, and hears of the end of the context, too
-				return fmt.Errorf("%s: %w", what.what, context.Cause(ctx))
-			}
-			return fmt.Errorf("%s: %w; before that, %s said: %v", what.what, context.Cause(ctx), address, err)
+		if err := r.rest(ctx, pause, address, e); err != nil {
+			return err
 		}
 	}
+}
+
+// repetition is a call between its attempts.
+type repetition struct {
+	*Client
+	call
+	id         string          // of the request
+	stamped    context.Context // of the next attempt
+	candidates []string        // for it, the best first
+	since      time.Time       // since when nobody could answer
+	met        bool            // a node was reached
+	unsure     bool            // an attempt may have been executed, or may still be
+}
+
+// next returns the address of the node to try.
+func (r *repetition) next() string {
+	if len(r.candidates) == 0 {
+		r.candidates = r.nodes.candidates(r.slot)
+	}
+	address := r.candidates[0]
+	r.candidates = r.candidates[1:]
+	return address
+}
+
+// learn takes in how an attempt failed. It returns an error if there must be no other.
+func (r *repetition) learn(ctx context.Context, address string, e ending) error {
+	r.met = r.met || e.reached
+	r.unsure = r.unsure || !e.undone
+	if ctx.Err() != nil && !r.met {
+		return fmt.Errorf("%s: %w: %s: %w", r.what, ErrUnavailable, address, e.err)
+	}
+	switch {
+	case !e.clock.IsZero() && !r.unsure:
+		// The partition's clock is ahead of ours. It is still the first time that
+		// the request is sent: nothing of what was sent before is ever executed.
+		r.stamped = r.Client.stamped(ctx, r.call, r.id, e.clock)
+		r.candidates = append([]string{address}, r.candidates...)
+	case !e.again:
+		return r.call.failed(e.err)
+	default:
+		r.nodes.failed(address, r.slot)
+	}
+	return nil
+}
+
+// rest waits before the next attempt. It returns an error if patience or the caller's
+// time is over, with what the node at the address said last.
+func (r *repetition) rest(ctx context.Context, pause time.Duration, address string, e ending) error {
+	if r.config.now().Sub(r.since) >= r.config.patience {
+		return fmt.Errorf("%s: %w for %v; last, %s said: %w", r.what, ErrUnavailable, r.config.patience, address, e.err)
+	}
+	timer := time.NewTimer(pause/2 + rand.N(pause))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+	}
+	switch {
+	case !r.met:
+		return fmt.Errorf("%s: %w: %w; last, %s said: %w", r.what, ErrUnavailable, context.Cause(ctx), address, e.err)
+	case r.long && e.reached: // it waited, and hears of the end of the context, too
+		return fmt.Errorf("%s: %w", r.what, context.Cause(ctx))
+	}
+	return fmt.Errorf("%s: %w; before that, %s said: %v", r.what, context.Cause(ctx), address, e.err)
 }
 
 // stamped returns a context with the metadata of a call. What changes something

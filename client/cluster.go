@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"time"
 
 	"github.com/reprise-run/reprise/api/reprisev1"
 )
@@ -27,6 +28,11 @@ type Node struct {
 	Orchestrations []string          `json:"orchestrations"`
 	Activities     []string          `json:"activities"`
 	Running        int64             `json:"running"` // activities that run there now
+	// ClockAhead is how far the node's wall clock is ahead of the median of all; negative
+	// where it is behind, 0 where that is not known. ClockWrong is set where that is more
+	// than a second: the node leads no partition that another one can lead.
+	ClockAhead time.Duration `json:"clockAheadNanos"`
+	ClockWrong bool          `json:"clockWrong"`
 }
 
 // Partition is one Raft group; number 0 is the system group, which has no slots.
@@ -66,6 +72,7 @@ func (c *Client) Cluster(ctx context.Context) (Cluster, error) {
 		d.Nodes = append(d.Nodes, Node{
 			Name: n.GetName(), State: n.GetState(), APIAddress: n.GetApiAddress(), PeerAddress: n.GetPeerAddress(), GossipAddress: n.GetGossipAddress(),
 			Labels: n.GetLabels(), Orchestrations: n.GetOrchestrations(), Activities: n.GetActivities(), Running: n.GetRunning(),
+			ClockAhead: n.GetClockAhead().AsDuration(), ClockWrong: n.GetClockWrong(),
 		})
 	}
 	for _, p := range m.GetPartitions() {

@@ -160,7 +160,7 @@ func TestProgressSurvivesTheNode(t *testing.T) {
 		w.three()
 		ref := w.begin("b", 1) // the leader's own node is preferred
 		w.until("it runs", func() bool { return len(seen.read()) == 1 })
-		time.Sleep(6 * time.Second)
+		time.Sleep(6 * time.Second) // it has saved progress a dozen times
 		w.crash("b")
 		in := w.end("a", ref)
 		lines := seen.read()
@@ -205,7 +205,7 @@ func TestSilence(t *testing.T) {
 		if err != nil || !strings.Contains(strings.Join(in.Waiting, ""), "silent for longer than 3s") {
 			t.Errorf("%v, %v", in.Waiting, err)
 		}
-		time.Sleep(10 * time.Second)
+		time.Sleep(10 * time.Second) // longer than it may be silent: now it is not
 		if err := w.nodes["a"].Terminate(w.within(time.Minute), leader.TerminateRequest{Instance: ref}); err != nil {
 			t.Fatal(err)
 		}
@@ -256,9 +256,9 @@ func TestAtMostOnce(t *testing.T) {
 			}
 		}
 		for _, victim := range []string{"b", "c"} {
-			time.Sleep(120 * time.Millisecond)
+			time.Sleep(120 * time.Millisecond) // some run, and some wait
 			w.crash(victim)
-			time.Sleep(5 * time.Second)
+			time.Sleep(5 * time.Second) // until its death is known
 			w.start(victim, 3)
 			w.ready()
 		}

@@ -86,7 +86,7 @@ func TestClocksWithoutMajority(t *testing.T) {
 		before := w.eventually(w.nodes["b"], "leaders are spread", spreadAsPreferred)
 		w.setClock("a", time.Hour)
 		w.setClock("b", -time.Hour)
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // a dozen comparisons of clocks
 		after, err := w.nodes["c"].Describe(t.Context())
 		if err != nil {
 			t.Fatal(err)

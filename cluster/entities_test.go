@@ -172,14 +172,14 @@ func TestEntitiesThroughCrashes(t *testing.T) {
 				for i := range each {
 					request := requestNow(key, " ", i)
 					w.signal(by, e.ID(), "add", 1, request)
-					w.signal(by, e.ID(), "add", 1, request) // the same, however long the first took
-					time.Sleep(time.Duration(rand.N(60)) * time.Millisecond)
+					w.signal(by, e.ID(), "add", 1, request)                  // the same, however long the first took
+					time.Sleep(time.Duration(rand.N(60)) * time.Millisecond) // so that the crashes come between any two of them
 				}
 			})
 		}
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(200 * time.Millisecond) // they are in the middle of it
 		w.crash("b")
-		time.Sleep(4 * time.Second)
+		time.Sleep(4 * time.Second) // until others lead what it led
 		w.start("b", 3)
 		w.crash("c")
 		wg.Wait()
@@ -233,7 +233,7 @@ func TestBankThroughACrash(t *testing.T) {
 				begin("audit", fmt.Sprint("sum", audits), accounts)
 				audits++
 			}
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(5 * time.Millisecond) // so that the crash comes in the middle of some
 		}
 		refused := 0
 		for _, id := range started {

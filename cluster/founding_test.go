@@ -42,7 +42,7 @@ func TestCrashWhileFounding(t *testing.T) {
 						if lost {
 							delete(w.disks, victim)
 						}
-						time.Sleep(3 * time.Second)
+						time.Sleep(3 * time.Second) // the others note that it is gone and go on, or wait
 						w.start(victim, 3)
 						w.oneCluster()
 					})
@@ -150,7 +150,7 @@ func TestBelongsBeforeItKnowsTheLayout(t *testing.T) {
 	bubble(t, func(t *testing.T, w *testWorld) {
 		a := w.start("a", 3)
 		w.start("b", 3)
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // until they see each other
 		if err := a.data.update(func(r *nodeRecord) { r.Cluster = "x" }); err != nil {
 			t.Fatal(err)
 		}

@@ -33,7 +33,7 @@ func TestUpdateIsRepeated(t *testing.T) {
 				t.Errorf("told %+v", m)
 			}
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // longer than it pauses between two attempts
 		if len(told) > 0 {
 			t.Errorf("told %d times more", len(told))
 		}

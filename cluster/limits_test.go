@@ -109,9 +109,9 @@ func TestLimitOfACluster(t *testing.T) {
 				w.three()
 				w.runJobs("a", 3, 10*limit, func() {
 					for _, victim := range []string{"c", "b"} {
-						time.Sleep(1500 * time.Millisecond)
+						time.Sleep(1500 * time.Millisecond) // until all that may run does
 						w.crash(victim)
-						time.Sleep(3 * time.Second)
+						time.Sleep(3 * time.Second) // until its death is known and its share is divided
 						w.start(victim, 3)
 						w.ready()
 					}

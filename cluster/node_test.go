@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/internal/peer"
 	"github.com/reprise-run/reprise/partition/leader"
 	"github.com/reprise-run/reprise/raftlog"
 )
@@ -235,11 +236,11 @@ func TestWipedDiskComesBackAsANewReplica(t *testing.T) {
 			}
 			return true
 		})
-		// Whoever has not heard of a vote gives none to its owner: until b has, the group
-		// of a and b has no replica to spare.
-		w.eventually(w.nodes["b"], "b knows of the votes", func(Description) bool {
-			for _, group := range w.nodes["b"].groups() {
-				if !slices.ContainsFunc(group.Configuration(), func(s raftlog.Server) bool { return s.Voter && s.ID.Node() == "c" }) {
+		// What a alone holds of a vote dies with it, and b could not lead without a. That
+		// one of the others has heard is enough.
+		w.eventually(w.nodes["b"], "b or c knows of each vote", func(Description) bool {
+			for id, group := range w.nodes["b"].groups() {
+				if !votes(group, "c") && !votes(w.nodes["c"].groups()[id], "c") {
 					return false
 				}
 			}
@@ -248,6 +249,11 @@ func TestWipedDiskComesBackAsANewReplica(t *testing.T) {
 		w.crash("a")
 		w.run(w.nodes["b"], w.nodes["c"], startOf("chain", "x", 3))
 	})
+}
+
+// votes reports whether a replica has heard that the one on a node has a vote.
+func votes(g *raftlog.Group, node peer.NodeID) bool {
+	return g != nil && slices.ContainsFunc(g.Configuration(), func(s raftlog.Server) bool { return s.Voter && s.ID.Node() == node })
 }
 
 func TestNameBoundOnOneNode(t *testing.T) {
@@ -263,7 +269,7 @@ func TestNameBoundOnOneNode(t *testing.T) {
 			}
 			refs = append(refs, req.Instance)
 		}
-		time.Sleep(10 * time.Second)
+		time.Sleep(10 * time.Second) // until whoever looks for somebody that binds it has looked often
 		for _, ref := range refs {
 			i, err := b.Status(w.within(time.Minute), leader.StatusRequest{Instance: ref})
 			if err != nil || i.Status.Ended() || len(i.Waiting) == 0 {
@@ -329,7 +335,7 @@ func TestAnotherClustersDataIsRefused(t *testing.T) {
 		w.start("x", 1)
 		w.ready()
 		w.crash("x")
-		time.Sleep(2 * testDeathDelay)
+		time.Sleep(2 * testDeathDelay) // until membership has forgotten x
 		w.start("a", 1)
 		w.ready()
 		if _, err := w.tryStart("x", 1); !errors.Is(err, ErrOtherCluster) {

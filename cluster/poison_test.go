@@ -366,7 +366,7 @@ func TestPoison(t *testing.T) {
 		fourth := healthy(a, "fourth", 60)
 		third()
 		fourth()
-		time.Sleep(10 * time.Minute)
+		time.Sleep(10 * time.Minute) // whoever tries what is unwell again has tried it often
 		unwell(a)
 		in := w.status(a, turncoat)
 		if want := "poison.tomorrow"; !strings.Contains(in.Parked, want) || in.Status != history.Running {
@@ -377,7 +377,7 @@ func TestPoison(t *testing.T) {
 		w.ready()
 		w.eventually(a, "leaders are spread", spreadAsPreferred)
 		healthy(w.nodes[victim], "fifth", 60)()
-		time.Sleep(2 * time.Minute)
+		time.Sleep(2 * time.Minute) // as above
 		unwell(w.nodes[victim])
 	})
 }

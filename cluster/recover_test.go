@@ -278,7 +278,7 @@ func TestRecoveredTwice(t *testing.T) {
 		log := &safeBuffer{}
 		w.log = log
 		a, b := w.start("a", 0), w.start("b", 0)
-		time.Sleep(30 * time.Second)
+		time.Sleep(30 * time.Second) // elections, and several rounds of reconciliation
 		for _, n := range []*Node{a, b} {
 			for g, group := range n.groups() {
 				if s := group.Stats(); s.Role != "leader" || len(s.Servers) != 1 {

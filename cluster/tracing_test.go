@@ -111,7 +111,7 @@ func TestTracesThroughACrash(t *testing.T) {
 			expectedSpans(t, w, w.nodes["a"], id, want)
 		}
 		w.settled(w.nodes["a"], tally.Key("total").ID(), hasState(fmt.Sprint(5*counts)))
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // spans leave a moment after what they tell of
 		judgeSpans(t, made.Ended(), want, parent)
 		if ran.Load() <= once.Load() {
 			t.Errorf("no code was run again: %d runs, %d of them new", ran.Load(), once.Load())

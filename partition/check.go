@@ -284,7 +284,10 @@ func (c *checker) verify(r Reader, in *checked) error {
 	if err != nil {
 		return err
 	}
-	checkRows(in, inbox, bad)
+	checkCounts(in, inbox, bad)
+	checkActivities(in, bad)
+	checkTimers(in, bad)
+	checkWaits(in, inbox, bad)
 	checkEntity(in, bad)
 	checkStray(in, bad)
 	if rec.Entity != nil {
@@ -314,11 +317,23 @@ func (c *checker) verify(r Reader, in *checked) error {
 	return nil
 }
 
-// checkRows compares the rows of an instance with its record.
-func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
+// checkCounts compares the rows of an instance with what its record says of them.
+func checkCounts(in *checked, inbox []*Mail, bad func(string, ...any)) {
 	rec := in.record
-	if rec.Activities != int64(len(in.activities)) {
-		bad("has %d pending activities, the record says %d", len(in.activities), rec.Activities)
+	for _, count := range []struct {
+		of       string
+		is, says int64
+	}{
+		{"pending activities", int64(len(in.activities)), rec.Activities},
+		{"armed timers", int64(len(in.timersOf)), rec.Timers},
+		{"awaited children", int64(len(in.children)), rec.Children},
+		{"awaited operations", int64(len(in.calls)), rec.Calls},
+		{"critical sections", int64(len(in.sections)), rec.Sections},
+		{"stored events", int64(len(inbox)), rec.Stored},
+	} {
+		if count.is != count.says {
+			bad("has %d %s, the record says %d", count.is, count.of, count.says)
+		}
 	}
 	limited := int64(0)
 	for _, a := range in.activities {
@@ -328,21 +343,6 @@ func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
 	}
 	if rec.Limited > limited { // records of older writers do not count them
 		bad("has %d pending activities with a limit of time, the record says %d", limited, rec.Limited)
-	}
-	if rec.Timers != int64(len(in.timersOf)) {
-		bad("has %d armed timers, the record says %d", len(in.timersOf), rec.Timers)
-	}
-	if rec.Children != int64(len(in.children)) {
-		bad("has %d awaited children, the record says %d", len(in.children), rec.Children)
-	}
-	if rec.Calls != int64(len(in.calls)) {
-		bad("has %d awaited operations, the record says %d", len(in.calls), rec.Calls)
-	}
-	if rec.Sections != int64(len(in.sections)) {
-		bad("has %d critical sections, the record says %d", len(in.sections), rec.Sections)
-	}
-	if rec.Stored != int64(len(inbox)) {
-		bad("has %d stored events, the record says %d", len(inbox), rec.Stored)
 	}
 	for _, m := range inbox {
 		if m.Number >= rec.NextMail {
@@ -359,27 +359,39 @@ func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
 	if !slices.Equal(in.parked, parked) {
 		bad("parked rows %v, the record says %s", in.parked, rec.Parked.Why)
 	}
+}
+
+// checkActivities finds pending activities of another execution, and saved progress
+// without its activity or the other way round.
+func checkActivities(in *checked, bad func(string, ...any)) {
+	for id, a := range in.activities {
+		if a.Execution != in.record.Execution {
+			bad("pending activity %d belongs to execution %s", id, a.Execution)
+		}
+		if a.Progress != in.progress[id] {
+			bad("activity %d has saved progress: %t, its row says %t", id, in.progress[id], a.Progress)
+		}
+	}
+	for id := range in.progress {
+		if in.activities[id] == nil {
+			bad("progress of activity %d, which is not pending", id)
+		}
+	}
+}
+
+// checkTimers compares the timers of an instance with the rows that they are for.
+func checkTimers(in *checked, bad func(string, ...any)) {
 	want := make(map[Timer]bool)
 	for id, due := range in.timersOf {
 		want[Timer{fromNanos(due), in.addr, UserTimer, id}] = true
 	}
 	for id, a := range in.activities {
-		if a.Execution != rec.Execution {
-			bad("pending activity %d belongs to execution %s", id, a.Execution)
-		}
 		for _, t := range a.Timers(in.addr, id) {
 			want[t] = true
 		}
-		if a.Progress != in.progress[id] {
-			bad("activity %d has saved progress: %t, its row says %t", id, in.progress[id], a.Progress)
-		}
-		delete(in.progress, id)
 	}
-	for id := range in.progress {
-		bad("progress of activity %d, which is not pending", id)
-	}
-	if rec.StartArmed {
-		want[Timer{fromNanos(nanos(rec.ScheduledStart)), in.addr, StartTimer, 0}] = true
+	if in.record.StartArmed {
+		want[Timer{fromNanos(nanos(in.record.ScheduledStart)), in.addr, StartTimer, 0}] = true
 	}
 	for t := range in.timers {
 		if t.Kind == SignalTimer && in.entity.signals[t.ID] {
@@ -396,6 +408,12 @@ func checkRows(in *checked, inbox []*Mail, bad func(string, ...any)) {
 			bad("the %s timer %d due %s belongs to nothing", t.Kind, t.ID, clock(t.Due))
 		}
 	}
+}
+
+// checkWaits finds an instance that has ended and still has something to do, and one
+// that has not ended and would never run again.
+func checkWaits(in *checked, inbox []*Mail, bad func(string, ...any)) {
+	rec := in.record
 	if rec.Status.Ended() {
 		if len(in.activities)+len(in.timers)+len(in.children)+len(in.calls)+len(in.sections)+len(inbox)+len(in.parked) > 0 || in.ready {
 			bad("has ended and still has pending rows: %d activities, %d timers, %d children, %d operations, %d critical sections, parked rows %v, ready %t, stored events %q",

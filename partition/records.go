@@ -250,13 +250,7 @@ func DecodeRecord(value []byte) (*Record, error) {
 		case 16:
 			r.StartArmed = u.Bool()
 		case 17:
-			if u.IsNil() {
-				continue
-			}
-			if u.Array() != 4 {
-				u.Fail("odd shape")
-			}
-			r.Parked = Parked{Why: Why(u.Int()), Name: u.String(), Version: u.String(), Reason: u.String()}
+			r.Parked = getParked(u)
 		case 18:
 			r.CustomStatus = uint64(u.Int())
 		case 19:
@@ -268,9 +262,7 @@ func DecodeRecord(value []byte) (*Record, error) {
 		case 22:
 			r.Parent = history.ReadParent(u)
 		case 23:
-			for n := u.Array(); n > 0 && u.Err() == nil; n-- {
-				r.Awaits = append(r.Awaits, u.String())
-			}
+			r.Awaits = getNames(u)
 		case 24:
 			r.Buffered = u.Int()
 		case 25:
@@ -278,9 +270,7 @@ func DecodeRecord(value []byte) (*Record, error) {
 		case 26:
 			r.Deadline = u.Time()
 		case 27:
-			for n := u.Array(); n > 0 && u.Err() == nil; n-- {
-				r.Updates = append(r.Updates, u.String())
-			}
+			r.Updates = getNames(u)
 		case 28:
 			r.Calls = u.Int()
 		case 29:
@@ -532,6 +522,23 @@ func putStrings(p *pack.Writer, m map[string]string) {
 		p.String(k)
 		p.String(m[k])
 	}
+}
+
+func getParked(u *pack.Reader) Parked {
+	if u.IsNil() {
+		return Parked{}
+	}
+	if u.Array() != 4 {
+		u.Fail("odd shape")
+	}
+	return Parked{Why: Why(u.Int()), Name: u.String(), Version: u.String(), Reason: u.String()}
+}
+
+func getNames(u *pack.Reader) (names []string) {
+	for n := u.Array(); n > 0 && u.Err() == nil; n-- {
+		names = append(names, u.String())
+	}
+	return names
 }
 
 func getStrings(u *pack.Reader) map[string]string {

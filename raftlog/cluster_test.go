@@ -220,7 +220,7 @@ func (c *testCluster) put(g GroupID, keysAndValues ...string) *testNode {
 		if err == nil && waitApplied(r, seq) {
 			return n
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // until somebody reigns again
 	}
 	c.t.Fatalf("put into group %d failed", g)
 	return nil

@@ -34,10 +34,10 @@ func TestReadersShareQuestions(t *testing.T) {
 					t.Errorf("confirm: %v", err)
 				}
 			})
-			time.Sleep(100 * time.Microsecond)
+			time.Sleep(100 * time.Microsecond) // so that each comes at another point of the questions before it
 		}
 		wg.Wait()
-		time.Sleep(2 * n.host.cfg.HeartbeatTimeout)
+		time.Sleep(2 * n.host.cfg.HeartbeatTimeout) // longer than a question to the silent one is waited for
 		n.host.confirms.mu.Lock()
 		if a := n.host.confirms.peers[silent]; a == nil || a.asking || len(a.next) > 0 {
 			t.Errorf("of %d readers, some still wait for %s: %+v", readers, silent, a)

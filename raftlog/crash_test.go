@@ -74,7 +74,7 @@ func (r *crashRun) put(key, value string) {
 				return
 			}
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond) // until somebody reigns again
 	}
 	r.t.Fatal("a write was not acknowledged")
 }
@@ -156,7 +156,7 @@ func (r *crashRun) scenario() {
 		r.c.eventuallyOr(r.crashed, "victim truncates", func() bool {
 			before := r.victim.group[1].Stats().FirstIndex
 			write(20)
-			time.Sleep(snapshotLook)
+			time.Sleep(snapshotLook) // until the flusher has looked
 			return r.victim.group[1].Stats().FirstIndex > before
 		})
 	})

@@ -32,7 +32,7 @@ func TestDiskIsLate(t *testing.T) {
 			if h.DiskLate() != c.late {
 				t.Errorf("%v: late %v after 6 s", c.takes, h.DiskLate())
 			}
-			time.Sleep(time.Minute)
+			time.Sleep(time.Minute) // longer than any of them takes
 			synctest.Wait()
 			if h.DiskLate() || len(timed) != 1 || timed[0] != c.takes {
 				t.Errorf("%v: late %v when it is over, timed %v", c.takes, h.DiskLate(), timed)

@@ -70,7 +70,7 @@ func TestElectionOnSlowDisks(t *testing.T) {
 					c.put(g, "k", "v")
 				}
 				t.Logf("all groups took a write after %v", time.Since(began))
-				time.Sleep(time.Minute)
+				time.Sleep(time.Minute) // longer than calm: timeouts are the usual ones again
 				began = time.Now()
 				for _, g := range groups {
 					c.put(g, "k", "w")
@@ -93,7 +93,7 @@ func TestPatienceEndsWithACut(t *testing.T) {
 		c.put(1, "k", "1")
 		for range 5 {
 			c.net.Isolate(c.order, c.order)
-			time.Sleep(5 * time.Minute)
+			time.Sleep(5 * time.Minute) // more than enough for the longest patience
 			c.net.Heal()
 			began := time.Now()
 			c.put(1, "k", "2")

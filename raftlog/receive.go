@@ -2,6 +2,7 @@ package raftlog
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/raft"
 
@@ -57,7 +58,7 @@ func (h *Host) accept(from peer.NodeID, body []byte) (*Group, frame, decoder, er
 }
 
 // toRaft accepts a frame and hands what decode makes of it to Raft.
-func (h *Host) toRaft(from peer.NodeID, body []byte, answer reply, decode func(frame, decoder) (any, error), encode func(any) []byte) {
+func (h *Host) toRaft(from peer.NodeID, body []byte, answer reply, decode func(*incarnation, frame, decoder) (any, error), encode func(any) []byte) {
 	g, f, d, err := h.accept(from, body)
 	if err != nil {
 		answer(nil, err)
@@ -68,7 +69,7 @@ func (h *Host) toRaft(from peer.NodeID, body []byte, answer reply, decode func(f
 		answer(nil, fmt.Errorf("group %d: %w", f.group, errFrameRefused))
 		return
 	}
-	command, err := decode(f, d)
+	command, err := decode(inc, f, d)
 	if err != nil {
 		answer(nil, err)
 		return
@@ -84,16 +85,36 @@ func (h *Host) toRaft(from peer.NodeID, body []byte, answer reply, decode func(f
 
 func (h *Host) handleAppend(from peer.NodeID, body []byte, answer reply) {
 	h.toRaft(from, body, answer,
-		func(f frame, d decoder) (any, error) { return decodeAppend(f, d) },
+		func(_ *incarnation, f frame, d decoder) (any, error) { return decodeAppend(f, d) },
 		func(r any) []byte { return encodeAppendAnswer(r.(*raft.AppendEntriesResponse)) })
+}
+
+// candidate is the header of a question for a vote.
+//
+// hashicorp/raft refuses a candidate that has no vote in the newest configuration
+// that this replica knows. The Raft paper does not, because this replica may be the
+// one that is behind: a configuration with a new voter can be committed by the old
+// leader and the new voter alone, and when the leader dies, the new voter holds the
+// longest log and nobody votes for it, for ever. Who wins is decided by terms, by
+// logs, and by the candidate's own configuration, which counts the votes. So a
+// candidate that is not known as a voter is presented under the ID of one that is:
+// for a vote, Raft looks up the ID in the configuration and does nothing else with
+// it. It remembers votes, and knows a leader, by the address, which stays.
+func (inc *incarnation) candidate(source ServerID) raft.RPCHeader {
+	h := header(source)
+	known := voters(inc.raft.GetConfiguration().Configuration())
+	if len(known) > 0 && !slices.Contains(known, source) {
+		h.ID = []byte(known[0])
+	}
+	return h
 }
 
 func (h *Host) handleVote(from peer.NodeID, body []byte, answer reply) {
 	h.toRaft(from, body, answer,
-		func(f frame, d decoder) (any, error) {
+		func(inc *incarnation, f frame, d decoder) (any, error) {
 			v, err := decodeBallot(d)
 			return &raft.RequestVoteRequest{
-				RPCHeader: header(f.source), Term: v.term,
+				RPCHeader: inc.candidate(f.source), Term: v.term,
 				LastLogIndex: v.lastIndex, LastLogTerm: v.lastTerm, LeadershipTransfer: v.transfer,
 			}, err
 		},
@@ -105,10 +126,10 @@ func (h *Host) handleVote(from peer.NodeID, body []byte, answer reply) {
 
 func (h *Host) handlePreVote(from peer.NodeID, body []byte, answer reply) {
 	h.toRaft(from, body, answer,
-		func(f frame, d decoder) (any, error) {
+		func(inc *incarnation, f frame, d decoder) (any, error) {
 			v, err := decodeBallot(d)
 			return &raft.RequestPreVoteRequest{
-				RPCHeader: header(f.source), Term: v.term, LastLogIndex: v.lastIndex, LastLogTerm: v.lastTerm,
+				RPCHeader: inc.candidate(f.source), Term: v.term, LastLogIndex: v.lastIndex, LastLogTerm: v.lastTerm,
 			}, err
 		},
 		func(r any) []byte {
@@ -119,7 +140,7 @@ func (h *Host) handlePreVote(from peer.NodeID, body []byte, answer reply) {
 
 func (h *Host) handleTimeout(from peer.NodeID, body []byte, answer reply) {
 	h.toRaft(from, body, answer,
-		func(f frame, d decoder) (any, error) {
+		func(_ *incarnation, f frame, d decoder) (any, error) {
 			return &raft.TimeoutNowRequest{RPCHeader: header(f.source)}, d.end()
 		},
 		func(any) []byte { return nil })

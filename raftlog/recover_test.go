@@ -234,7 +234,7 @@ func TestOldMajorityCannotTouchTheRecovered(t *testing.T) {
 		if seq, err := a.lead[1].current().Propose(testBatch(1, "more", "recovered")); err != nil || !waitApplied(a.lead[1].current(), seq) {
 			t.Fatalf("the recovered side does not write: %v", err)
 		}
-		time.Sleep(5 * time.Second)
+		time.Sleep(5 * time.Second) // the old ones had time to send what they hold
 		if got := a.read(1, "side"); got != "recovered" {
 			t.Fatalf("the recovered replica took %q from the old ones", got)
 		}
@@ -362,7 +362,7 @@ func TestStoppedRefuses(t *testing.T) {
 		if names, _ := empty.List("/"); len(names) > 0 {
 			t.Fatalf("looking made %v", names)
 		}
-		time.Sleep(2 * marksEvery)
+		time.Sleep(2 * marksEvery) // until the marks are written
 		last := n.group[1].Stats().LastIndex
 		n.stop()
 		s := n.look(t)

@@ -43,7 +43,7 @@ func TestLostDiskReturnsAsNewReplica(t *testing.T) {
 			t.Fatal("a replica without its disk kept its identity")
 		}
 		n.start(1)
-		time.Sleep(3 * time.Second)
+		time.Sleep(3 * time.Second) // several elections, if it began any
 		if s := n.group[1].Stats(); s.LastIndex != 0 || s.Term != 0 {
 			t.Fatalf("a replica that nobody added takes part: %+v", s)
 		}
@@ -74,7 +74,7 @@ func TestShortLogIsADamagedReplica(t *testing.T) {
 			for i := range 20 {
 				c.put(1, fmt.Sprint(i), "v")
 			}
-			time.Sleep(2 * marksEvery)
+			time.Sleep(2 * marksEvery) // until the marks are written
 			n := c.nodes["a"]
 			old, last := n.group[1].Server(), n.group[1].Stats().LastIndex
 			n.stop()
@@ -188,7 +188,7 @@ func TestDivergedReplicaIsQuarantined(t *testing.T) {
 		c := newTestCluster(t, smallLogs, "a", "b", "c")
 		c.bootstrap(1)
 		c.put(1, "k", "v")
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // until all three have applied it
 		bad := c.nodes["b"]
 		m := bad.group[1].machine
 		m.mu.Lock()
@@ -205,7 +205,7 @@ func TestDivergedReplicaIsQuarantined(t *testing.T) {
 		}
 		c.put(1, "the others", "go on")
 		// A restart does not bring it back.
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // until the reason is on its disk
 		old := bad.group[1].Server()
 		bad.crash(0)
 		bad.open()
@@ -223,7 +223,7 @@ func TestCrashHint(t *testing.T) {
 		c := newTestCluster(t, nil, "a", "b", "c")
 		c.bootstrap(1)
 		first := c.put(1, "k", "v")
-		time.Sleep(5 * time.Second)
+		time.Sleep(5 * time.Second) // until nothing else is under way: the takeover alone is measured
 		before := time.Now()
 		first.crash(0)
 		c.put(1, "k", "v2")
@@ -240,7 +240,7 @@ func TestHintNeedsAMajority(t *testing.T) {
 		c := newTestCluster(t, nil, "a", "b", "c")
 		c.bootstrap(1)
 		leader := c.put(1, "k", "v")
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // until both followers know the leader
 		_, term := leader.group[1].Leader()
 		for _, id := range c.order {
 			if c.nodes[id] != leader {
@@ -248,7 +248,7 @@ func TestHintNeedsAMajority(t *testing.T) {
 				break
 			}
 		}
-		time.Sleep(5 * time.Second)
+		time.Sleep(5 * time.Second) // longer than an election, if one began
 		if who, now := leader.group[1].Leader(); now != term || who != leader.group[1].Server() {
 			t.Fatalf("term %d became %d", term, now)
 		}

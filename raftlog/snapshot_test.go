@@ -64,7 +64,6 @@ func TestFollowerReturnsBySnapshot(t *testing.T) {
 				t.Fatalf("%s is in quarantine: %s", id, s.Quarantined)
 			}
 		}
-		time.Sleep(time.Second)
 	})
 }
 
@@ -81,7 +80,7 @@ func TestUnaskedSnapshots(t *testing.T) {
 			for i := range 200 {
 				c.put(1, fmt.Sprint("k", i%50), fmt.Sprint(i, pad))
 			}
-			time.Sleep(5 * time.Second)
+			time.Sleep(5 * time.Second) // many heartbeats, each with an offer
 			installs := uint64(0)
 			for _, id := range c.order {
 				installs += c.nodes[id].group[1].Stats().Installs

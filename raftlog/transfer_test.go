@@ -79,7 +79,7 @@ func TestTransferToSilentReplica(t *testing.T) {
 			t.Errorf("the reign is over after leadership was offered in vain: %v", err)
 		}
 		c.net.Isolate([]nodeID{old.id}, []nodeID{others[0].id, others[1].id})
-		time.Sleep(5 * time.Second)
+		time.Sleep(5 * time.Second) // until the old leader has stepped down
 		c.put(1, "k", "4")
 		c.net.Heal()
 		c.eventually("the old leader leads again", func() bool {

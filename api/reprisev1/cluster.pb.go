@@ -12,6 +12,7 @@ import (
 	durabletask "github.com/reprise-run/reprise/api/durabletask"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -154,7 +155,13 @@ type Node struct {
 	Orchestrations []string          `protobuf:"bytes,7,rep,name=orchestrations,proto3" json:"orchestrations,omitempty"`
 	Activities     []string          `protobuf:"bytes,8,rep,name=activities,proto3" json:"activities,omitempty"`
 	// running is how many activities run there now.
-	Running       int64 `protobuf:"varint,9,opt,name=running,proto3" json:"running,omitempty"`
+	Running int64 `protobuf:"varint,9,opt,name=running,proto3" json:"running,omitempty"`
+	// clock_ahead is how far the node's wall clock is ahead of the median of all, as
+	// the node found itself; zero where that is not known, negative where it is behind.
+	ClockAhead *durationpb.Duration `protobuf:"bytes,10,opt,name=clock_ahead,json=clockAhead,proto3" json:"clock_ahead,omitempty"`
+	// clock_wrong is set where that is too much: the node leads no partition that
+	// another one can lead.
+	ClockWrong    bool `protobuf:"varint,11,opt,name=clock_wrong,json=clockWrong,proto3" json:"clock_wrong,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -250,6 +257,20 @@ func (x *Node) GetRunning() int64 {
 		return x.Running
 	}
 	return 0
+}
+
+func (x *Node) GetClockAhead() *durationpb.Duration {
+	if x != nil {
+		return x.ClockAhead
+	}
+	return nil
+}
+
+func (x *Node) GetClockWrong() bool {
+	if x != nil {
+		return x.ClockWrong
+	}
+	return false
 }
 
 // SlotRange is a run of slots, both ends included.
@@ -840,7 +861,7 @@ var File_reprise_v1_cluster_proto protoreflect.FileDescriptor
 const file_reprise_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"\x18reprise/v1/cluster.proto\x12\n" +
-	"reprise.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#reprise/durabletask/v1/common.proto\x1a'reprise/durabletask/v1/management.proto\"\x18\n" +
+	"reprise.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#reprise/durabletask/v1/common.proto\x1a'reprise/durabletask/v1/management.proto\"\x18\n" +
 	"\x16DescribeClusterRequest\"\xc3\x01\n" +
 	"\x17DescribeClusterResponse\x12\x1d\n" +
 	"\n" +
@@ -850,7 +871,7 @@ const file_reprise_v1_cluster_proto_rawDesc = "" +
 	"\x05nodes\x18\x04 \x03(\v2\x10.reprise.v1.NodeR\x05nodes\x125\n" +
 	"\n" +
 	"partitions\x18\x05 \x03(\v2\x15.reprise.v1.PartitionR\n" +
-	"partitions\"\xee\x02\n" +
+	"partitions\"\xcb\x03\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x1f\n" +
@@ -863,7 +884,12 @@ const file_reprise_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"activities\x18\b \x03(\tR\n" +
 	"activities\x12\x18\n" +
-	"\arunning\x18\t \x01(\x03R\arunning\x1a9\n" +
+	"\arunning\x18\t \x01(\x03R\arunning\x12:\n" +
+	"\vclock_ahead\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"clockAhead\x12\x1f\n" +
+	"\vclock_wrong\x18\v \x01(\bR\n" +
+	"clockWrong\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +
@@ -941,36 +967,38 @@ var file_reprise_v1_cluster_proto_goTypes = []any{
 	(*GetInstanceDetailResponse)(nil),                // 10: reprise.v1.GetInstanceDetailResponse
 	(*CancelRequest)(nil),                            // 11: reprise.v1.CancelRequest
 	nil,                                              // 12: reprise.v1.Node.LabelsEntry
-	(*durabletask.OrchestrationState)(nil),           // 13: reprise.durabletask.v1.OrchestrationState
-	(*timestamppb.Timestamp)(nil),                    // 14: google.protobuf.Timestamp
-	(*durabletask.StreamInstanceHistoryRequest)(nil), // 15: reprise.durabletask.v1.StreamInstanceHistoryRequest
-	(*durabletask.HistoryChunk)(nil),                 // 16: reprise.durabletask.v1.HistoryChunk
+	(*durationpb.Duration)(nil),                      // 13: google.protobuf.Duration
+	(*durabletask.OrchestrationState)(nil),           // 14: reprise.durabletask.v1.OrchestrationState
+	(*timestamppb.Timestamp)(nil),                    // 15: google.protobuf.Timestamp
+	(*durabletask.StreamInstanceHistoryRequest)(nil), // 16: reprise.durabletask.v1.StreamInstanceHistoryRequest
+	(*durabletask.HistoryChunk)(nil),                 // 17: reprise.durabletask.v1.HistoryChunk
 }
 var file_reprise_v1_cluster_proto_depIdxs = []int32{
 	2,  // 0: reprise.v1.DescribeClusterResponse.nodes:type_name -> reprise.v1.Node
 	4,  // 1: reprise.v1.DescribeClusterResponse.partitions:type_name -> reprise.v1.Partition
 	12, // 2: reprise.v1.Node.labels:type_name -> reprise.v1.Node.LabelsEntry
-	3,  // 3: reprise.v1.Partition.slots:type_name -> reprise.v1.SlotRange
-	5,  // 4: reprise.v1.Partition.replicas:type_name -> reprise.v1.Replica
-	8,  // 5: reprise.v1.GetRoutesResponse.routes:type_name -> reprise.v1.Route
-	3,  // 6: reprise.v1.Route.slots:type_name -> reprise.v1.SlotRange
-	13, // 7: reprise.v1.GetInstanceDetailResponse.state:type_name -> reprise.durabletask.v1.OrchestrationState
-	14, // 8: reprise.v1.GetInstanceDetailResponse.deadline:type_name -> google.protobuf.Timestamp
-	11, // 9: reprise.v1.GetInstanceDetailResponse.cancel_request:type_name -> reprise.v1.CancelRequest
-	14, // 10: reprise.v1.CancelRequest.requested:type_name -> google.protobuf.Timestamp
-	0,  // 11: reprise.v1.RepriseService.DescribeCluster:input_type -> reprise.v1.DescribeClusterRequest
-	6,  // 12: reprise.v1.RepriseService.GetRoutes:input_type -> reprise.v1.GetRoutesRequest
-	9,  // 13: reprise.v1.RepriseService.GetInstanceDetail:input_type -> reprise.v1.GetInstanceDetailRequest
-	15, // 14: reprise.v1.RepriseService.StreamHistory:input_type -> reprise.durabletask.v1.StreamInstanceHistoryRequest
-	1,  // 15: reprise.v1.RepriseService.DescribeCluster:output_type -> reprise.v1.DescribeClusterResponse
-	7,  // 16: reprise.v1.RepriseService.GetRoutes:output_type -> reprise.v1.GetRoutesResponse
-	10, // 17: reprise.v1.RepriseService.GetInstanceDetail:output_type -> reprise.v1.GetInstanceDetailResponse
-	16, // 18: reprise.v1.RepriseService.StreamHistory:output_type -> reprise.durabletask.v1.HistoryChunk
-	15, // [15:19] is the sub-list for method output_type
-	11, // [11:15] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	13, // 3: reprise.v1.Node.clock_ahead:type_name -> google.protobuf.Duration
+	3,  // 4: reprise.v1.Partition.slots:type_name -> reprise.v1.SlotRange
+	5,  // 5: reprise.v1.Partition.replicas:type_name -> reprise.v1.Replica
+	8,  // 6: reprise.v1.GetRoutesResponse.routes:type_name -> reprise.v1.Route
+	3,  // 7: reprise.v1.Route.slots:type_name -> reprise.v1.SlotRange
+	14, // 8: reprise.v1.GetInstanceDetailResponse.state:type_name -> reprise.durabletask.v1.OrchestrationState
+	15, // 9: reprise.v1.GetInstanceDetailResponse.deadline:type_name -> google.protobuf.Timestamp
+	11, // 10: reprise.v1.GetInstanceDetailResponse.cancel_request:type_name -> reprise.v1.CancelRequest
+	15, // 11: reprise.v1.CancelRequest.requested:type_name -> google.protobuf.Timestamp
+	0,  // 12: reprise.v1.RepriseService.DescribeCluster:input_type -> reprise.v1.DescribeClusterRequest
+	6,  // 13: reprise.v1.RepriseService.GetRoutes:input_type -> reprise.v1.GetRoutesRequest
+	9,  // 14: reprise.v1.RepriseService.GetInstanceDetail:input_type -> reprise.v1.GetInstanceDetailRequest
+	16, // 15: reprise.v1.RepriseService.StreamHistory:input_type -> reprise.durabletask.v1.StreamInstanceHistoryRequest
+	1,  // 16: reprise.v1.RepriseService.DescribeCluster:output_type -> reprise.v1.DescribeClusterResponse
+	7,  // 17: reprise.v1.RepriseService.GetRoutes:output_type -> reprise.v1.GetRoutesResponse
+	10, // 18: reprise.v1.RepriseService.GetInstanceDetail:output_type -> reprise.v1.GetInstanceDetailResponse
+	17, // 19: reprise.v1.RepriseService.StreamHistory:output_type -> reprise.durabletask.v1.HistoryChunk
+	16, // [16:20] is the sub-list for method output_type
+	12, // [12:16] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_reprise_v1_cluster_proto_init() }

@@ -96,7 +96,7 @@ func TestActivityTimeout(t *testing.T) {
 				if name == "deaf" && a.Abandoned() != 1 {
 					t.Errorf("%d abandoned", a.Abandoned())
 				}
-				time.Sleep(2 * time.Hour)
+				time.Sleep(2 * time.Hour) // longer than the deaf one takes
 				synctest.Wait()
 				if a.Abandoned() != 0 {
 					t.Errorf("%d abandoned at the end", a.Abandoned())

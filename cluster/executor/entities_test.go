@@ -156,7 +156,7 @@ func TestStuckOperation(t *testing.T) {
 			_, err := e.Operations(ctx, operations("1", "hang", "add 1"))
 			first <- err
 		}()
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // the limit of a turn
 		synctest.Wait()
 		list := e.Stuck()
 		if len(list) != 1 || list[0].Instance != "@counter@a" || list[0].Name != "counter" || !strings.Contains(list[0].Stack, "blockHere") {

@@ -222,7 +222,7 @@ func TestStuck(t *testing.T) {
 			_, err := e.Episode(ctx, i.request(start))
 			first <- err
 		}()
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // the limit of a turn
 		synctest.Wait()
 		// It is not run a second time, not for a new reign either.
 		cancel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/reprise-run/reprise/api/durabletask"
 	"github.com/reprise-run/reprise/api/reprisev1"
@@ -29,6 +30,7 @@ func (s *repriseService) DescribeCluster(ctx context.Context, _ *reprisev1.Descr
 		m.Nodes = append(m.Nodes, &reprisev1.Node{
 			Name: n.Name, State: string(n.State), ApiAddress: n.APIAddr, PeerAddress: n.PeerAddr, GossipAddress: n.GossipAddr,
 			Labels: n.Labels, Orchestrations: n.Orchestrations, Activities: n.Activities, Running: int64(n.Running),
+			ClockAhead: durationpb.New(n.ClockAhead), ClockWrong: n.ClockWrong,
 		})
 	}
 	for _, p := range d.Partitions {

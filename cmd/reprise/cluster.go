@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -39,7 +40,7 @@ func (p *program) clusterCommand() *cobra.Command {
 func (p *program) printCluster(d client.Cluster) error {
 	fmt.Fprintf(p.stdout, "Cluster %s, as %s sees it\n\n", d.ID, d.Self)
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NODE\tSTATE\tAPI\tPEERS\tGOSSIP\tLEADS\tRUNNING")
+	fmt.Fprintln(w, "NODE\tSTATE\tAPI\tPEERS\tGOSSIP\tLEADS\tRUNNING\tCLOCK")
 	leads := map[string]int{}
 	for _, part := range d.Partitions {
 		if len(part.Slots) > 0 {
@@ -47,7 +48,7 @@ func (p *program) printCluster(d client.Cluster) error {
 		}
 	}
 	for _, n := range d.Nodes {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\n", n.Name, n.State, n.APIAddress, n.PeerAddress, n.GossipAddress, leads[n.Name], n.Running)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", n.Name, n.State, n.APIAddress, n.PeerAddress, n.GossipAddress, leads[n.Name], n.Running, clockOf(n))
 	}
 	fmt.Fprintln(w)
 	fmt.Fprintln(w, "NODE\tORCHESTRATIONS\tACTIVITIES")
@@ -77,8 +78,42 @@ func (p *program) printCluster(d client.Cluster) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	p.printClocks(d)
 	p.printDown(d)
 	return nil
+}
+
+// clockOf says how a node's clock differs from those of the others.
+func clockOf(n client.Node) string {
+	text := "-"
+	switch ahead := n.ClockAhead.Round(time.Millisecond); {
+	case ahead > 0:
+		text = ahead.String() + " ahead"
+	case ahead < 0:
+		text = (-ahead).String() + " behind"
+	}
+	if n.ClockWrong {
+		text += ", WRONG"
+	}
+	return text
+}
+
+// printClocks says which nodes have a wrong clock, what that does, and what to do.
+func (p *program) printClocks(d client.Cluster) {
+	for _, n := range d.Nodes {
+		if !n.ClockWrong {
+			continue
+		}
+		direction := "ahead of"
+		if n.ClockAhead < 0 {
+			direction = "behind"
+		}
+		fmt.Fprintf(p.stdout, `
+CLOCK: the time of day on %s is %v %s that of most nodes. Until it is right, %s leads no
+partition that another node can lead; timers of those that it leads fire at the wrong time.
+Set the clock of that machine, and see that it is kept right (NTP).
+`, n.Name, n.ClockAhead.Abs().Round(time.Millisecond), direction, n.Name)
+	}
 }
 
 // printDown says which partitions have no leader for want of voters, and what to do.

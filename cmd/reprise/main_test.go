@@ -123,7 +123,7 @@ func (b *backend) History(_ context.Context, r leader.HistoryRequest) (leader.Hi
 
 func (b *backend) Describe(context.Context) (cluster.Description, error) {
 	return cluster.Description{
-		ClusterID: "c", Self: "n1", Nodes: []cluster.NodeDescription{{Name: "n1", State: cluster.NodeAlive, Orchestrations: []string{"o", "o@2.0"}, Activities: strings.Split(strings.Repeat("a ", 13)+"a", " ")}},
+		ClusterID: "c", Self: "n1", Nodes: []cluster.NodeDescription{{Name: "n1", State: cluster.NodeAlive, ClockAhead: -90 * time.Second, ClockWrong: true, Orchestrations: []string{"o", "o@2.0"}, Activities: strings.Split(strings.Repeat("a ", 13)+"a", " ")}},
 		Partitions: []cluster.PartitionDescription{{ID: 1, Leader: "n1", Slots: []cluster.SlotRange{{First: 0, Last: 4095}},
 			Replicas: []cluster.ReplicaDescription{{Node: "n1", Voter: true, Applied: 77, Reachable: true}}}},
 	}, nil
@@ -317,7 +317,7 @@ func TestJSONForms(t *testing.T) {
 	}
 	if want := `{"clusterId":"c","answeredBy":"n1","layout":0,` +
 		`"nodes":[{"name":"n1","state":"alive","apiAddress":"","peerAddress":"","gossipAddress":"",` +
-		`"orchestrations":["o","o@2.0"],"activities":["a"` + strings.Repeat(`,"a"`, 13) + `],"running":0}],` +
+		`"orchestrations":["o","o@2.0"],"activities":["a"` + strings.Repeat(`,"a"`, 13) + `],"running":0,"clockAheadNanos":-90000000000,"clockWrong":true}],` +
 		`"partitions":[{"id":1,"slots":[{"first":0,"last":4095}],"leader":"n1","preferred":"","epoch":0,` +
 		`"replicas":[{"node":"n1","serverId":"","voter":true,"appliedIndex":77,"reachable":true}]}]}`; d.String() != want {
 		t.Errorf("cluster\n%s, want\n%s", d.String(), want)
@@ -329,7 +329,7 @@ func TestTables(t *testing.T) {
 	for command, parts := range map[string][]string{
 		"status i":  {"Completed", "activity a, attempt 2", `{"a": [1]}`},
 		"history i": {"OrchestratorStarted", `#0 TaskScheduled "a"`},
-		"cluster":   {"n1", "alive", "0-4095", "77", "o, o@2.0", "a, … (14)"},
+		"cluster":   {"n1", "alive", "0-4095", "77", "o, o@2.0", "a, … (14)", "1m30s behind, WRONG", "CLOCK: the time of day on n1 is 1m30s behind that of most nodes"},
 	} {
 		got := try(t, "", strings.Fields(command)...)
 		for _, part := range parts {
@@ -372,6 +372,23 @@ func TestClusterShowsWhatIsDown(t *testing.T) {
 	d.Partitions = d.Partitions[1:3]
 	if err := (&program{stdout: &out}).printCluster(d); err != nil || strings.Contains(out.String(), "DOWN") {
 		t.Errorf("%v\n%s", err, &out)
+	}
+}
+
+// TestClusterShowsClocks: who differs, and what to do where that is too much.
+func TestClusterShowsClocks(t *testing.T) {
+	d := client.Cluster{Nodes: []client.Node{
+		{Name: "n1", ClockAhead: time.Hour, ClockWrong: true}, {Name: "n2", ClockAhead: -3 * time.Millisecond}, {Name: "n3"},
+	}}
+	for node, want := range map[int]string{0: "1h0m0s ahead, WRONG", 1: "3ms behind", 2: "-"} {
+		if got := clockOf(d.Nodes[node]); got != want {
+			t.Errorf("the clock of node %d is shown as %q, want %q", node, got, want)
+		}
+	}
+	var out bytes.Buffer
+	(&program{stdout: &out}).printClocks(d)
+	if text := out.String(); strings.Count(text, "CLOCK") != 1 || !strings.Contains(text, "on n1 is 1h0m0s ahead of that of most nodes") || !strings.Contains(text, "Set the clock") {
+		t.Errorf("of one wrong clock it says\n%s", text)
 	}
 }
 

@@ -79,7 +79,7 @@ func TestMemoryReorders(t *testing.T) {
 			for i := range 20 {
 				a.Request(t.Context(), "b", "n", Normal, []byte{'a' + byte(i)}, func([]byte, error) {})
 			}
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) // longer than any of them is under way
 			synctest.Wait()
 			got = string(*handled)
 		})
@@ -103,7 +103,7 @@ func TestMemoryPause(t *testing.T) {
 		hub.Pause("b")
 		done := make(chan error, 1)
 		a.Request(t.Context(), "b", "n", Normal, []byte{1}, func(_ []byte, err error) { done <- err })
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) // longer than anything is waited for
 		synctest.Wait()
 		if len(*handled) != 0 || len(done) != 0 {
 			t.Fatal("a paused node handled a request")
@@ -141,7 +141,7 @@ func TestMemoryBusy(t *testing.T) {
 			t.Errorf("another class: %v", err)
 		}
 		cancel()
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // let the requests under way end
 		synctest.Wait()
 	})
 }

@@ -119,7 +119,7 @@ func (c *client) ask(identity *leader.RequestIdentity, try func(ctx context.Cont
 	for time.Now().Before(deadline) {
 		node := c.world.running(c.rng.IntN(len(c.world.nodes)))
 		if node == nil {
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(50 * time.Millisecond) // until one is started again
 			continue
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), min(c.turn, time.Until(deadline)))

@@ -85,7 +85,7 @@ func crashAfter(t *testing.T, entries int) (crashed bool) {
 				}
 				s.leader.Complete(r, func(error) {})
 			}
-			time.Sleep(300 * time.Millisecond)
+			time.Sleep(300 * time.Millisecond) // until retries and the entity's timer come due
 		}
 	}
 	rounds(6)

@@ -26,11 +26,11 @@ func TestLongEpisodeHoldsNothing(t *testing.T) {
 			}
 		}
 		started("stuck", "block")
-		time.Sleep(2 * slowAfter)
+		time.Sleep(2 * slowAfter) // until it counts as slow
 		for i := range 100 {
 			started(fmt.Sprint("other-", i), "echo")
 		}
-		time.Sleep(2 * slowAfter)
+		time.Sleep(2 * slowAfter) // until any of the others would count as slow, if it ran
 		c := s.leader.core
 		s.crash()
 		if len(c.runs) > 0 || len(c.slow) != 1 {

@@ -349,7 +349,7 @@ func (g *gambler) settle() {
 		for range 6 {
 			g.raise()
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // until what was sent is recorded and asks for more
 	}
 	time.Sleep(5 * time.Hour) // the wall clock may have been ahead
 	synctest.Wait()

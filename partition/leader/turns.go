@@ -280,17 +280,33 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 		return err
 	}
 	pending, key := l.rec.Status == history.Pending, c.key(l)
+	fx, err := c.writeTurn(l, t, taken)
+	if err != nil {
+		return err
+	}
+	if err := c.followUp(l, key, fx); err != nil {
+		return err
+	}
+	if pending || fx.Ended {
+		c.view.open.notices = append(c.view.open.notices, notice{l.ref, describe(l.ref, l.rec), l.rec.StartedAs()})
+	}
+	return nil
+}
+
+// writeTurn puts a turn into the open entry: its rows, the mail that it took and the
+// letters that it sends.
+func (c *core) writeTurn(l *live, t partition.Turn, taken []*mail) (fx partition.Effects, err error) {
 	t.Mail, t.Rest = rows(taken), rows(l.mail)
 	spans, err := c.turnSpans(l, t)
 	if err != nil {
-		return err
+		return fx, err
 	}
 	if err := c.outsideSpans(l, t); err != nil {
-		return err
+		return fx, err
 	}
-	fx, err := partition.Apply(&c.view, l.addr, l.rec, t)
+	fx, err = partition.Apply(&c.view, l.addr, l.rec, t)
 	if err != nil {
-		return err
+		return fx, err
 	}
 	c.stats.Turns++
 	e := c.view.open
@@ -312,15 +328,17 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 		l.mail = slices.DeleteFunc(rest, func(m *mail) bool { return m == nil })
 	}
 	if err := c.committed(l, taken); err != nil {
-		return err
+		return fx, err
 	}
 	if t.ByServer && c.cfg.Faults.lockKept() {
 		fx.Sent = slices.DeleteFunc(fx.Sent, func(l partition.Letter) bool { return l.Event.Body.Kind() == history.KindEntityUnlockSent })
 	}
-	if err := c.write(fx.Sent); err != nil {
-		return err
-	}
+	return fx, c.write(fx.Sent)
+}
 
+// followUp gives the open entry what is to be done when it is applied, and lets the
+// instance go on if it continues as new; key names the execution of the turn.
+func (c *core) followUp(l *live, key ExecutionKey, fx partition.Effects) error {
 	for _, u := range fx.Replied {
 		c.tellReply(l, u, false)
 	}
@@ -344,12 +362,7 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 		l.loaded = true
 	}
 	if fx.Continued != nil {
-		if err := c.goOn(l, key, fx.Continued); err != nil {
-			return err
-		}
-	}
-	if pending || fx.Ended {
-		e.notices = append(e.notices, notice{l.ref, describe(l.ref, l.rec), l.rec.StartedAs()})
+		return c.goOn(l, key, fx.Continued)
 	}
 	return nil
 }
