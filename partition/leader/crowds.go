@@ -180,11 +180,11 @@ func (c *core) room(l *live, decided []history.Event) error {
 }
 
 // flooding is what is recorded in place of an episode that floods an entity.
-func flooding(r *partition.Record, err error) history.Episode {
-	return history.Episode{Decided: []history.Event{{ID: r.LastID + 1, Body: &history.ExecutionCompleted{
+func flooding(err error) history.Episode {
+	return endByServer(&history.ExecutionCompleted{
 		Status:  history.Failed,
 		Failure: &history.Failure{Type: history.FailureFlooded, NonRetriable: true, Message: err.Error()},
-	}}}}
+	})
 }
 
 // tendCrowds looks whether there is room again, and lets those try who wait for it.
