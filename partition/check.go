@@ -285,7 +285,7 @@ func (c *checker) verify(r Reader, in *checked) error {
 		return err
 	}
 	checkRows(in, inbox, bad)
-	checkEntity(in, bad)
+	checkEntity(in, inbox, bad)
 	checkStray(in, bad)
 	if rec.Entity != nil {
 		return nil

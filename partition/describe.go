@@ -260,6 +260,7 @@ func (r *Record) String() string {
 	add("calls", r.Calls)
 	add("sections", r.Sections)
 	add("stored", r.Stored)
+	add("stored-bytes", r.StoredBytes)
 	add("buffered", r.Buffered)
 	if len(r.Awaits) > 0 {
 		text += fmt.Sprintf(" awaits=%q", r.Awaits)
@@ -275,6 +276,7 @@ func (r *Record) String() string {
 	}
 	if e := r.Entity; e != nil {
 		add("scheduled", e.Scheduled)
+		add("scheduled-bytes", r.ScheduledBytes)
 		if e.State != 0 {
 			text += fmt.Sprintf(" state=%d", e.State)
 		}

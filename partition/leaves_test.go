@@ -37,6 +37,7 @@ func stored() map[string][2][]byte {
 		CustomStatus: math.MaxUint64, Tags: map[string]string{"b": "2", "a": "1"}, TraceParent: "00-1-2-01",
 	}
 	limited := &Record{Execution: "ff", Name: "o", LastID: history.NoID, Activities: 3, Limited: 2}
+	waiting := &Record{Execution: "ff", Name: "@o", LastID: history.NoID, Stored: 2, Entity: &Entity{Scheduled: 1}, StoredBytes: 70000, ScheduledBytes: 3}
 	canceled := &Record{Execution: "ff", Name: "o", LastID: history.NoID, CancelRequested: at(3), CancelReason: "enough"}
 	activity := &Activity{Execution: record.Execution, Name: "card.charge", Version: "1", Episode: 2, Attempt: 3,
 		First: at(1), NextAttempt: at(4), LastFailure: "error: no", Retry: policy, FailedEpoch: 70000, FailedN: 12}
@@ -66,6 +67,7 @@ func stored() map[string][2][]byte {
 		"record":     {anAddress.RecordKey(), record.Encode()},
 		"canceled":   {anAddress.RecordKey(), canceled.Encode()},
 		"limited":    {anAddress.RecordKey(), limited.Encode()},
+		"waiting":    {anAddress.RecordKey(), waiting.Encode()},
 		"activity":   {anAddress.ActivityKey(3), activity.Encode()},
 		"special":    {anAddress.ActivityKey(3), special.Encode()},
 		"progress":   {anAddress.progressKey(3), progress.rows[string(anAddress.progressKey(3))]},

@@ -127,14 +127,19 @@ type Record struct {
 	// Limited counts those of the pending activities that have to begin or to end in
 	// time: each of them has up to two rows more than the others.
 	Limited int64
+	// StoredBytes is the payload of the mail in the inbox of an entity, ScheduledBytes
+	// that of its operations that are not due yet; 0 for orchestrations.
+	StoredBytes    int64
+	ScheduledBytes int64
 }
 
-// Fields of a record. Those of a request to end, and the activities with a limit, stand
-// at the end, and only where there are any.
+// Fields of a record. Those of a request to end, the activities with a limit, and what
+// waits for an entity stand at the end, and only where there are any.
 const (
 	recordFields   = 31
 	canceledFields = 33
 	limitedFields  = 34
+	waitingFields  = 36
 )
 
 // Encode returns the stored form.
@@ -145,6 +150,9 @@ func (r *Record) Encode() []byte {
 	}
 	if r.Limited > 0 {
 		fields = limitedFields
+	}
+	if r.StoredBytes > 0 || r.ScheduledBytes > 0 {
+		fields = waitingFields
 	}
 	p := pack.NewWriter(192+len(r.Name)+len(r.Parked.Reason), fields)
 	p.String(string(r.Execution))
@@ -198,6 +206,10 @@ func (r *Record) Encode() []byte {
 	}
 	if fields >= limitedFields {
 		p.Int(r.Limited)
+	}
+	if fields >= waitingFields {
+		p.Int(r.StoredBytes)
+		p.Int(r.ScheduledBytes)
 	}
 	return p.Bytes()
 }
@@ -286,6 +298,10 @@ func DecodeRecord(value []byte) (*Record, error) {
 			r.CancelReason = u.String()
 		case 33:
 			r.Limited = u.Int()
+		case 34:
+			r.StoredBytes = u.Int()
+		case 35:
+			r.ScheduledBytes = u.Int()
 		default:
 			u.Skip() // of a newer writer
 		}

@@ -14,9 +14,9 @@ import (
 )
 
 // What orchestrations and entities send arrives, so it has to be held back where it
-// comes from. An entity with [Limits.Flood] operations that wait is crowded, until half
-// of them are gone; its partition says so with the answers to letters, and to those
-// who ask. A lane with [Limits.Letters] on their way is crowded likewise. What is known
+// comes from. An entity with [Limits.Flood] operations that wait, or [Limits.FloodBytes]
+// of them, is crowded, until half of them are gone; its partition says so with the answers
+// to letters, and to those who ask. A lane with [Limits.Letters] on their way is crowded likewise. What is known
 // of crowds is a hint: it is kept in memory only, and what is sent before it comes is
 // taken all the same.
 //
@@ -29,16 +29,18 @@ import (
 
 // crowd is an entity that has no room.
 type crowd struct {
-	waiting int64 // operations, when this was heard
+	waiting backlog // when this was heard
 	// from is where the instances begin in the list of the parked that are tried first
 	// when there is room: those before them were tried last. Nil: at the first.
 	from []byte
 }
 
-// Crowd says that an entity has no room, and how many operations wait for it.
+// Crowd says that an entity has no room, how many operations wait for it, and how many
+// bytes of payload they have.
 type Crowd struct {
 	Entity  InstanceRef
 	Waiting int64
+	Bytes   int64 `msgpack:",omitempty"`
 }
 
 // askAfter is how often it is looked whether crowded entities have room again.
@@ -47,11 +49,20 @@ const askAfter = 250 * time.Millisecond
 // askedAtOnce bounds the entities of one question.
 const askedAtOnce = 1000
 
-func (c *core) flood() int64 { return int64(c.cfg.Limits.Flood) }
+// flooded reports whether an entity with such a backlog takes nothing that can be
+// refused or held back.
+func (c *core) flooded(b backlog) bool {
+	return b.operations >= int64(c.cfg.Limits.Flood) || b.bytes >= int64(c.cfg.Limits.FloodBytes)
+}
+
+// eased reports whether a crowded entity has room again.
+func (c *core) eased(b backlog) bool {
+	return b.operations <= int64(c.cfg.Limits.Flood)/2 && b.bytes <= int64(c.cfg.Limits.FloodBytes)/2
+}
 
 // noteCrowd notes a crowded entity. It stays noted until somebody looks whether there is
 // room.
-func (c *core) noteCrowd(ref InstanceRef, waiting int64) {
+func (c *core) noteCrowd(ref InstanceRef, waiting backlog) {
 	known := c.crowds[ref]
 	if known == nil {
 		known = &crowd{}
@@ -59,21 +70,21 @@ func (c *core) noteCrowd(ref InstanceRef, waiting int64) {
 		if len(c.crowds) == 1 {
 			c.asksAt = c.mono + askAfter
 		}
-		c.log.Warn("an entity has no room for more operations, and who signals it has to wait", "taskhub", string(ref.Hub), "entity", string(ref.ID), "waiting", waiting)
+		c.log.Warn("an entity has no room for more operations, and who signals it has to wait", "taskhub", string(ref.Hub), "entity", string(ref.ID), "waiting", waiting.operations, "bytes", waiting.bytes)
 	}
 	known.waiting = waiting
 }
 
 // noteOwn notes an entity of this partition that has become crowded.
 func (c *core) noteOwn(l *live) {
-	if n := backlog(l); n >= c.flood() {
-		c.noteCrowd(l.ref, n)
+	if b := backlogOf(l); c.flooded(b) {
+		c.noteCrowd(l.ref, b)
 	}
 }
 
 // freed notes that an entity of this partition has run operations, and may have room.
 func (c *core) freed(l *live) {
-	if c.crowds[l.ref] != nil && backlog(l) <= c.flood()/2 {
+	if c.crowds[l.ref] != nil && c.eased(backlogOf(l)) {
 		c.heardOfRoom([]InstanceRef{l.ref}, nil)
 	}
 }
@@ -84,7 +95,7 @@ func (c *core) addCrowd(all []Crowd, ref InstanceRef) []Crowd {
 	if known == nil || slices.ContainsFunc(all, func(other Crowd) bool { return other.Entity == ref }) {
 		return all
 	}
-	return append(all, Crowd{ref, known.waiting})
+	return append(all, Crowd{ref, known.waiting.operations, known.waiting.bytes})
 }
 
 // crowdsAmong returns which of these entities of this partition have no room.
@@ -98,8 +109,8 @@ func (c *core) crowdsAmong(refs []InstanceRef) ([]Crowd, error) {
 		if err != nil {
 			return nil, err
 		}
-		if n := backlog(l); n > c.flood()/2 {
-			all = append(all, Crowd{ref, n})
+		if b := backlogOf(l); !c.eased(b) {
+			all = append(all, Crowd{ref, b.operations, b.bytes})
 		}
 	}
 	return all, nil
@@ -155,8 +166,8 @@ func (c *core) room(l *live, decided []history.Event) error {
 			case known == nil || l.entity != nil: // an operation was told
 			case l.rec.Sections == 0:
 				return &crowdedError{crowdName(ref), fmt.Sprintf("it signals entity %s, which has no room for more operations at present", to)}
-			case known.waiting >= 2*c.flood():
-				return fmt.Errorf("%w: %s has %d operations that wait", errTooCrowded, to, known.waiting)
+			case known.waiting.operations >= 2*int64(c.cfg.Limits.Flood) || known.waiting.bytes >= 2*int64(c.cfg.Limits.FloodBytes):
+				return fmt.Errorf("%w: %s has %s that wait", errTooCrowded, to, known.waiting)
 			}
 		case *history.EventSent:
 			to = body.Instance
@@ -255,7 +266,7 @@ func (c *core) heardOfRoom(asked []InstanceRef, still []Crowd) {
 	without := make(map[InstanceRef]bool, len(still))
 	for _, s := range still {
 		without[s.Entity] = true
-		c.noteCrowd(s.Entity, s.Waiting)
+		c.noteCrowd(s.Entity, backlog{s.Waiting, s.Bytes})
 	}
 	for _, ref := range asked {
 		if known := c.crowds[ref]; known != nil && !without[ref] {

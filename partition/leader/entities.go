@@ -22,8 +22,9 @@ func (c *core) postEntity(l *live, m *mail) error {
 		}
 	}
 	if call, ok := m.Event.Body.(*history.EntityOperationCalled); ok && l.rec != nil && call.Caller != nil &&
-		!ofSection(l.rec, call) && backlog(l) >= int64(c.cfg.Limits.Flood) {
-		return c.instead(partition.Flooded(l.addr, call.Caller, c.cfg.Limits.Flood), m)
+		!ofSection(l.rec, call) && c.flooded(backlogOf(l)) {
+		b := backlogOf(l)
+		return c.instead(partition.Flooded(l.addr, call.Caller, b.operations, b.bytes), m)
 	}
 	c.ensure(l)
 	l.entity.add(l.rec, m)

@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/reprise-run/reprise/history"
@@ -139,6 +140,32 @@ func (e *entity) take(q *[]*mail) *mail {
 		delete(e.requests, holderOf(request.Holder))
 	}
 	return m
+}
+
+// backlog is what waits for an entity: mail that no run has taken, and operations that
+// are not due; and its payload.
+type backlog struct{ operations, bytes int64 }
+
+func (b backlog) String() string {
+	return fmt.Sprintf("%d operations of %d bytes", b.operations, b.bytes)
+}
+
+func backlogOf(l *live) (b backlog) {
+	if l.rec == nil {
+		return b
+	}
+	b.operations, b.bytes = int64(l.entity.waiting)+l.rec.Entity.Scheduled, int64(l.entity.bytes)+l.rec.ScheduledBytes
+	if !l.loaded {
+		b.operations += l.rec.Stored
+		b.bytes += l.rec.StoredBytes
+	}
+	if l.run != nil {
+		b.operations += int64(len(l.run.mail))
+		for _, m := range l.run.mail {
+			b.bytes += int64(len(history.PayloadOf(m.Event.Body)))
+		}
+	}
+	return b
 }
 
 // operationsOfRun and mailBytes bound what one run of an entity takes.

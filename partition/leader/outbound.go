@@ -182,7 +182,7 @@ func (m *laneEcho) handle(c *core) error {
 	lane := m.lane
 	lane.runs--
 	for _, crowded := range m.answer.Crowded {
-		c.noteCrowd(crowded.Entity, crowded.Waiting)
+		c.noteCrowd(crowded.Entity, backlog{crowded.Waiting, crowded.Bytes})
 	}
 	if m.err == nil && m.answer.Received > lane.acked {
 		if lane.acked == lane.trimmed {
