@@ -57,6 +57,9 @@ func describeMeta(value []byte) (string, error) {
 	if m.Cut != 0 {
 		text += fmt.Sprintf(" cut=%d", m.Cut)
 	}
+	if m.Counts != nil {
+		text += fmt.Sprintf(" timers=%d parked=%d", m.Counts.Timers, m.Counts.Parked)
+	}
 	return text, err
 }
 

@@ -64,6 +64,7 @@ func stored() map[string][2][]byte {
 	timer := Timer{Due: at(4), Address: anAddress, Kind: RetryTimer, ID: 3}
 	return map[string][2][]byte{
 		"meta":       {MetaKey(7), Meta{Clock: at(1.5), Cut: 2}.Encode()},
+		"counted":    {MetaKey(7), Meta{Clock: at(1.5), Counts: &Counts{Timers: 70000, Parked: [7]int64{Unbound: 2, Crowded: 300}}}.Encode()},
 		"record":     {anAddress.RecordKey(), record.Encode()},
 		"canceled":   {anAddress.RecordKey(), canceled.Encode()},
 		"limited":    {anAddress.RecordKey(), limited.Encode()},

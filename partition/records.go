@@ -16,13 +16,23 @@ type Meta struct {
 	// Cut is the number of the newest consistent cut that the partition has taken
 	// part in; 0 while there was none.
 	Cut uint64
+	// Counts are those of the rows after the newest entry; nil: an older version wrote
+	// the record.
+	Counts *Counts
 }
 
 // Encode returns the stored form.
 func (m Meta) Encode() []byte {
-	p := pack.NewWriter(24, 2)
+	fields := 2
+	if m.Counts != nil {
+		fields = 3
+	}
+	p := pack.NewWriter(48, fields)
 	p.Time(m.Clock)
 	p.Int(int64(m.Cut))
+	if m.Counts != nil {
+		m.Counts.write(p)
+	}
 	return p.Bytes()
 }
 
@@ -39,6 +49,8 @@ func DecodeMeta(value []byte) (Meta, error) {
 			m.Clock = u.Time()
 		case 1:
 			m.Cut = uint64(u.Int())
+		case 2:
+			m.Counts = readCounts(u)
 		default:
 			u.Skip() // of a newer writer
 		}
