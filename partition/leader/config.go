@@ -84,6 +84,9 @@ type Limits struct {
 	// Letters is how many letters may be on their way to one partition until who would
 	// send more there is held back, until half of them have arrived. Default 100,000.
 	Letters int
+	// Starts is how many of these letters may start detached orchestrations until who
+	// would start more there is held back, likewise. Default a tenth of Letters.
+	Starts int
 	// Waiters is how many [Leader.Wait] calls may wait. Default 65536.
 	Waiters int
 	// Watchers is how many [Leader.Watch] calls may wait. Default 16384.
@@ -155,6 +158,7 @@ func (l Limits) withDefaults() Limits {
 	number(&l.Flood, 10*l.Events)
 	number(&l.FloodBytes, 10*l.EventBytes)
 	number(&l.Letters, 100_000)
+	number(&l.Starts, max(l.Letters/10, 1))
 	number(&l.Waiters, 65536)
 	number(&l.Watchers, 16384)
 	number(&l.Tasks, 4096)

@@ -136,6 +136,24 @@ func (c *core) outstanding(lane *outLane) int64 {
 	return int64(lane.next - 1 - lane.acked)
 }
 
+// outstandingStarts returns how many of these letters start detached orchestrations.
+func (c *core) outstandingStarts(lane *outLane) int {
+	arrived := lane.acked
+	if lane.to == c.cfg.Partition {
+		arrived = c.local.taken
+	}
+	for len(lane.starts) > 0 && lane.starts[0] <= arrived {
+		lane.starts = lane.starts[1:]
+	}
+	return len(lane.starts)
+}
+
+// jam is what a lane has no room for at present.
+type jam struct {
+	is   bool
+	from []byte // as in [crowd]
+}
+
 // crowdedError says what has no room for what an episode, or a run of operations, sends.
 type crowdedError struct {
 	name   string // of the entity or the lane, among the parked
@@ -149,6 +167,9 @@ func crowdName(ref InstanceRef) string { return string(ref.Hub) + "/" + string(r
 
 func laneName(to uint32) string { return fmt.Sprintf("partition %d", to) }
 
+// startsName is that of those who wait to start detached orchestrations there.
+func startsName(to uint32) string { return fmt.Sprintf("starts in partition %d", to) }
+
 // errTooCrowded says that a holder of a critical section floods an entity.
 var errTooCrowded = errors.New("an entity is signaled, by who holds others, that has no room")
 
@@ -157,6 +178,7 @@ var errTooCrowded = errors.New("an entity is signaled, by who holds others, that
 func (c *core) room(l *live, decided []history.Event) error {
 	for _, e := range decided {
 		var to history.InstanceID
+		detached := false
 		switch body := e.Body.(type) {
 		case *history.EntityOperationSignaled:
 			to = body.Target
@@ -172,7 +194,7 @@ func (c *core) room(l *live, decided []history.Event) error {
 		case *history.EventSent:
 			to = body.Instance
 		case *history.SubOrchestrationInstanceCreated:
-			to = body.Instance
+			to, detached = body.Instance, body.Detached
 		case *history.EntityOperationCalled:
 			to = body.Target
 		default:
@@ -182,9 +204,13 @@ func (c *core) room(l *live, decided []history.Event) error {
 		if c.cfg.PartitionOf != nil {
 			partitionOf = c.cfg.PartitionOf(history.SlotOf(l.ref.Hub, to))
 		}
-		if lane := c.outLane(partitionOf); c.outstanding(lane) >= int64(c.cfg.Limits.Letters) {
-			lane.crowded = true
+		switch lane := c.outLane(partitionOf); {
+		case c.outstanding(lane) >= int64(c.cfg.Limits.Letters):
+			lane.full.is = true
 			return &crowdedError{laneName(partitionOf), fmt.Sprintf("it sends to partition %d, which has not taken what was sent before", partitionOf)}
+		case detached && c.outstandingStarts(lane) >= c.cfg.Limits.Starts:
+			lane.fullOfStarts.is = true
+			return &crowdedError{startsName(partitionOf), fmt.Sprintf("it starts orchestrations in partition %d, which has not taken those that were started before", partitionOf)}
 		}
 	}
 	return nil
@@ -201,9 +227,11 @@ func flooding(err error) history.Episode {
 // tendCrowds looks whether there is room again, and lets those try who wait for it.
 func (c *core) tendCrowds() error {
 	for _, lane := range c.outLanes {
-		if lane.crowded && c.outstanding(lane) <= int64(c.cfg.Limits.Letters)/2 {
-			lane.crowded = false
-			c.tryCrowded(laneName(lane.to), nil, nil)
+		if lane.full.is && c.outstanding(lane) <= int64(c.cfg.Limits.Letters)/2 {
+			c.tryJammed(laneName(lane.to), &lane.full)
+		}
+		if lane.fullOfStarts.is && c.outstandingStarts(lane) <= c.cfg.Limits.Starts/2 {
+			c.tryJammed(startsName(lane.to), &lane.fullOfStarts)
 		}
 	}
 	if len(c.crowds) == 0 || c.mono < c.asksAt {
@@ -271,27 +299,43 @@ func (c *core) heardOfRoom(asked []InstanceRef, still []Crowd) {
 	for _, ref := range asked {
 		if known := c.crowds[ref]; known != nil && !without[ref] {
 			delete(c.crowds, ref)
-			c.tryCrowded(crowdName(ref), &ref, known.from)
+			c.tryCrowded(crowdName(ref), retrial{room: &ref}, known.from)
 		}
 	}
 }
 
+// tryJammed plans to try instances that are parked for lack of room in a lane.
+func (c *core) tryJammed(name string, j *jam) {
+	from := j.from
+	*j = jam{}
+	c.tryCrowded(name, retrial{jam: j}, from)
+}
+
 // tryCrowded plans to try instances that are parked for lack of room, those behind from
-// first.
-func (c *core) tryCrowded(name string, ref *InstanceRef, from []byte) {
+// first, for the reason that t tells.
+func (c *core) tryCrowded(name string, t retrial, from []byte) {
 	first, last := partition.ParkedNameRange(c.cfg.Partition, partition.Parked{Why: partition.Crowded, Name: name})
 	if from == nil {
 		from = first
 	}
-	c.retrials = append(c.retrials, retrial{from: from, to: last, room: ref})
+	behind, before := t, t
+	behind.from, behind.to = from, last
+	c.retrials = append(c.retrials, behind)
 	if !bytes.Equal(first, from) {
-		c.retrials = append(c.retrials, retrial{from: first, to: from, room: ref})
+		before.from, before.to = first, from
+		c.retrials = append(c.retrials, before)
 	}
 }
 
-// noRoom reports whether a retrial is in vain, because its entity is crowded again; the
-// next one begins where it stopped.
+// noRoom reports whether a retrial is in vain, because its entity or lane is crowded
+// again; the next one begins where it stopped.
 func (c *core) noRoom(t *retrial) bool {
+	if t.jam != nil && t.jam.is && t.jam.from == nil {
+		t.jam.from = t.from
+	}
+	if t.jam != nil {
+		return t.jam.is
+	}
 	if t.room == nil {
 		return false
 	}

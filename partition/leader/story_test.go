@@ -233,7 +233,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "limits":
-		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), EventBytes: number0(opt("event-bytes")), Flood: number0(opt("flood")), FloodBytes: number0(opt("flood-bytes")), Letters: number0(opt("letters")), Watchers: number0(opt("watchers")), InFlight: storyInFlight}
+		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), EventBytes: number0(opt("event-bytes")), Flood: number0(opt("flood")), FloodBytes: number0(opt("flood-bytes")), Letters: number0(opt("letters")), Starts: number0(opt("starts")), Watchers: number0(opt("watchers")), InFlight: storyInFlight}
 	case "brief":
 		s.short = true
 	case "lead":
