@@ -29,6 +29,9 @@ func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Ou
 	if err := checkBinding[In, Out](r, "orchestration", d.name, fn == nil, taken); err != nil {
 		return err
 	}
+	if err := checkVersion(d.version); err != nil {
+		return fmt.Errorf("bind orchestration %q: %w", d.name, err)
+	}
 	run := intercepted(r.aroundOrchestrators, overPayloads(r.codec, fmt.Sprintf("orchestration %q", d.name),
 		func(c *OrchestrationCall, in In) (Out, error) { return fn(c.Orchestration, in) }))
 	program := func(h *engine.Handle) (history.Payload, *history.Failure) {

@@ -83,6 +83,27 @@ func TestVersionsSideBySide(t *testing.T) {
 	}
 }
 
+// A version that nobody could start is refused when it is bound, with a text that says
+// what is wrong with it.
+func TestBindVersion(t *testing.T) {
+	for _, c := range []struct{ version, says string }{
+		{strings.Repeat("9", history.MaxNameBytes), ""},
+		{strings.Repeat("9", history.MaxNameBytes+1), "has 257 bytes; at most 256 are allowed"},
+		{"1.0\n", `version: the name "1.0\n" has control characters`},
+		{"1.\xff", `version: the name "1.\xff" is not UTF-8`},
+	} {
+		r := reprise.NewRegistry()
+		d := reprise.NewOrchestration[int, int]("o").Version(c.version)
+		reprise.Bind(r, d, func(_ *reprise.Orchestration, n int) (int, error) { return n, nil })
+		switch err := r.Err(); {
+		case c.says == "" && (err != nil || len(r.Versions()) != 1):
+			t.Errorf("version of %d bytes: %v", len(c.version), err)
+		case c.says != "" && (err == nil || !strings.Contains(err.Error(), `bind orchestration "o": version: `) || !strings.Contains(err.Error(), c.says) || len(r.Versions()) != 0):
+			t.Errorf("version %.20q: %v, want an error with %q; bound are %q", c.version, err, c.says, r.Versions())
+		}
+	}
+}
+
 // A patch is decided once, and a sub-orchestration gets the version of its descriptor.
 func TestPatchAndChildVersion(t *testing.T) {
 	kid := reprise.NewOrchestration[int, string]("kid")

@@ -19,8 +19,8 @@ func Reason(text string) CancelOption {
 // committed, not when the instance has ended. The orchestrator sees the request at its
 // waits, as a reprise.CanceledError, and may clean up; so do sub-orchestrations that
 // it awaits. An instance whose code has not begun ends at once, one that has ended
-// stays as it is; neither is an error. Errors: [ErrNotFound]; [ErrFull]; those of all
-// requests. See [Client.Terminate] for an end that runs no code.
+// stays as it is; neither is an error. Errors: [ErrNotFound]; those of all requests. See
+// [Client.Terminate] for an end that runs no code.
 func Cancel(ctx context.Context, c *Client, id history.InstanceID, opts ...CancelOption) error {
 	req := &reprisev1.CancelInstanceRequest{InstanceId: string(id)}
 	for _, opt := range opts {

@@ -104,6 +104,8 @@ func (c collector) Describe(to chan<- *prometheus.Desc) {
 	describe(to, nodeMetrics)
 	describe(to, partitionMetrics)
 	describe(to, ledMetrics)
+	describe(to, []metric[leader.Stats]{timersArmed})
+	to <- instancesParked
 	describe(to, raftMetrics)
 	describe(to, storeMetrics)
 }
@@ -121,6 +123,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	}
 	for _, p := range slices.Sorted(maps.Keys(led)) {
 		collect(to, ledMetrics, led[p], label(p))
+		collectCounts(to, led[p], label(p))
 	}
 	groups := n.groups()
 	for _, g := range slices.Sorted(maps.Keys(groups)) {

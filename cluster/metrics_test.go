@@ -69,7 +69,7 @@ func TestMetrics(t *testing.T) {
 		}
 		got := total()
 		for name, want := range map[string]float64{
-			"reprise_turns_total": 8 * 6, "reprise_leading": 4, "reprise_raft_leader": 5, "reprise_members": 9, "reprise_parked_total": 1,
+			"reprise_turns_total": 8 * 6, "reprise_leading": 4, "reprise_raft_leader": 5, "reprise_members": 9, "reprise_parked_total": 1, "reprise_instances_parked": 1, "reprise_timers_armed": 0,
 			"reprise_raft_leader_known": 15, "reprise_raft_voters": 45, "reprise_groups_leaderless": 0, "reprise_disk_late": 0, "reprise_attempts_running": 0,
 		} {
 			if got[name] != want {

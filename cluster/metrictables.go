@@ -4,6 +4,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/reprise-run/reprise/partition"
 	"github.com/reprise-run/reprise/partition/leader"
 	"github.com/reprise-run/reprise/raftlog"
 )
@@ -84,6 +85,24 @@ var ledMetrics = []metric[leader.Stats]{
 	gauge("reprise_waiters", "Callers who wait for an instance.", func(s leader.Stats) float64 { return float64(s.Waiters) }, ofPartition),
 	gauge("reprise_watchers", "Callers who watch an instance.", func(s leader.Stats) float64 { return float64(s.Watchers) }, ofPartition),
 	gauge("reprise_outbox_letters", "Letters to other partitions that these have not recorded yet.", func(s leader.Stats) float64 { return float64(s.Outbox) }, ofPartition),
+}
+
+var (
+	timersArmed     = gauge("reprise_timers_armed", "Timers that are armed: of orchestrations, of retries and limits of activities, of scheduled starts and operations.", func(s leader.Stats) float64 { return float64(s.Counts.Timers) }, ofPartition)
+	instancesParked = prometheus.NewDesc("reprise_instances_parked", "Instances that are parked, by reason.", []string{ofPartition, "reason"}, nil)
+)
+
+// collectCounts tells of the rows of a partition, where its leader knows them.
+func collectCounts(to chan<- prometheus.Metric, s leader.Stats, p string) {
+	if !s.Counted {
+		return
+	}
+	collect(to, []metric[leader.Stats]{timersArmed}, s, p)
+	for why, n := range s.Counts.Parked {
+		if why := partition.Why(why); why != partition.NotParked {
+			to <- prometheus.MustNewConstMetric(instancesParked, prometheus.GaugeValue, float64(n), p, why.String())
+		}
+	}
 }
 
 // raftMetrics are those of the replicas on this node. Partition 0 is the system group.

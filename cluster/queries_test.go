@@ -115,6 +115,39 @@ func TestQueriesThroughCrashes(t *testing.T) {
 	})
 }
 
+// Who was ended by the server, without his code, can be asked: a query is answered from
+// where the code stood, or says what happened before it began.
+func TestQueryOfWhatTheServerEnded(t *testing.T) {
+	bubble(t, func(t *testing.T, w *testWorld) {
+		w.start("a", 1, "adder")
+		w.ready()
+		n := w.nodes["a"]
+		for _, c := range []struct {
+			id, says string
+			end      func(leader.InstanceRef) error
+		}{
+			{"c", "canceled before it began: a mistake", func(ref leader.InstanceRef) error {
+				return n.Cancel(w.within(time.Minute), leader.CancelRequest{Instance: ref, Reason: "a mistake"})
+			}},
+			{"t", "terminated before", func(ref leader.InstanceRef) error {
+				return n.Terminate(w.within(time.Minute), leader.TerminateRequest{Instance: ref})
+			}},
+		} {
+			req := startOf("adder", c.id, 3)
+			req.ScheduledStart = time.Now().Add(time.Hour)
+			if _, err := n.StartInstance(w.within(time.Minute), req); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.end(req.Instance); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.ask(n, c.id, "sum"); !errors.Is(err, leader.ErrNoHandler) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%q: %v", c.says, err)
+			}
+		}
+	})
+}
+
 // Where the leader's node does not bind the name, a node that does is asked.
 func TestQueryOnAnotherNode(t *testing.T) {
 	bubble(t, func(t *testing.T, w *testWorld) {

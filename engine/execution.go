@@ -104,6 +104,10 @@ type Execution struct {
 	length     int
 	payload    int
 
+	// why says in words why the server ended the execution without the code; empty where
+	// it did not, or gave no reason.
+	why string
+
 	// err ended the execution: nondeterminism or a malformed history.
 	err error
 	// locate asks the waiting coroutine for its source line, which goes to site.
@@ -131,8 +135,7 @@ func (x *Execution) Replay(past []history.Event) error {
 	base := x.length
 	for i := 0; i < len(past) && x.err == nil; {
 		begin := i
-		if _, ok := past[i].Body.(*history.ExecutionCompleted); ok && past[i].ID == history.NoID {
-			x.ended = true // by the server, without the code
+		if _, ok := past[i].Body.(*history.ExecutionCompleted); ok && x.endedByServer(past[i:i+1]) {
 			i++
 			continue
 		}
@@ -147,8 +150,11 @@ func (x *Execution) Replay(past []history.Event) error {
 			i++
 		}
 		x.recorded, x.cursor, x.recordedAt = past[begin:i], 0, base+begin
-		x.turn(arrived)
-		if x.err == nil && x.cursor < len(x.recorded) {
+		seen := !x.endedByServer(arrived)
+		if seen {
+			x.turn(arrived)
+		}
+		if seen && x.err == nil && x.cursor < len(x.recorded) {
 			x.oneLess()
 		}
 		x.length = base + i
@@ -156,6 +162,30 @@ func (x *Execution) Replay(past []history.Event) error {
 	}
 	x.recorded = nil
 	return x.err
+}
+
+// endedByServer reports whether the server has ended the execution in an episode, with
+// what arrived last. The code has seen nothing of that episode.
+func (x *Execution) endedByServer(arrived []history.Event) bool {
+	last := arrived[len(arrived)-1]
+	switch b := last.Body.(type) {
+	case *history.ExecutionCompleted:
+		if last.ID != history.NoID {
+			return false
+		}
+		if b.Failure != nil {
+			x.why = b.Failure.Message
+		}
+	case *history.ExecutionTerminated:
+		if x.started != nil {
+			return false // the code stands where it stood, and the end is its decision
+		}
+		x.why = "it was terminated before that"
+	default:
+		return false
+	}
+	x.ended = true
+	return true
 }
 
 // Run feeds what arrived since the last episode, beginning with

@@ -55,6 +55,8 @@ func (x *Execution) Query(name string, input history.Payload) (history.Payload, 
 	switch {
 	case x.err != nil:
 		return nil, nil, x.err
+	case x.started == nil && x.why != "":
+		return nil, nil, fmt.Errorf("%w: %s", ErrNotBegun, x.why)
 	case x.started == nil:
 		return nil, nil, ErrNotBegun
 	}

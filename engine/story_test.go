@@ -383,6 +383,58 @@ func TestReplayEndedByServer(t *testing.T) {
 	unload(x)
 }
 
+// An execution that the server ended without its code answers queries from where the
+// code stood; where it had not begun, they hear what happened.
+func TestQueryAfterEndByServer(t *testing.T) {
+	arrived := func(body history.Body) history.Event {
+		return history.Event{ID: history.NoID, Time: began, Body: body}
+	}
+	start := []history.Event{arrived(history.OrchestratorStarted{}), arrived(&history.ExecutionStarted{Name: "asked"})}
+	said := func(text string) *history.ExecutionCompleted {
+		return &history.ExecutionCompleted{Status: history.Failed, Failure: &history.Failure{Message: text}}
+	}
+	for _, c := range []struct {
+		name   string
+		begun  bool
+		events []history.Event
+		want   string
+	}{
+		{"flooded", true, []history.Event{arrived(history.OrchestratorStarted{}), arrived(said("too much came"))}, "0"},
+		{"flooded, with mail", true, []history.Event{
+			arrived(history.OrchestratorStarted{}), arrived(&history.EventRaised{Name: "go"}), arrived(said("too much came")),
+		}, "0"},
+		{"canceled before it began", false, []history.Event{
+			arrived(&history.ExecutionCancelRequested{}), arrived(said("it was canceled")),
+		}, "the orchestration has not begun: it was canceled"},
+		{"terminated before it began", false, []history.Event{
+			arrived(&history.ExecutionTerminated{}), {ID: 0, Time: began, Body: &history.ExecutionCompleted{Status: history.Terminated}},
+		}, "the orchestration has not begun: it was terminated before that"},
+	} {
+		s := &story{}
+		past := start
+		if c.begun {
+			x := s.load("asked", s.print)
+			first, err := x.Run(start)
+			if err != nil {
+				t.Fatal(err)
+			}
+			unload(x)
+			past = append(past[:2:2], first.Decided...)
+		}
+		x := s.load("asked", s.print)
+		err := x.Replay(append(past[:len(past):len(past)], c.events...))
+		answer, _, asked := x.Query("count", nil)
+		got := string(answer)
+		if asked != nil {
+			got = asked.Error()
+		}
+		if err != nil || !x.Ended() || got != c.want {
+			t.Errorf("%s: replay: %v, ended %t, answer: %s, want %s", c.name, err, x.Ended(), got, c.want)
+		}
+		unload(x)
+	}
+}
+
 // Whatever deferred functions decide while they unwind leaves no trace in the
 // execution either.
 func TestUnwindingDecidesNothing(t *testing.T) {

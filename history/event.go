@@ -85,9 +85,9 @@ type (
 	}
 
 	// ExecutionCompleted is the last decision of an execution, or the server's
-	// record that it ended the execution itself (terminate). With the status
-	// ContinuedAsNew the instance goes on with a new execution, whose input is the
-	// result.
+	// record that it ended the execution itself: that one has no ID, except where it
+	// answers an ExecutionTerminated. With the status ContinuedAsNew the instance goes
+	// on with a new execution, whose input is the result.
 	ExecutionCompleted struct {
 		Status  Status
 		Result  Payload

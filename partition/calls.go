@@ -136,12 +136,12 @@ func cancelCall(s Store, a Address, r *Record, taskID int32, rest []*Mail, fx *E
 }
 
 // Flooded is the answer to a caller whose operation an entity does not take, because it
-// has so many that wait.
-func Flooded(a Address, to *history.ParentInstance, waiting int) Letter {
+// has so many that wait, of so many bytes.
+func Flooded(a Address, to *history.ParentInstance, waiting, bytes int64) Letter {
 	return Letter{
 		Hub: a.Hub, From: a.ID, To: to.Instance, ToExecution: to.Execution,
 		Event: history.Event{ID: history.NoID, Body: &history.EntityOperationFailed{TaskID: to.TaskID, Failure: &history.Failure{
-			Type: history.FailureFlooded, Message: fmt.Sprintf("entity %s has %d operations that wait, and takes no calls", a.ID, waiting),
+			Type: history.FailureFlooded, Message: fmt.Sprintf("entity %s has %d operations of %d bytes that wait, and takes no calls", a.ID, waiting, bytes),
 		}}},
 	}
 }

@@ -39,6 +39,8 @@ func (v Violation) String() string {
 //   - no execution that is gone has left history, mail or a custom status;
 //   - an entity has rows exactly if it has a state, is locked, or has mail or scheduled
 //     operations, and it stands in the list of entities;
+//   - the record of the partition has the numbers of armed timers and of parked
+//     instances;
 //   - the letters of a lane to another partition are numbered without gaps up to
 //     the next number;
 //   - the history has all its rows, its IDs grow, its times do not run backward,
@@ -86,6 +88,9 @@ func Check(r Reader, partition uint32) ([]Violation, error) {
 		}
 	}
 	if err := c.unfinished(r); err != nil {
+		return nil, err
+	}
+	if err := c.counts(r); err != nil {
 		return nil, err
 	}
 	names := make([]string, 0, len(c.instances))
@@ -271,6 +276,32 @@ func (c *checker) unfinished(r Reader) error {
 	return err
 }
 
+// counts compares the counts of the partition's record with the rows.
+func (c *checker) counts(r Reader) error {
+	value, err := r.Get(MetaKey(c.partition))
+	if err != nil {
+		return err
+	}
+	meta, err := DecodeMeta(value)
+	if err != nil || meta.Counts == nil {
+		return err
+	}
+	var found Counts
+	for _, bounds := range CountedRanges(c.partition) {
+		err := r.Scan(bounds[0], bounds[1], func(key, _ []byte) bool {
+			found.Add(key, 1)
+			return true
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if found != *meta.Counts {
+		c.violations = append(c.violations, Violation{What: fmt.Sprintf("there are %+v, the record says %+v", found, *meta.Counts)})
+	}
+	return nil
+}
+
 func (c *checker) verify(r Reader, in *checked) error {
 	bad := func(format string, args ...any) {
 		c.violations = append(c.violations, Violation{in.addr.String(), fmt.Sprintf(format, args...)})
@@ -288,7 +319,7 @@ func (c *checker) verify(r Reader, in *checked) error {
 	checkActivities(in, bad)
 	checkTimers(in, bad)
 	checkWaits(in, inbox, bad)
-	checkEntity(in, bad)
+	checkEntity(in, inbox, bad)
 	checkStray(in, bad)
 	if rec.Entity != nil {
 		return nil

@@ -64,7 +64,7 @@ func (c *checker) state(key, _ []byte) error {
 }
 
 // checkEntity compares the rows that only entities have with the record.
-func checkEntity(in *checked, bad func(string, ...any)) {
+func checkEntity(in *checked, inbox []*Mail, bad func(string, ...any)) {
 	found, e := in.entity, in.record.Entity
 	if (e != nil) != in.addr.ID.IsEntity() {
 		bad("is an entity by its ID: %t, by its record: %t", in.addr.ID.IsEntity(), e != nil)
@@ -84,6 +84,13 @@ func checkEntity(in *checked, bad func(string, ...any)) {
 	}
 	if e.Scheduled != int64(len(found.signals)) {
 		bad("has %d scheduled operations, the record says %d", len(found.signals), e.Scheduled)
+	}
+	stored := int64(0)
+	for _, m := range inbox {
+		stored += payloadOf(m)
+	}
+	if in.record.StoredBytes > stored || e.Scheduled == 0 && in.record.ScheduledBytes > 0 { // records of older writers do not count them
+		bad("has %d bytes of stored payload and %d scheduled operations, the record says %d and %d bytes", stored, e.Scheduled, in.record.StoredBytes, in.record.ScheduledBytes)
 	}
 	signals := 0
 	for t := range in.timers {

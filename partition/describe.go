@@ -57,6 +57,9 @@ func describeMeta(value []byte) (string, error) {
 	if m.Cut != 0 {
 		text += fmt.Sprintf(" cut=%d", m.Cut)
 	}
+	if m.Counts != nil {
+		text += fmt.Sprintf(" timers=%d parked=%d", m.Counts.Timers, m.Counts.Parked)
+	}
 	return text, err
 }
 
@@ -260,6 +263,7 @@ func (r *Record) String() string {
 	add("calls", r.Calls)
 	add("sections", r.Sections)
 	add("stored", r.Stored)
+	add("stored-bytes", r.StoredBytes)
 	add("buffered", r.Buffered)
 	if len(r.Awaits) > 0 {
 		text += fmt.Sprintf(" awaits=%q", r.Awaits)
@@ -275,6 +279,7 @@ func (r *Record) String() string {
 	}
 	if e := r.Entity; e != nil {
 		add("scheduled", e.Scheduled)
+		add("scheduled-bytes", r.ScheduledBytes)
 		if e.State != 0 {
 			text += fmt.Sprintf(" state=%d", e.State)
 		}

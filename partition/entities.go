@@ -262,13 +262,15 @@ func LockEntity(s Store, a Address, r *Record, m *Mail, now time.Time) (Letter, 
 	return a.letter(r, holder.Instance, holder.Execution, &history.EntityLockGranted{TaskID: holder.TaskID}), nil
 }
 
-// UnlockEntity records that an entity is not locked any more, by the mail that says
-// so. Gone is as in [ApplyEntity].
+// UnlockEntity records that an entity is not locked any more by who the mail names. Gone
+// is as in [ApplyEntity].
 func UnlockEntity(s Store, a Address, r *Record, m *Mail, now time.Time) (gone bool, err error) {
 	if err := consume(s, a, r, m); err != nil {
 		return false, err
 	}
-	r.Entity.LockedBy, r.Updated = nil, now
+	if r.Entity.IsHolder(m.Event.Body.(*history.EntityUnlockSent).Holder) {
+		r.Entity.LockedBy, r.Updated = nil, now
+	}
 	return writeEntity(s, a, r), nil
 }
 

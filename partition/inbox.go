@@ -38,6 +38,9 @@ func Keep(s Store, a Address, r *Record, mail []*Mail) error {
 		m.Number = r.NextMail
 		r.NextMail++
 		r.Stored++
+		if r.Entity != nil {
+			r.StoredBytes += payloadOf(m)
+		}
 		m.Pieces = setRow(s, a.inboxKey(m.Number), history.EncodeEvents([]history.Event{m.Event}))
 	}
 	if !r.Ready && r.Stored > 0 && r.Parked.Why == NotParked && !r.StartArmed {
@@ -62,6 +65,9 @@ func arrive(s Store, a Address, r *Record, m *Mail) {
 		}
 	}
 }
+
+// payloadOf returns how many bytes of payload mail has.
+func payloadOf(m *Mail) int64 { return int64(len(history.PayloadOf(m.Event.Body))) }
 
 var readyValue = []byte{pack.Version, pack.Flags}
 
@@ -92,6 +98,7 @@ func consume(s Store, a Address, r *Record, m *Mail) error {
 	if m.Number != 0 {
 		deleteRow(s, a.inboxKey(m.Number), m.Pieces)
 		r.Stored--
+		r.StoredBytes = max(r.StoredBytes-payloadOf(m), 0) // records of older writers do not count it
 		return nil
 	}
 	if m.Sent != 0 {

@@ -37,6 +37,7 @@ func stored() map[string][2][]byte {
 		CustomStatus: math.MaxUint64, Tags: map[string]string{"b": "2", "a": "1"}, Trace: history.Trace{Parent: "00-1-2-01"},
 	}
 	limited := &Record{Execution: "ff", Name: "o", LastID: history.NoID, Activities: 3, Limited: 2}
+	waiting := &Record{Execution: "ff", Name: "@o", LastID: history.NoID, Stored: 2, Entity: &Entity{Scheduled: 1}, StoredBytes: 70000, ScheduledBytes: 3}
 	canceled := &Record{Execution: "ff", Name: "o", LastID: history.NoID, CancelRequested: at(3), CancelReason: "enough"}
 	traced := &Record{Execution: "ff", Name: "o", LastID: history.NoID, Trace: history.Trace{Parent: "00-1-2-01", State: "a=1"}}
 	activity := &Activity{Execution: record.Execution, Name: "card.charge", Version: "1", Episode: 2, Attempt: 3,
@@ -64,10 +65,12 @@ func stored() map[string][2][]byte {
 	timer := Timer{Due: at(4), Address: anAddress, Kind: RetryTimer, ID: 3}
 	return map[string][2][]byte{
 		"meta":       {MetaKey(7), Meta{Clock: at(1.5), Cut: 2}.Encode()},
+		"counted":    {MetaKey(7), Meta{Clock: at(1.5), Counts: &Counts{Timers: 70000, Parked: [7]int64{Unbound: 2, Crowded: 300}}}.Encode()},
 		"record":     {anAddress.RecordKey(), record.Encode()},
 		"canceled":   {anAddress.RecordKey(), canceled.Encode()},
 		"limited":    {anAddress.RecordKey(), limited.Encode()},
 		"traced":     {anAddress.RecordKey(), traced.Encode()},
+		"waiting":    {anAddress.RecordKey(), waiting.Encode()},
 		"activity":   {anAddress.ActivityKey(3), activity.Encode()},
 		"special":    {anAddress.ActivityKey(3), special.Encode()},
 		"progress":   {anAddress.progressKey(3), progress.rows[string(anAddress.progressKey(3))]},

@@ -16,13 +16,23 @@ type Meta struct {
 	// Cut is the number of the newest consistent cut that the partition has taken
 	// part in; 0 while there was none.
 	Cut uint64
+	// Counts are those of the rows after the newest entry; nil: an older version wrote
+	// the record.
+	Counts *Counts
 }
 
 // Encode returns the stored form.
 func (m Meta) Encode() []byte {
-	p := pack.NewWriter(24, 2)
+	fields := 2
+	if m.Counts != nil {
+		fields = 3
+	}
+	p := pack.NewWriter(48, fields)
 	p.Time(m.Clock)
 	p.Int(int64(m.Cut))
+	if m.Counts != nil {
+		m.Counts.write(p)
+	}
 	return p.Bytes()
 }
 
@@ -39,6 +49,8 @@ func DecodeMeta(value []byte) (Meta, error) {
 			m.Clock = u.Time()
 		case 1:
 			m.Cut = uint64(u.Int())
+		case 2:
+			m.Counts = readCounts(u)
 		default:
 			u.Skip() // of a newer writer
 		}
@@ -127,15 +139,20 @@ type Record struct {
 	// Limited counts those of the pending activities that have to begin or to end in
 	// time: each of them has up to two rows more than the others.
 	Limited int64
+	// StoredBytes is the payload of the mail in the inbox of an entity, ScheduledBytes
+	// that of its operations that are not due yet; 0 for orchestrations.
+	StoredBytes    int64
+	ScheduledBytes int64
 }
 
-// Fields of a record. Those of a request to end, the activities with a limit, and the
-// trace state stand at the end, and only where there are any.
+// Fields of a record. Those of a request to end, the activities with a limit, the trace
+// state, and what waits for an entity stand at the end, and only where there are any.
 const (
 	recordFields   = 31
 	canceledFields = 33
 	limitedFields  = 34
 	stateFields    = 35
+	waitingFields  = 37
 )
 
 // Encode returns the stored form.
@@ -149,6 +166,9 @@ func (r *Record) Encode() []byte {
 	}
 	if r.Trace.State != "" {
 		fields = stateFields
+	}
+	if r.StoredBytes > 0 || r.ScheduledBytes > 0 {
+		fields = waitingFields
 	}
 	p := pack.NewWriter(192+len(r.Name)+len(r.Parked.Reason), fields)
 	p.String(string(r.Execution))
@@ -205,6 +225,10 @@ func (r *Record) Encode() []byte {
 	}
 	if fields >= stateFields {
 		p.String(r.Trace.State)
+	}
+	if fields >= waitingFields {
+		p.Int(r.StoredBytes)
+		p.Int(r.ScheduledBytes)
 	}
 	return p.Bytes()
 }
@@ -285,6 +309,10 @@ func DecodeRecord(value []byte) (*Record, error) {
 			r.Limited = u.Int()
 		case 34:
 			r.Trace.State = u.String()
+		case 35:
+			r.StoredBytes = u.Int()
+		case 36:
+			r.ScheduledBytes = u.Int()
 		default:
 			u.Skip() // of a newer writer
 		}

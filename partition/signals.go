@@ -30,6 +30,7 @@ func ScheduleSignal(s Store, a Address, r *Record, m *Mail) (Timer, error) {
 	t := Timer{Due: fromNanos(nanos(body.ScheduledTime)), Address: a, Kind: SignalTimer, ID: r.Entity.NextSignal}
 	r.Entity.NextSignal++
 	r.Entity.Scheduled++
+	r.ScheduledBytes += payloadOf(m)
 	setRow(s, a.signalKey(t.ID), history.EncodeEvents([]history.Event{m.Event}))
 	arm(s, t)
 	writeEntity(s, a, r)
@@ -62,5 +63,6 @@ func removeSignal(s Store, a Address, r *Record, m *Mail) {
 	deleteRow(s, a.signalKey(m.Signal.ID), m.Pieces)
 	s.Delete(Timer{Due: m.Signal.Due, Address: a, Kind: SignalTimer, ID: m.Signal.ID}.Key())
 	r.Entity.Scheduled--
+	r.ScheduledBytes = max(r.ScheduledBytes-payloadOf(m), 0) // as for what is stored
 	m.Signal, m.Pieces = nil, 0
 }

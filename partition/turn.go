@@ -199,7 +199,7 @@ func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
 		if err := decide(s, a, r, e, t, &fx); err != nil {
 			return fx, err
 		}
-		r.LastID = e.ID
+		r.LastID = max(r.LastID, e.ID) // an end by the server has none
 	}
 	r.Episodes++
 	r.Events += int64(len(events))

@@ -3,6 +3,7 @@ package leader
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/reprise-run/reprise/history"
 )
@@ -16,7 +17,8 @@ type CancelRequest struct {
 }
 
 // Cancel asks the orchestrator of an instance to end; it returns when the request is
-// committed. Errors: [ErrNotFound], [ErrFull], and those of all requests.
+// committed. It needs no place among the events of the instance. Errors: [ErrNotFound],
+// and those of all requests.
 func (l *Leader) Cancel(ctx context.Context, req CancelRequest) error {
 	if err := validateTarget(req.Instance, req.Identity); err != nil {
 		return err
@@ -36,18 +38,36 @@ func (q *call) doCancel(c *core, l *live) error {
 		return c.conclude(q, l, StartAnswer{}, ErrNotFound)
 	case l.rec.Status.Ended():
 		return c.conclude(q, l, StartAnswer{}, nil)
-	case untaken(l) >= c.cfg.Limits.Events:
-		q.done <- outcome{err: fmt.Errorf("%w: %d events", ErrFull, untaken(l))}
-		return nil
 	}
 	return c.postCancel(l, c.mailOf(q, &history.ExecutionCancelRequested{Reason: q.cancel.Reason}))
 }
 
+// postCancel gives an instance a request to end, however much waits for it. Only the
+// first request counts, so one is all that an instance ever has to keep.
 func (c *core) postCancel(l *live, m *mail) error {
 	if l.rec.Status == history.Pending && l.run == nil {
 		return c.end(l, canceledByServer(l, m.Event.Body.(*history.ExecutionCancelRequested).Reason), m)
 	}
+	if cancelComes(l) {
+		// What this request is told rests on one that is not written yet.
+		if err := c.store(l); err != nil {
+			return err
+		}
+	}
+	if !l.rec.CancelRequested.IsZero() {
+		c.discard(m)
+		return nil
+	}
 	return c.post(l, m)
+}
+
+// cancelComes reports whether an instance has a request to end that is neither stored
+// nor recorded.
+func cancelComes(l *live) bool {
+	unwritten := func(m *mail) bool {
+		return m.Number == 0 && m.Event.Body.Kind() == history.KindExecutionCancelRequested
+	}
+	return slices.ContainsFunc(l.mail, unwritten) || l.run != nil && slices.ContainsFunc(l.run.mail, unwritten)
 }
 
 // canceledByServer is the end of an instance whose code had not begun.

@@ -70,14 +70,23 @@ type Limits struct {
 	// and how many operations an entity; one more is refused with [ErrFull]. Default
 	// 10,000.
 	Events int
+	// EventBytes is how much payload the operations may have that wait for an entity; one
+	// that comes to more is refused with [ErrFull]. Default 16 MiB.
+	EventBytes int
 	// Flood is how many external events an instance may have that it has not taken,
 	// those of other orchestrations included, which are not refused: one more ends
 	// it, and an entity with so many operations that wait takes no call, and holds back
 	// who signals it, until half of them are gone. Default 10 times Events.
 	Flood int
+	// FloodBytes is for the payload of an entity's operations what Flood is for their
+	// number. Default 10 times EventBytes.
+	FloodBytes int
 	// Letters is how many letters may be on their way to one partition until who would
 	// send more there is held back, until half of them have arrived. Default 100,000.
 	Letters int
+	// Starts is how many of these letters may start detached orchestrations until who
+	// would start more there is held back, likewise. Default a tenth of Letters.
+	Starts int
 	// Waiters is how many [Leader.Wait] calls may wait. Default 65536.
 	Waiters int
 	// Watchers is how many [Leader.Watch] calls may wait. Default 16384.
@@ -145,8 +154,11 @@ func (l Limits) withDefaults() Limits {
 	number(&l.Instances, 16384)
 	number(&l.Runnable, 8192)
 	number(&l.Events, 10_000)
+	number(&l.EventBytes, history.MaxPayloadBytes)
 	number(&l.Flood, 10*l.Events)
+	number(&l.FloodBytes, 10*l.EventBytes)
 	number(&l.Letters, 100_000)
+	number(&l.Starts, max(l.Letters/10, 1))
 	number(&l.Waiters, 65536)
 	number(&l.Watchers, 16384)
 	number(&l.Tasks, 4096)

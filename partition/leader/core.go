@@ -181,6 +181,12 @@ func (c *core) recover() error {
 	c.began = time.Now()
 	c.clock = partition.NewClock(meta.Clock)
 	c.cut = meta.Cut
+	switch {
+	case meta.Counts != nil:
+		c.view.counts.Counts = *meta.Counts
+	case value != nil:
+		c.view.counts.left = partition.CountedRanges(c.cfg.Partition)
+	}
 	c.tick()
 	if err := partition.Sweep(&c.view, c.cfg.Partition); err != nil {
 		return err
@@ -234,7 +240,7 @@ func (c *core) round() error {
 	if !c.crowded() {
 		c.raiseFlags()
 		for _, step := range []func() error{
-			c.fireDue, c.pageReady, c.tendCrowds, c.pageParked, c.pageTasks, c.takeLocal, c.storeOverdue, c.watch, c.tendLanes, c.sweepAnswers,
+			c.fireDue, c.pageReady, c.tendCrowds, c.pageParked, c.pageTasks, c.pageCounts, c.takeLocal, c.storeOverdue, c.watch, c.tendLanes, c.sweepAnswers,
 		} {
 			if err := step(); err != nil {
 				return err
@@ -290,6 +296,9 @@ func (c *core) sleep(more bool) time.Duration {
 		soon(slowAfter)
 	}
 	if room := len(c.runnable) < c.cfg.Limits.Runnable; room && (c.readyFrom != nil || len(c.retrials) > 0) || (c.tasksFrom != nil || len(c.filling) > 0) && c.surveyed {
+		wait = 0
+	}
+	if len(c.view.counts.left) > 0 {
 		wait = 0
 	}
 	if (len(c.local.queue) > 0 || c.local.left) && c.roomForLocal() {
@@ -354,6 +363,7 @@ func (c *core) show() {
 	s.Attempts = c.attempts
 	s.QueuedTasks = c.queuedTasks
 	s.Timers = len(c.timers.heap)
+	s.Counted, s.Counts = len(c.view.counts.left) == 0, c.view.counts.Counts
 	for _, lane := range c.outLanes {
 		if lane.to != c.cfg.Partition {
 			s.Outbox += lane.next - 1 - lane.acked

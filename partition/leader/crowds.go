@@ -14,9 +14,9 @@ import (
 )
 
 // What orchestrations and entities send arrives, so it has to be held back where it
-// comes from. An entity with [Limits.Flood] operations that wait is crowded, until half
-// of them are gone; its partition says so with the answers to letters, and to those
-// who ask. A lane with [Limits.Letters] on their way is crowded likewise. What is known
+// comes from. An entity with [Limits.Flood] operations that wait, or [Limits.FloodBytes]
+// of them, is crowded, until half of them are gone; its partition says so with the answers
+// to letters, and to those who ask. A lane with [Limits.Letters] on their way is crowded likewise. What is known
 // of crowds is a hint: it is kept in memory only, and what is sent before it comes is
 // taken all the same.
 //
@@ -29,16 +29,18 @@ import (
 
 // crowd is an entity that has no room.
 type crowd struct {
-	waiting int64 // operations, when this was heard
+	waiting backlog // when this was heard
 	// from is where the instances begin in the list of the parked that are tried first
 	// when there is room: those before them were tried last. Nil: at the first.
 	from []byte
 }
 
-// Crowd says that an entity has no room, and how many operations wait for it.
+// Crowd says that an entity has no room, how many operations wait for it, and how many
+// bytes of payload they have.
 type Crowd struct {
 	Entity  InstanceRef
 	Waiting int64
+	Bytes   int64 `msgpack:",omitempty"`
 }
 
 // askAfter is how often it is looked whether crowded entities have room again.
@@ -47,11 +49,20 @@ const askAfter = 250 * time.Millisecond
 // askedAtOnce bounds the entities of one question.
 const askedAtOnce = 1000
 
-func (c *core) flood() int64 { return int64(c.cfg.Limits.Flood) }
+// flooded reports whether an entity with such a backlog takes nothing that can be
+// refused or held back.
+func (c *core) flooded(b backlog) bool {
+	return b.operations >= int64(c.cfg.Limits.Flood) || b.bytes >= int64(c.cfg.Limits.FloodBytes)
+}
+
+// eased reports whether a crowded entity has room again.
+func (c *core) eased(b backlog) bool {
+	return b.operations <= int64(c.cfg.Limits.Flood)/2 && b.bytes <= int64(c.cfg.Limits.FloodBytes)/2
+}
 
 // noteCrowd notes a crowded entity. It stays noted until somebody looks whether there is
 // room.
-func (c *core) noteCrowd(ref InstanceRef, waiting int64) {
+func (c *core) noteCrowd(ref InstanceRef, waiting backlog) {
 	known := c.crowds[ref]
 	if known == nil {
 		known = &crowd{}
@@ -59,21 +70,21 @@ func (c *core) noteCrowd(ref InstanceRef, waiting int64) {
 		if len(c.crowds) == 1 {
 			c.asksAt = c.mono + askAfter
 		}
-		c.log.Warn("an entity has no room for more operations, and who signals it has to wait", "taskhub", string(ref.Hub), "entity", string(ref.ID), "waiting", waiting)
+		c.log.Warn("an entity has no room for more operations, and who signals it has to wait", "taskhub", string(ref.Hub), "entity", string(ref.ID), "waiting", waiting.operations, "bytes", waiting.bytes)
 	}
 	known.waiting = waiting
 }
 
 // noteOwn notes an entity of this partition that has become crowded.
 func (c *core) noteOwn(l *live) {
-	if n := backlog(l); n >= c.flood() {
-		c.noteCrowd(l.ref, n)
+	if b := backlogOf(l); c.flooded(b) {
+		c.noteCrowd(l.ref, b)
 	}
 }
 
 // freed notes that an entity of this partition has run operations, and may have room.
 func (c *core) freed(l *live) {
-	if c.crowds[l.ref] != nil && backlog(l) <= c.flood()/2 {
+	if c.crowds[l.ref] != nil && c.eased(backlogOf(l)) {
 		c.heardOfRoom([]InstanceRef{l.ref}, nil)
 	}
 }
@@ -84,7 +95,7 @@ func (c *core) addCrowd(all []Crowd, ref InstanceRef) []Crowd {
 	if known == nil || slices.ContainsFunc(all, func(other Crowd) bool { return other.Entity == ref }) {
 		return all
 	}
-	return append(all, Crowd{ref, known.waiting})
+	return append(all, Crowd{ref, known.waiting.operations, known.waiting.bytes})
 }
 
 // crowdsAmong returns which of these entities of this partition have no room.
@@ -98,8 +109,8 @@ func (c *core) crowdsAmong(refs []InstanceRef) ([]Crowd, error) {
 		if err != nil {
 			return nil, err
 		}
-		if n := backlog(l); n > c.flood()/2 {
-			all = append(all, Crowd{ref, n})
+		if b := backlogOf(l); !c.eased(b) {
+			all = append(all, Crowd{ref, b.operations, b.bytes})
 		}
 	}
 	return all, nil
@@ -125,6 +136,24 @@ func (c *core) outstanding(lane *outLane) int64 {
 	return int64(lane.next - 1 - lane.acked)
 }
 
+// outstandingStarts returns how many of these letters start detached orchestrations.
+func (c *core) outstandingStarts(lane *outLane) int {
+	arrived := lane.acked
+	if lane.to == c.cfg.Partition {
+		arrived = c.local.taken
+	}
+	for len(lane.starts) > 0 && lane.starts[0] <= arrived {
+		lane.starts = lane.starts[1:]
+	}
+	return len(lane.starts)
+}
+
+// jam is what a lane has no room for at present.
+type jam struct {
+	is   bool
+	from []byte // as in [crowd]
+}
+
 // crowdedError says what has no room for what an episode, or a run of operations, sends.
 type crowdedError struct {
 	name   string // of the entity or the lane, among the parked
@@ -138,6 +167,9 @@ func crowdName(ref InstanceRef) string { return string(ref.Hub) + "/" + string(r
 
 func laneName(to uint32) string { return fmt.Sprintf("partition %d", to) }
 
+// startsName is that of those who wait to start detached orchestrations there.
+func startsName(to uint32) string { return fmt.Sprintf("starts in partition %d", to) }
+
 // errTooCrowded says that a holder of a critical section floods an entity.
 var errTooCrowded = errors.New("an entity is signaled, by who holds others, that has no room")
 
@@ -146,6 +178,7 @@ var errTooCrowded = errors.New("an entity is signaled, by who holds others, that
 func (c *core) room(l *live, decided []history.Event) error {
 	for _, e := range decided {
 		var to history.InstanceID
+		detached := false
 		switch body := e.Body.(type) {
 		case *history.EntityOperationSignaled:
 			to = body.Target
@@ -155,13 +188,13 @@ func (c *core) room(l *live, decided []history.Event) error {
 			case known == nil || l.entity != nil: // an operation was told
 			case l.rec.Sections == 0:
 				return &crowdedError{crowdName(ref), fmt.Sprintf("it signals entity %s, which has no room for more operations at present", to)}
-			case known.waiting >= 2*c.flood():
-				return fmt.Errorf("%w: %s has %d operations that wait", errTooCrowded, to, known.waiting)
+			case known.waiting.operations >= 2*int64(c.cfg.Limits.Flood) || known.waiting.bytes >= 2*int64(c.cfg.Limits.FloodBytes):
+				return fmt.Errorf("%w: %s has %s that wait", errTooCrowded, to, known.waiting)
 			}
 		case *history.EventSent:
 			to = body.Instance
 		case *history.SubOrchestrationInstanceCreated:
-			to = body.Instance
+			to, detached = body.Instance, body.Detached
 		case *history.EntityOperationCalled:
 			to = body.Target
 		default:
@@ -171,28 +204,34 @@ func (c *core) room(l *live, decided []history.Event) error {
 		if c.cfg.PartitionOf != nil {
 			partitionOf = c.cfg.PartitionOf(history.SlotOf(l.ref.Hub, to))
 		}
-		if lane := c.outLane(partitionOf); c.outstanding(lane) >= int64(c.cfg.Limits.Letters) {
-			lane.crowded = true
+		switch lane := c.outLane(partitionOf); {
+		case c.outstanding(lane) >= int64(c.cfg.Limits.Letters):
+			lane.full.is = true
 			return &crowdedError{laneName(partitionOf), fmt.Sprintf("it sends to partition %d, which has not taken what was sent before", partitionOf)}
+		case detached && c.outstandingStarts(lane) >= c.cfg.Limits.Starts:
+			lane.fullOfStarts.is = true
+			return &crowdedError{startsName(partitionOf), fmt.Sprintf("it starts orchestrations in partition %d, which has not taken those that were started before", partitionOf)}
 		}
 	}
 	return nil
 }
 
 // flooding is what is recorded in place of an episode that floods an entity.
-func flooding(r *partition.Record, err error) history.Episode {
-	return history.Episode{Decided: []history.Event{{ID: r.LastID + 1, Body: &history.ExecutionCompleted{
+func flooding(err error) history.Episode {
+	return endByServer(&history.ExecutionCompleted{
 		Status:  history.Failed,
 		Failure: &history.Failure{Type: history.FailureFlooded, NonRetriable: true, Message: err.Error()},
-	}}}}
+	})
 }
 
 // tendCrowds looks whether there is room again, and lets those try who wait for it.
 func (c *core) tendCrowds() error {
 	for _, lane := range c.outLanes {
-		if lane.crowded && c.outstanding(lane) <= int64(c.cfg.Limits.Letters)/2 {
-			lane.crowded = false
-			c.tryCrowded(laneName(lane.to), nil, nil)
+		if lane.full.is && c.outstanding(lane) <= int64(c.cfg.Limits.Letters)/2 {
+			c.tryJammed(laneName(lane.to), &lane.full)
+		}
+		if lane.fullOfStarts.is && c.outstandingStarts(lane) <= c.cfg.Limits.Starts/2 {
+			c.tryJammed(startsName(lane.to), &lane.fullOfStarts)
 		}
 	}
 	if len(c.crowds) == 0 || c.mono < c.asksAt {
@@ -255,32 +294,48 @@ func (c *core) heardOfRoom(asked []InstanceRef, still []Crowd) {
 	without := make(map[InstanceRef]bool, len(still))
 	for _, s := range still {
 		without[s.Entity] = true
-		c.noteCrowd(s.Entity, s.Waiting)
+		c.noteCrowd(s.Entity, backlog{s.Waiting, s.Bytes})
 	}
 	for _, ref := range asked {
 		if known := c.crowds[ref]; known != nil && !without[ref] {
 			delete(c.crowds, ref)
-			c.tryCrowded(crowdName(ref), &ref, known.from)
+			c.tryCrowded(crowdName(ref), retrial{room: &ref}, known.from)
 		}
 	}
 }
 
+// tryJammed plans to try instances that are parked for lack of room in a lane.
+func (c *core) tryJammed(name string, j *jam) {
+	from := j.from
+	*j = jam{}
+	c.tryCrowded(name, retrial{jam: j}, from)
+}
+
 // tryCrowded plans to try instances that are parked for lack of room, those behind from
-// first.
-func (c *core) tryCrowded(name string, ref *InstanceRef, from []byte) {
+// first, for the reason that t tells.
+func (c *core) tryCrowded(name string, t retrial, from []byte) {
 	first, last := partition.ParkedNameRange(c.cfg.Partition, partition.Parked{Why: partition.Crowded, Name: name})
 	if from == nil {
 		from = first
 	}
-	c.retrials = append(c.retrials, retrial{from: from, to: last, room: ref})
+	behind, before := t, t
+	behind.from, behind.to = from, last
+	c.retrials = append(c.retrials, behind)
 	if !bytes.Equal(first, from) {
-		c.retrials = append(c.retrials, retrial{from: first, to: from, room: ref})
+		before.from, before.to = first, from
+		c.retrials = append(c.retrials, before)
 	}
 }
 
-// noRoom reports whether a retrial is in vain, because its entity is crowded again; the
-// next one begins where it stopped.
+// noRoom reports whether a retrial is in vain, because its entity or lane is crowded
+// again; the next one begins where it stopped.
 func (c *core) noRoom(t *retrial) bool {
+	if t.jam != nil && t.jam.is && t.jam.from == nil {
+		t.jam.from = t.from
+	}
+	if t.jam != nil {
+		return t.jam.is
+	}
 	if t.room == nil {
 		return false
 	}

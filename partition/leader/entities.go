@@ -15,21 +15,16 @@ func (c *core) postEntity(l *live, m *mail) error {
 		if l.rec == nil || !l.rec.Entity.IsHolder(body.Holder) {
 			return c.withdraw(l, body, m)
 		}
-		if err := c.loadInbox(l); err != nil {
-			return err
-		}
-		if l.entity.unlocking {
-			c.discard(m) // a grant that found nobody was given back, too
-			return nil
-		}
+		return c.unlock(l, m)
 	case *history.EntityOperationSignaled:
 		if body.ScheduledTime.After(c.now) {
 			return c.scheduleSignal(l, m)
 		}
 	}
 	if call, ok := m.Event.Body.(*history.EntityOperationCalled); ok && l.rec != nil && call.Caller != nil &&
-		!ofSection(l.rec, call) && backlog(l) >= int64(c.cfg.Limits.Flood) {
-		return c.instead(partition.Flooded(l.addr, call.Caller, c.cfg.Limits.Flood), m)
+		!ofSection(l.rec, call) && c.flooded(backlogOf(l)) {
+		b := backlogOf(l)
+		return c.instead(partition.Flooded(l.addr, call.Caller, b.operations, b.bytes), m)
 	}
 	c.ensure(l)
 	l.entity.add(l.rec, m)
@@ -69,7 +64,7 @@ func (c *core) beginEntity(l *live) error {
 		switch (*q)[0].Event.Body.(type) {
 		case *history.EntityLockRequested:
 			err = c.lock(l, l.entity.take(q))
-		case *history.EntityUnlockSent:
+		case *history.EntityUnlockSent: // a former version stored it
 			err = c.unlock(l, l.entity.take(q))
 		default:
 			return c.askEntity(l)
@@ -94,17 +89,20 @@ func (c *core) lock(l *live, m *mail) error {
 	return c.write([]partition.Letter{granted})
 }
 
-// unlock unlocks an entity; what has waited goes on.
+// unlock unlocks an entity when it hears of it: that needs no code, and must not wait for
+// any. What waits goes on, behind those operations of the section that have not run.
 func (c *core) unlock(l *live, m *mail) error {
 	gone, err := partition.UnlockEntity(&c.view, l.addr, l.rec, &m.Mail, c.now)
 	if err != nil {
 		return err
 	}
-	l.entity.leave()
 	if err := c.done(l, m); err != nil {
 		return err
 	}
 	c.ifGone(l, gone)
+	if l.rec != nil && l.rec.Parked.Why == partition.NotParked && (!l.loaded || l.entity.ready(l.rec)) {
+		c.enqueue(l)
+	}
 	return nil
 }
 

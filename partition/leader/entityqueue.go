@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/reprise-run/reprise/history"
@@ -12,13 +13,12 @@ import (
 // section goes on. The mail of a run is in neither. A nil entity has nothing.
 type entity struct {
 	// queue holds operations and lock requests in the order in which they came;
-	// section what comes from who holds the entity: operations, and the unlock.
+	// section the operations of who holds the entity, or of who has left it and whose
+	// operations have not run: nothing else runs before them.
 	queue   []*mail
 	section []*mail
-	// requests are the lock requests in queue, by who wants the lock; unlocking is set
-	// while the unlock is in section.
-	requests  map[holder]*mail
-	unlocking bool
+	// requests are the lock requests in queue, by who wants the lock.
+	requests map[holder]*mail
 	// loose holds mail that is not stored, in the order in which it came, until it
 	// is; settled mail among it is skipped.
 	loose []*mail
@@ -52,7 +52,7 @@ func (e *entity) size() int {
 
 // load fills the queues with stored mail; what is not stored comes behind it.
 func (e *entity) load(r *partition.Record, stored []*mail) {
-	e.queue, e.section, e.requests, e.unlocking, e.waiting, e.bytes = nil, nil, nil, false, 0, 0
+	e.queue, e.section, e.requests, e.waiting, e.bytes = nil, nil, nil, 0, 0
 	for _, m := range stored {
 		e.add(r, m)
 	}
@@ -75,7 +75,6 @@ func (e *entity) add(r *partition.Record, m *mail) {
 	e.waiting++
 	e.bytes += len(history.PayloadOf(m.Event.Body))
 	if ofSection(r, m.Event.Body) {
-		e.unlocking = e.unlocking || m.Event.Body.Kind() == history.KindEntityUnlockSent
 		e.section = append(e.section, m)
 		return
 	}
@@ -88,15 +87,16 @@ func (e *entity) add(r *partition.Record, m *mail) {
 	e.queue = append(e.queue, m)
 }
 
-// ofSection reports whether mail comes from the critical section that holds the
-// entity.
+// ofSection reports whether mail comes from the critical section that holds the entity,
+// or has held it last: the operations of a section come while it holds the entity, so
+// those that nobody's section has any more are of the one that was left.
 func ofSection(r *partition.Record, body history.Body) bool {
 	by := r.Entity.LockedBy
-	if by == nil {
-		return false
-	}
 	switch b := body.(type) {
 	case *history.EntityOperationCalled:
+		if by == nil {
+			return b.Section != history.NoID
+		}
 		return b.Caller != nil && b.Caller.Instance == by.Instance && b.Caller.Execution == by.Execution && b.Section == by.TaskID
 	case *history.EntityUnlockSent:
 		return r.Entity.IsHolder(b.Holder)
@@ -107,14 +107,19 @@ func ofSection(r *partition.Record, body history.Body) bool {
 // active returns the queue from which the entity takes mail now, its first mail being
 // one that is wanted.
 func (e *entity) active(r *partition.Record) *[]*mail {
-	q := &e.queue
-	if r.Entity.LockedBy != nil {
-		q = &e.section
+	e.skip(&e.section)
+	if r.Entity.LockedBy != nil || len(e.section) > 0 {
+		return &e.section
 	}
+	e.skip(&e.queue)
+	return &e.queue
+}
+
+// skip drops what is settled from the front of a queue.
+func (e *entity) skip(q *[]*mail) {
 	for len(*q) > 0 && (*q)[0].settled {
 		e.pop(q)
 	}
-	return q
 }
 
 func (e *entity) pop(q *[]*mail) {
@@ -137,14 +142,30 @@ func (e *entity) take(q *[]*mail) *mail {
 	return m
 }
 
-// leave is for the end of a section: what is left of its mail, which nobody should have
-// sent, waits with the others.
-func (e *entity) leave() {
-	e.unlocking = false
-	if len(e.section) > 0 {
-		e.queue = append(e.section, e.queue...)
-		e.section = nil
+// backlog is what waits for an entity: mail that no run has taken, and operations that
+// are not due; and its payload.
+type backlog struct{ operations, bytes int64 }
+
+func (b backlog) String() string {
+	return fmt.Sprintf("%d operations of %d bytes", b.operations, b.bytes)
+}
+
+func backlogOf(l *live) (b backlog) {
+	if l.rec == nil {
+		return b
 	}
+	b.operations, b.bytes = int64(l.entity.waiting)+l.rec.Entity.Scheduled, int64(l.entity.bytes)+l.rec.ScheduledBytes
+	if !l.loaded {
+		b.operations += l.rec.Stored
+		b.bytes += l.rec.StoredBytes
+	}
+	if l.run != nil {
+		b.operations += int64(len(l.run.mail))
+		for _, m := range l.run.mail {
+			b.bytes += int64(len(history.PayloadOf(m.Event.Body)))
+		}
+	}
+	return b
 }
 
 // operationsOfRun and mailBytes bound what one run of an entity takes.
@@ -199,9 +220,7 @@ func (e *entity) hold(m *mail, now time.Duration) {
 
 // tidy drops what is settled from the front of the mail that is not stored.
 func (e *entity) tidy() {
-	for len(e.loose) > 0 && e.loose[0].settled {
-		e.pop(&e.loose)
-	}
+	e.skip(&e.loose)
 }
 
 // unstored returns the mail that is not stored.

@@ -146,7 +146,7 @@ func TestDoublingEntities(t *testing.T) {
 			}
 			for _, id := range poison {
 				if l := s.leader.core.lives[ref(id)]; l != nil {
-					most[id] = max(most[id], backlog(l))
+					most[id] = max(most[id], backlogOf(l).operations)
 				}
 			}
 			s.log.commit(1)

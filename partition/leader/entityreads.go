@@ -43,8 +43,8 @@ func validateEntity(ref InstanceRef, id RequestIdentity) error {
 // doSignal gives an operation to an entity. It is never dropped to make room: one too
 // many is refused, and may be sent again later with the same identity.
 func (q *call) doSignal(c *core, l *live) error {
-	if n := backlog(l); n >= int64(c.cfg.Limits.Events) {
-		q.done <- outcome{err: fmt.Errorf("%w: %d operations", ErrFull, n)}
+	if b := backlogOf(l); b.operations >= int64(c.cfg.Limits.Events) || b.bytes >= int64(c.cfg.Limits.EventBytes) {
+		q.done <- outcome{err: fmt.Errorf("%w: %s", ErrFull, b)}
 		return nil
 	}
 	if l.rec == nil && len(c.runnable) >= c.cfg.Limits.Runnable {
@@ -54,22 +54,6 @@ func (q *call) doSignal(c *core, l *live) error {
 	return c.postEntity(l, c.mailOf(q, &history.EntityOperationSignaled{
 		Operation: q.signal.Operation, Input: q.signal.Input, ScheduledTime: q.signal.ScheduledTime, Trace: q.signal.Trace,
 	}))
-}
-
-// backlog returns how much mail an entity has that no run has taken, and how many
-// operations that are not due.
-func backlog(l *live) int64 {
-	if l.rec == nil {
-		return 0
-	}
-	n := int64(l.entity.waiting) + l.rec.Entity.Scheduled
-	if !l.loaded {
-		n += l.rec.Stored
-	}
-	if l.run != nil {
-		n += int64(len(l.run.mail))
-	}
-	return n
 }
 
 // Entity reads an entity. It is linearizable and waits for no operation.

@@ -80,7 +80,7 @@ func (s *story) entityCode(cmd, name string) {
 }
 
 // entityLetter reads a letter of entities: to an entity "call ID OPERATION CALLER TASK
-// [SECTION]", "signal ID OPERATION", "lock ID HOLDER TASK", "unlock ID HOLDER TASK";
+// [SECTION]", "signal ID OPERATION [BYTES]", "lock ID HOLDER TASK", "unlock ID HOLDER TASK";
 // from one "result ID TASK ENTITY RESULT", "granted ID TASK ENTITY".
 func entityLetter(t *testing.T, l *partition.Letter, words []string) {
 	if words[0] != "result" && words[0] != "granted" {
@@ -99,7 +99,11 @@ func entityLetter(t *testing.T, l *partition.Letter, words []string) {
 		l.Event.Body = call
 	case "signal":
 		l.From = "far"
-		l.Event.Body = &history.EntityOperationSignaled{Operation: words[2]}
+		signal := &history.EntityOperationSignaled{Operation: words[2]}
+		if len(words) > 3 {
+			signal.Input = make(history.Payload, number(words[3]))
+		}
+		l.Event.Body = signal
 	case "lock":
 		l.Event.Body = &history.EntityLockRequested{Holder: far(words[2], words[3])}
 	case "unlock":

@@ -71,7 +71,7 @@ func (c *core) propose() error {
 	c.noteLanes()
 	e := c.view.open
 	c.view.open = &entry{}
-	meta := partition.Meta{Clock: c.clock.Now(), Cut: c.cut}.Encode()
+	meta := partition.Meta{Clock: c.clock.Now(), Cut: c.cut, Counts: c.view.counts.recorded()}.Encode()
 	_ = e.batch.Set(partition.MetaKey(c.cfg.Partition), meta, nil) // into memory; cannot fail
 	return c.send(e)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/reprise-run/reprise/partition"
 )
 
 // ErrStale says that a result is of an attempt that is not wanted any more.
@@ -152,6 +154,10 @@ type Stats struct {
 	StaleResults uint64 // results refused as stale
 	LateEpisodes uint64 // episodes that came back to an instance that had ended
 	Parked       uint64 // times that an instance was parked
+	// Counts says how many timers are armed and how many instances are parked, once they
+	// are Counted.
+	Counts  partition.Counts
+	Counted bool
 }
 
 // Stats returns the present counters.

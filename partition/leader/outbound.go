@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition"
 )
 
@@ -39,8 +40,13 @@ type outLane struct {
 	wait   time.Duration
 	resend time.Duration // when to send again; 0: at once
 
-	crowded bool // instances are parked, because so much is on its way
-	asking  bool // a question for room is under way
+	// starts are the numbers of the letters on their way that start detached
+	// orchestrations; those of leaders before are not among them.
+	starts []uint64
+	// full and fullOfStarts are for those who are parked because so much is on its way.
+	full         jam
+	fullOfStarts jam
+	asking       bool // a question for room is under way
 }
 
 // outLane returns the lane to a partition.
@@ -110,6 +116,9 @@ func (c *core) write(letters []partition.Letter) error {
 			e.written = make(map[*outLane]uint64)
 		}
 		e.written[lane] = n
+		if started, ok := l.Event.Body.(*history.ExecutionStarted); ok && started.Parent == nil {
+			lane.starts = append(lane.starts, n)
+		}
 		if to == c.cfg.Partition {
 			c.local.add(localLetter{l, n, pieces})
 		}
@@ -182,7 +191,7 @@ func (m *laneEcho) handle(c *core) error {
 	lane := m.lane
 	lane.runs--
 	for _, crowded := range m.answer.Crowded {
-		c.noteCrowd(crowded.Entity, crowded.Waiting)
+		c.noteCrowd(crowded.Entity, backlog{crowded.Waiting, crowded.Bytes})
 	}
 	if m.err == nil && m.answer.Received > lane.acked {
 		if lane.acked == lane.trimmed {

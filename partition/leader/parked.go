@@ -68,8 +68,10 @@ func (c *core) parkAfter(r *run, why partition.Why, reason string) error {
 // retrial goes through parked instances and tries them again.
 type retrial struct {
 	from, to []byte
-	// room is the entity for which they wait; nil: another reason.
+	// room is the entity for which they wait, jam what of a lane they wait for; nil:
+	// another reason.
 	room *InstanceRef
+	jam  *jam
 	// stuck: of the instances that did not yield.
 	stuck bool
 	// probe: of the instances that wait for one name only the first is tried; if

@@ -416,7 +416,15 @@ func (c *core) end(l *live, how *history.ExecutionCompleted, why *mail) error {
 	}
 	c.cfg.Executor.Forget(c.key(l))
 	l.waiting = false
-	return c.record(l, partition.Turn{Began: c.now, ByServer: true, Episode: history.Episode{
-		Decided: []history.Event{{ID: l.rec.LastID + 1, Body: how}},
-	}}, taken)
+	ep := endByServer(how)
+	if how.Status == history.Terminated {
+		ep.Decided[0].ID = l.rec.LastID + 1 // what the code does with that mail is known
+	}
+	return c.record(l, partition.Turn{Began: c.now, ByServer: true, Episode: ep}, taken)
+}
+
+// endByServer is the episode in which the server ends an execution. Its end is no
+// decision of the code, and has no ID: on replay the code does not see the episode.
+func endByServer(how *history.ExecutionCompleted) history.Episode {
+	return history.Episode{Decided: []history.Event{{ID: history.NoID, Body: how}}}
 }

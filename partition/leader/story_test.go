@@ -226,7 +226,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "limits":
-		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), Flood: number0(opt("flood")), Letters: number0(opt("letters")), Watchers: number0(opt("watchers")), InFlight: storyInFlight}
+		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), EventBytes: number0(opt("event-bytes")), Flood: number0(opt("flood")), FloodBytes: number0(opt("flood-bytes")), Letters: number0(opt("letters")), Starts: number0(opt("starts")), Watchers: number0(opt("watchers")), InFlight: storyInFlight}
 	case "brief":
 		s.short = true
 	case "lead":
@@ -398,7 +398,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		} else {
 			answer := LaneAnswer{Received: uint64(number0(opt("received")))}
 			if id := opt("crowded"); id != "" {
-				answer.Crowded = []Crowd{{ref(id), int64(number0(opt("waiting")))}}
+				answer.Crowded = []Crowd{{ref(id), int64(number0(opt("waiting"))), int64(number0(opt("bytes")))}}
 			}
 			r.done(answer, nil)
 		}
@@ -583,7 +583,11 @@ func (s *story) check(t *testing.T) string {
 
 func describeCrowds(all []Crowd) (text string) {
 	for _, c := range all {
-		text += fmt.Sprintf(" crowded=%s(%d)", c.Entity.ID, c.Waiting)
+		text += fmt.Sprintf(" crowded=%s(%d", c.Entity.ID, c.Waiting)
+		if c.Bytes > 0 {
+			text += fmt.Sprintf(", %d bytes", c.Bytes)
+		}
+		text += ")"
 	}
 	return text
 }

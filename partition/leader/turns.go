@@ -209,7 +209,7 @@ func (r *run) handle(c *core) error {
 		} else if r.err = c.room(l, r.episode.Decided); r.err == nil {
 			return c.turn(l, r)
 		} else if errors.Is(r.err, errTooCrowded) {
-			r.episode = flooding(l.rec, r.err)
+			r.episode = flooding(r.err)
 			c.cfg.Executor.Forget(r.request.Key)
 			return c.turn(l, r)
 		}
@@ -245,7 +245,7 @@ func (r *run) fail() {}
 func (c *core) turn(l *live, r *run) error {
 	text := tooMuch(l.rec, r.episode)
 	if text != "" {
-		r.episode = tooLarge(l.rec, text) // all its mail is recorded
+		r.episode = tooLarge(text) // all its mail is recorded
 		c.cfg.Executor.Forget(r.request.Key)
 	}
 	c.bound(l)
@@ -474,11 +474,11 @@ func portion(all []*mail) int {
 }
 
 // tooLarge is what is recorded in place of an episode with such a payload.
-func tooLarge(r *partition.Record, text string) history.Episode {
-	return history.Episode{Decided: []history.Event{{ID: r.LastID + 1, Body: &history.ExecutionCompleted{
+func tooLarge(text string) history.Episode {
+	return endByServer(&history.ExecutionCompleted{
 		Status:  history.Failed,
 		Failure: &history.Failure{Type: FailureTooLarge, NonRetriable: true, Message: text},
-	}}}}
+	})
 }
 
 // watch looks after episodes that run for long: they make room for others, are

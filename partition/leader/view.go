@@ -62,6 +62,8 @@ type view struct {
 	// open is the entry under construction; ahead one that goes before it.
 	open  *entry
 	ahead *entry
+	// counts follows what is written.
+	counts counts
 	// full is called when ahead has grown to the size of an entry.
 	full func()
 	max  int
@@ -150,7 +152,10 @@ func (v *view) unappliedKeys(from, to []byte) []string {
 }
 
 // Set implements partition.Store.
-func (v *view) Set(key, value []byte) { v.set(v.open, key, value) }
+func (v *view) Set(key, value []byte) {
+	v.counts.wrote(key, 1)
+	v.set(v.open, key, value)
+}
 
 func (v *view) set(e *entry, key, value []byte) {
 	_ = e.batch.Set(key, value, nil) // into memory; cannot fail
@@ -159,6 +164,7 @@ func (v *view) set(e *entry, key, value []byte) {
 
 // Delete implements partition.Store.
 func (v *view) Delete(key []byte) {
+	v.counts.wrote(key, -1)
 	_ = v.open.batch.Delete(key, nil) // likewise
 	v.note(v.open, string(key), nil)
 }
