@@ -29,6 +29,7 @@ var systemErrors = map[string]*Error{
 	history.FailureExists:         ErrInstanceExists,
 	history.FailureTooDeep:        ErrTooDeep,
 	history.FailureFlooded:        ErrFlooded,
+	history.FailureTooLarge:       ErrTooLarge,
 }
 
 // RemoteError is an error that came back from a history: an activity's, or an

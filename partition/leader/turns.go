@@ -466,7 +466,7 @@ func portion(all []*mail) int {
 func tooLarge(r *partition.Record, text string) history.Episode {
 	return history.Episode{Decided: []history.Event{{ID: r.LastID + 1, Body: &history.ExecutionCompleted{
 		Status:  history.Failed,
-		Failure: &history.Failure{Type: FailureTooLarge, NonRetriable: true, Message: text},
+		Failure: &history.Failure{Type: history.FailureTooLarge, NonRetriable: true, Message: text},
 	}}}}
 }
 
