@@ -412,7 +412,7 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 	}
 	for _, e := range ep.Decided {
 		size := len(history.PayloadOf(e.Body))
-		sum += size
+		sum += size + history.FailureIn(e.Body).Bytes()
 		largest = max(largest, size)
 		switch body := e.Body.(type) {
 		case *history.TaskScheduled:
@@ -455,7 +455,7 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 func portion(all []*mail) int {
 	sum := 0
 	for i, m := range all {
-		if sum += len(history.PayloadOf(m.Event.Body)); sum > mailBytes {
+		if sum += len(history.PayloadOf(m.Event.Body)) + history.FailureIn(m.Event.Body).Bytes(); sum > mailBytes {
 			return i + 1
 		}
 	}
