@@ -22,8 +22,8 @@ type AttemptInfo struct {
 	Name string
 	// Node is where the attempt runs.
 	Node string
-	// TraceParent is the W3C trace parent of the activity; empty: it is not traced.
-	TraceParent string
+	// Trace is that of the activity; zero: it is not traced.
+	Trace history.Trace
 	// Tags are what interceptors of the orchestrator gave the activity. They must not
 	// be changed.
 	Tags map[string]string

@@ -101,7 +101,7 @@ func (r *run) do(t failer, id history.InstanceID, operation string, input histor
 		t.Fatalf("entity %s is not bound", name)
 	}
 	x := code.Begin(reprise.EntityInfo{Hub: "default", Entity: id, Execution: "e", Now: began}, r.entities[id])
-	x.Do(operation, "", input)
+	x.Do(operation, history.Trace{}, input)
 	if r.entities == nil {
 		r.entities = map[history.InstanceID]history.Payload{}
 	}
@@ -252,20 +252,16 @@ func TestOperationsSend(t *testing.T) {
 	code, _ := r.Entity("Busy")
 	x := code.Begin(reprise.EntityInfo{Hub: "default", Entity: busy.Key("a").ID(), Execution: "00ff", Now: began, NextID: 7}, nil)
 	for _, n := range []string{"1", "2", "3"} {
-		x.Do("op", "trace "+n, history.Payload(n))
+		x.Do("op", history.Trace{Parent: "trace " + n, State: "a=" + n}, history.Payload(n))
 	}
 	batch := x.Batch()
-	var got, traces []string
+	var got []string
+	var traces []history.Trace
 	for _, e := range batch.Decided {
 		got = append(got, history.Describe(e))
-		switch b := e.Body.(type) {
-		case *history.EntityOperationSignaled:
-			traces = append(traces, b.TraceParent)
-		case *history.SubOrchestrationInstanceCreated:
-			traces = append(traces, b.TraceParent)
-		}
+		traces = append(traces, *history.TraceOf(e.Body))
 	}
-	if of1, of3 := "trace 1", "trace 3"; !slices.Equal(traces, []string{of1, of1, of1, of3, of3, of3}) {
+	if of1, of3 := (history.Trace{Parent: "trace 1", State: "a=1"}), (history.Trace{Parent: "trace 3", State: "a=3"}); !slices.Equal(traces, []history.Trace{of1, of1, of1, of1, of3, of3, of3, of3}) {
 		t.Errorf("what operations send is of the traces %q", traces)
 	}
 	want := []string{
@@ -286,7 +282,7 @@ func TestOperationsSend(t *testing.T) {
 	}
 	// Where the entity that it signals has no room, an operation fails and leaves nothing.
 	x = code.Begin(reprise.EntityInfo{Hub: "default", Entity: busy.Key("a").ID(), Now: began, Crowded: []history.InstanceID{busy.Key("next").ID()}}, nil)
-	x.Do("op", "", history.Payload("1"))
+	x.Do("op", history.Trace{}, history.Payload("1"))
 	if b := x.Batch(); len(b.Decided) > 0 || b.State != nil || b.Results[0].Failure == nil || !strings.Contains(b.Results[0].Failure.Message, "entity @busy@next has no room") {
 		t.Errorf("signaled who has no room: %+v", b)
 	}
@@ -305,14 +301,14 @@ func TestEntityContext(t *testing.T) {
 		}
 		(*s)[key]++
 		first, second := e.NewID(), e.NewID()
-		return []any{e.ID(), e.Key(), e.TaskHub(), e.Operation(), e.TraceParent(), e.Exists(), e.Now().Equal(began), len(first), first != second}, nil
+		return []any{e.ID(), e.Key(), e.TaskHub(), e.Operation(), e.Trace().Parent, e.Exists(), e.Now().Equal(began), len(first), first != second}, nil
 	})
 	code, _ := r.Entity("seen")
 	x := code.Begin(reprise.EntityInfo{Hub: "h", Entity: seen.Key("k@2").ID(), Now: began}, nil)
-	x.Do("Look", "traced", history.Payload(`"x"`))
-	x.Do("look", "", history.Payload(`"x"`))
-	x.Do("Delete", "", nil)
-	x.Do("look", "", history.Payload(`"y"`))
+	x.Do("Look", history.Trace{Parent: "traced"}, history.Payload(`"x"`))
+	x.Do("look", history.Trace{}, history.Payload(`"x"`))
+	x.Do("Delete", history.Trace{}, nil)
+	x.Do("look", history.Trace{}, history.Payload(`"y"`))
 	batch := x.Batch()
 	for i, want := range []string{
 		`["@seen@k@2","k@2","h","Look","traced",false,true,36,true]`,
@@ -335,12 +331,12 @@ func TestUnreadableState(t *testing.T) {
 	bank(r)
 	code, _ := r.Entity("account")
 	x := code.Begin(reprise.EntityInfo{Entity: "@account@a"}, history.Payload(`[1]`))
-	x.Do("deposit", "", history.Payload(`1`))
+	x.Do("deposit", history.Trace{}, history.Payload(`1`))
 	if b := x.Batch(); b.Results[0].Failure == nil || !strings.Contains(b.Results[0].Failure.Message, `state of entity "account"`) || string(b.State) != `[1]` {
 		t.Errorf("%+v, state %s", b.Results, b.State)
 	}
-	x.Do("delete", "", nil)
-	x.Do("deposit", "", history.Payload(`1`))
+	x.Do("delete", history.Trace{}, nil)
+	x.Do("deposit", history.Trace{}, history.Payload(`1`))
 	if b := x.Batch(); b.Results[2].Failure != nil || string(b.State) != `{"Balance":1,"Notes":["+1"]}` {
 		t.Errorf("%+v, state %s", b.Results, b.State)
 	}

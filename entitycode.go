@@ -82,11 +82,11 @@ func (r *EntityRun) Full() bool { return r.bytes >= maxRunBytes || len(r.batch.D
 const maxRunBytes = 4 << 20
 
 // Do runs an operation. Its result is in [EntityRun.Batch], also where it panics or ends
-// the goroutine (runtime.Goexit); then Do does not return. The trace parent is that of
-// the operation; empty: it is not traced.
-func (r *EntityRun) Do(operation, traceParent string, input history.Payload) {
+// the goroutine (runtime.Goexit); then Do does not return. The trace is that of the
+// operation; zero: it is not traced.
+func (r *EntityRun) Do(operation string, trace history.Trace, input history.Payload) {
 	e := &EntityContext{
-		codec: r.code.codec, logger: r.code.logger, info: r.info, operation: operation, traceParent: traceParent,
+		codec: r.code.codec, logger: r.code.logger, info: r.info, operation: operation, trace: trace,
 		exists: r.batch.State != nil, state: r.batch.State,
 	}
 	if e.logger == nil {

@@ -27,9 +27,9 @@ type EntityContext struct {
 	info      EntityInfo
 	operation string
 	value     any // of the state, as a pointer
-	// traceParent is that of the operation, and of what it starts and signals.
-	traceParent string
-	exists      bool
+	// trace is that of the operation, and of all that it sends.
+	trace  history.Trace
+	exists bool
 	// state is what the entity is after the operation, unless that deletes it.
 	state   history.Payload
 	deleted bool
@@ -55,9 +55,9 @@ func (e *EntityContext) TaskHub() history.TaskHub { return e.info.Hub }
 // Operation returns the name of the operation, as the caller wrote it.
 func (e *EntityContext) Operation() string { return e.operation }
 
-// TraceParent returns the W3C trace parent of the operation, which what it starts and
-// signals gets as well; empty where it is not traced.
-func (e *EntityContext) TraceParent() string { return e.traceParent }
+// Trace returns the trace of the operation, which what it starts, signals and sends gets
+// as well; zero where it is not traced.
+func (e *EntityContext) Trace() history.Trace { return e.trace }
 
 // Exists reports whether the entity had a state when the operation began. Where it had
 // none, the operation got the zero value.
@@ -115,7 +115,6 @@ func (e *EntityContext) signal(s *history.EntityOperationSignaled) error {
 	if _, crowded := slices.BinarySearch(e.info.Crowded, s.Target); crowded {
 		return fmt.Errorf("%w: entity %s has no room for more operations", ErrFlooded, s.Target)
 	}
-	s.TraceParent = e.traceParent
 	return e.send(s, len(s.Operation)+len(s.Target)+len(s.Input))
 }
 
@@ -124,15 +123,16 @@ func (e *EntityContext) sendEvent(s *history.EventSent) error {
 }
 
 func (e *EntityContext) startDetached(child *history.SubOrchestrationInstanceCreated) error {
-	child.Detached, child.TraceParent = true, e.traceParent
+	child.Detached = true
 	if child.Instance == "" {
 		child.Instance = history.ChildInstance(e.info.Execution, e.info.NextID+int32(len(e.sent)))
 	}
 	return e.send(child, len(child.Name)+len(child.Instance)+len(child.Input))
 }
 
-// send adds a decision of so many bytes.
+// send adds a decision of so many bytes, and those of the trace.
 func (e *EntityContext) send(body history.Body, size int) error {
+	size += e.trace.Bytes()
 	switch {
 	case e.over:
 		return errOperationOver
@@ -141,6 +141,7 @@ func (e *EntityContext) send(body history.Body, size int) error {
 	case e.sentBytes+size > maxSentBytes:
 		return fmt.Errorf("%w: the operation would send %d bytes; at most %d are allowed together", ErrTooLarge, e.sentBytes+size, maxSentBytes)
 	}
+	*history.TraceOf(body) = e.trace
 	e.sentBytes += size
 	e.sent = append(e.sent, history.Event{ID: e.info.NextID + int32(len(e.sent)), Time: e.info.Now, Body: body})
 	return nil

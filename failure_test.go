@@ -45,7 +45,7 @@ func TestFailuresAreBounded(t *testing.T) {
 		}
 		code, _ := r.Entity("horn")
 		entity := code.Begin(reprise.EntityInfo{Entity: "@horn@1"}, nil)
-		entity.Do("blow", "", history.Payload(input))
+		entity.Do("blow", history.Trace{}, history.Payload(input))
 		got["operation"] = entity.Batch().Results[0].Failure
 		for what, f := range got {
 			depth := 0

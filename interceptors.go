@@ -89,10 +89,10 @@ func (c *OrchestrationCall) Name() string { return c.h.Started().Name }
 // Version returns the version with which the instance was started.
 func (c *OrchestrationCall) Version() string { return c.h.Started().Version }
 
-// TraceParent returns the W3C trace parent of the execution, a span of its own that
-// is the same on every replay; empty where the start carried none.
-func (c *OrchestrationCall) TraceParent() string {
-	return history.ExecutionTrace(c.h.Started().TraceParent, c.ExecutionID())
+// Trace returns the trace of the execution, a span of its own that is the same on every
+// replay; zero where the start carried none.
+func (c *OrchestrationCall) Trace() history.Trace {
+	return c.h.Started().Trace.Execution(c.ExecutionID())
 }
 
 // Once calls fn, unless the code is being replayed or unloaded: so what fn does
@@ -106,9 +106,9 @@ func (c *OrchestrationCall) Once(fn func()) {
 
 // OnDecision lets fn see everything that the orchestrator decides from now on, each
 // before it is decided: a *[history.TaskScheduled], a *[history.TimerCreated], a
-// *[history.SubOrchestrationInstanceCreated], and so on. fn may set the tags and the
-// trace parent of what is started; that is recorded, so fn does the same on replay. It
-// must decide nothing itself.
+// *[history.SubOrchestrationInstanceCreated], and so on. fn may set the tags of
+// what is started, and the trace of what is started, asked or sent; that is recorded, so
+// fn does the same on replay. It must decide nothing itself.
 func (c *OrchestrationCall) OnDecision(fn func(history.Body)) { c.h.OnDecision(fn) }
 
 // IsContinueAsNew reports whether the error that an orchestrator returned says that

@@ -181,7 +181,7 @@ func TestEntityInterceptors(t *testing.T) {
 	around := func(name string) reprise.EntityInterceptor {
 		return func(next reprise.OperationHandler) reprise.OperationHandler {
 			return func(e *reprise.EntityContext, input history.Payload) (history.Payload, error) {
-				calls = append(calls, fmt.Sprintf("%s: %s of %s gets %s in trace %q", name, e.Operation(), e.Key(), input, e.TraceParent()))
+				calls = append(calls, fmt.Sprintf("%s: %s of %s gets %s in trace %q", name, e.Operation(), e.Key(), input, e.Trace().Parent))
 				output, err := next(e, input)
 				calls = append(calls, fmt.Sprintf("%s: %s %v", name, output, err))
 				return output, err
@@ -195,9 +195,9 @@ func TestEntityInterceptors(t *testing.T) {
 	}
 	code, _ := r.Entity("account")
 	x := code.Begin(reprise.EntityInfo{Entity: "@account@a"}, nil)
-	x.Do("deposit", "t1", history.Payload(`1`))
-	x.Do("nothing", "", nil)
-	x.Do("delete", "", nil)
+	x.Do("deposit", history.Trace{Parent: "t1"}, history.Payload(`1`))
+	x.Do("nothing", history.Trace{}, nil)
+	x.Do("delete", history.Trace{}, nil)
 	want := []string{
 		`outer: deposit of a gets 1 in trace "t1"`, `inner: deposit of a gets 1 in trace "t1"`, "inner: 1 <nil>", "outer: 1 <nil>",
 		`outer: nothing of a gets  in trace ""`, `inner: nothing of a gets  in trace ""`,
@@ -299,7 +299,7 @@ func TestEntityInterceptorDecides(t *testing.T) {
 		})
 		code, _ := r.Entity("tally")
 		x := code.Begin(reprise.EntityInfo{Entity: "@tally@a", NextID: 4}, history.Payload("7"))
-		x.Do("add", "", history.Payload(c.input))
+		x.Do("add", history.Trace{}, history.Payload(c.input))
 		b := x.Batch()
 		failure := ""
 		if f := b.Results[0].Failure; f != nil {
@@ -323,19 +323,22 @@ func TestEntityInterceptorDecides(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		x.Do("add", "", history.Payload("100"))
+		x.Do("add", history.Trace{}, history.Payload("100"))
 		if got, want := string(x.Batch().Results[1].Result), fmt.Sprint(n+100); got != want {
 			t.Errorf("%s: the next operation gives %s, want %s", c.name, got, want)
 		}
 	}
 }
 
-// What a traced orchestration starts is traced, each activity as a span of its own;
-// an execution that is not traced starts nothing that is.
-func TestTraceParents(t *testing.T) {
-	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+// What a traced orchestration starts, asks and sends is traced, each activity as a span of
+// its own; an execution that is not traced starts nothing that is. What an interceptor makes
+// of a trace is handed on if it is one.
+func TestTraces(t *testing.T) {
+	parent := history.Trace{Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", State: "vendor=a"}
+	other := history.Trace{Parent: "00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}
 	child := reprise.NewOrchestration[int, any]("child")
-	registry := func() *reprise.Registry {
+	told := reprise.NewEvent[int]("told")
+	registry := func(opts ...reprise.RegistryOption) *reprise.Registry {
 		r := with(func(o *reprise.Orchestration, in int) (any, error) {
 			tries := 0
 			again := reprise.RetryWith(func(reprise.RetryContext) (_ time.Duration, again bool) { tries++; return 0, tries < 2 })
@@ -345,25 +348,58 @@ func TestTraceParents(t *testing.T) {
 			if _, err := child.StartDetached(o, in); err != nil {
 				return nil, err
 			}
+			if err := told.Send(o, "somebody", in); err != nil {
+				return nil, err
+			}
 			return child.Call(o, in)
-		})()
+		}, opts...)()
 		reprise.Bind(r, child, func(*reprise.Orchestration, int) (any, error) { return 1, nil })
 		return r
 	}
-	for _, started := range []string{parent, "", "odd"} {
-		r := &run{registry: registry(), rebuild: true}
-		r.execute(t, &history.ExecutionStarted{Name: "test", ExecutionID: "00ff", Input: history.Payload("1"), TraceParent: started}, "instance")
-		var traces, want []string
+	set := func(trace history.Trace) reprise.RegistryOption {
+		return reprise.WithOrchestratorInterceptor(func(next reprise.OrchestratorFunc) reprise.OrchestratorFunc {
+			return func(c *reprise.OrchestrationCall, input history.Payload) (history.Payload, error) {
+				c.OnDecision(func(b history.Body) {
+					if own := history.TraceOf(b); own != nil {
+						*own = trace
+					}
+				})
+				return next(c, input)
+			}
+		})
+	}
+	for _, c := range []struct {
+		started history.Trace
+		opts    []reprise.RegistryOption
+		set     *history.Trace // what interceptors make of all; nil: there are none
+	}{
+		{started: parent},
+		{},
+		{started: history.Trace{Parent: "odd"}},
+		{parent, []reprise.RegistryOption{set(other)}, &other},
+		{parent, []reprise.RegistryOption{set(history.Trace{Parent: other.Parent, State: "no state"})}, &other},
+		{parent, []reprise.RegistryOption{set(history.Trace{Parent: "odd", State: "a=b"})}, &history.Trace{}},
+	} {
+		r := &run{registry: registry(c.opts...), rebuild: true}
+		r.execute(t, &history.ExecutionStarted{Name: "test", ExecutionID: "00ff", Input: history.Payload("1"), Trace: c.started}, "instance")
+		var traces, want []history.Trace
 		for _, e := range r.recorded {
-			switch b := e.Body.(type) {
-			case *history.TaskScheduled:
-				traces, want = append(traces, b.TraceParent), append(want, history.TaskTrace(started, "00ff", e.ID))
-			case *history.SubOrchestrationInstanceCreated:
-				traces, want = append(traces, b.TraceParent), append(want, history.ExecutionTrace(started, "00ff"))
+			own := history.TraceOf(e.Body)
+			if e.ID == history.NoID || own == nil {
+				continue
+			}
+			traces = append(traces, *own)
+			switch _, isTask := e.Body.(*history.TaskScheduled); {
+			case c.set != nil:
+				want = append(want, *c.set)
+			case isTask:
+				want = append(want, c.started.Task("00ff", e.ID))
+			default:
+				want = append(want, c.started.Execution("00ff"))
 			}
 		}
-		if len(traces) != 4 || !slices.Equal(traces, want) || history.ValidTrace(traces[0]) != (started == parent) {
-			t.Errorf("%q: %q, want %q", started, traces, want)
+		if len(traces) != 5 || !slices.Equal(traces, want) || c.set == nil && traces[0].Valid() != (c.started == parent) {
+			t.Errorf("%+v: %q, want %q", c.started, traces, want)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	reprise "github.com/reprise-run/reprise"
@@ -36,6 +37,7 @@ type fakeNode struct {
 
 	cancel func(*reprisev1.CancelInstanceRequest) error
 	start  func(*durabletask.CreateInstanceRequest) error
+	raise  func(*durabletask.RaiseEventRequest) error
 	says   []said // to one start after the other, instead of start
 	wait   func(context.Context) (*durabletask.OrchestrationState, error)
 	detail func(context.Context) (*reprisev1.GetInstanceDetailResponse, error)
@@ -69,6 +71,11 @@ func (n *fakeNode) calls() []metadata.MD {
 func (n *fakeNode) ExecuteInstance(ctx context.Context, m *reprisev1.ExecuteInstanceRequest) (*reprisev1.ExecuteInstanceResponse, error) {
 	n.note(ctx)
 	return n.execute(m)
+}
+
+func (n *fakeNode) RaiseEvent(ctx context.Context, m *durabletask.RaiseEventRequest) (*emptypb.Empty, error) {
+	n.note(ctx)
+	return &emptypb.Empty{}, n.raise(m)
 }
 
 func (n *fakeNode) StartInstance(ctx context.Context, m *durabletask.CreateInstanceRequest) (*durabletask.CreateInstanceResponse, error) {

@@ -49,11 +49,9 @@ func WithSignalAt(t time.Time) SignalOption {
 	return func(r *durabletask.SignalEntityRequest) { r.ScheduledTime = wire.FromTime(t) }
 }
 
-// WithSignalTrace sets the W3C trace parent of the operation.
-func WithSignalTrace(parent string) SignalOption {
-	return func(r *durabletask.SignalEntityRequest) {
-		r.ParentTraceContext = &durabletask.TraceContext{TraceParent: parent}
-	}
+// WithSignalTrace makes the operation a part of a trace. One that is not valid is none.
+func WithSignalTrace(t history.Trace) SignalOption {
+	return func(r *durabletask.SignalEntityRequest) { r.ParentTraceContext = wire.FromTrace(t) }
 }
 
 // SignalEntity asks an entity for an operation by its name. A nil input is absent.
@@ -70,11 +68,9 @@ func (c *Client) SignalEntity(ctx context.Context, id history.InstanceID, operat
 	for _, opt := range opts {
 		opt(req)
 	}
-	what.info.TraceParent = req.GetParentTraceContext().GetTraceParent()
+	what.info.Trace = wire.Trace(req.GetParentTraceContext())
 	return c.do(ctx, what, func(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
-		if what.info.TraceParent != "" { // it may be an interceptor's
-			req.ParentTraceContext = &durabletask.TraceContext{TraceParent: what.info.TraceParent}
-		}
+		req.ParentTraceContext = wire.FromTrace(what.info.Trace.Clean()) // it may be an interceptor's
 		_, err := durabletask.NewTaskHubSidecarServiceClient(conn).SignalEntity(ctx, req, opts...)
 		return err
 	})

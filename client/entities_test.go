@@ -60,12 +60,12 @@ func TestSignal(t *testing.T) {
 		return nil
 	}}}
 	c := connect(t, []*fakeNode{n})
-	if err := Signal(t.Context(), c, tallies.Key("K"), count, 5, WithSignalAt(at), WithSignalTrace("00-1")); err != nil {
+	if err := Signal(t.Context(), c, tallies.Key("K"), count, 5, WithSignalAt(at), WithSignalTrace(traced)); err != nil {
 		t.Fatal(err)
 	}
 	want := &durabletask.SignalEntityRequest{
 		InstanceId: "@tally@K", Name: "count", Input: wire.FromPayload(history.Payload("5")), ScheduledTime: wire.FromTime(at),
-		ParentTraceContext: &durabletask.TraceContext{TraceParent: "00-1"}, RequestTime: got.GetRequestTime(),
+		ParentTraceContext: wire.FromTrace(traced), RequestTime: got.GetRequestTime(),
 	}
 	if !proto.Equal(got, want) || got.GetRequestTime() == nil {
 		t.Errorf("got  %v\nwant %v", got, want)

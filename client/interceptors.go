@@ -17,10 +17,10 @@ type Call struct {
 	// Name is that of the orchestration to start, the event to raise, or the query,
 	// update or operation that is asked for.
 	Name string
-	// Tags are those of a start, TraceParent that of a start or of a signal. An
+	// Tags are those of a start, Trace that of a start, a signal or an event. An
 	// interceptor may set them before it calls the next handler.
-	Tags        map[string]string
-	TraceParent string
+	Tags  map[string]string
+	Trace history.Trace
 }
 
 // Handler makes a call. It returns when the call has succeeded or failed for good:

@@ -12,7 +12,14 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/reprise-run/reprise/api/durabletask"
+	"github.com/reprise-run/reprise/api/wire"
 	"github.com/reprise-run/reprise/history"
+)
+
+// traced is a trace, and other another one.
+var (
+	traced = history.Trace{Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", State: "a=1,b=2"}
+	other  = history.Trace{Parent: "00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}
 )
 
 // Interceptors see one call, however often it is sent, the first outermost; what
@@ -25,7 +32,7 @@ func TestInterceptors(t *testing.T) {
 				told = append(told, fmt.Sprintf("%s: %s %q %q in %s", name, call.Operation, call.Instance, call.Name, call.TaskHub))
 				if call.Operation == "start" {
 					call.Tags[name] = "seen"
-					call.TraceParent = "00-" + name
+					call.Trace = map[string]history.Trace{"outer": other, "inner": traced}[name]
 				}
 				err := next(ctx, call)
 				told = append(told, fmt.Sprintf("%s: %v", name, err))
@@ -50,7 +57,7 @@ func TestInterceptors(t *testing.T) {
 		t.Errorf("%q", told)
 	}
 	for _, m := range sent {
-		if m.Tags["mine"] != "1" || m.Tags["outer"] != "seen" || m.Tags["inner"] != "seen" || m.GetParentTraceContext().GetTraceParent() != "00-inner" {
+		if m.Tags["mine"] != "1" || m.Tags["outer"] != "seen" || m.Tags["inner"] != "seen" || wire.Trace(m.GetParentTraceContext()) != traced {
 			t.Errorf("sent %v", m)
 		}
 	}
@@ -59,37 +66,48 @@ func TestInterceptors(t *testing.T) {
 	}
 }
 
-// A signal is sent with the trace parent that interceptors leave it, the caller's to begin
-// with.
-func TestInterceptorsOfSignals(t *testing.T) {
-	var told, sent []string
-	trace := func(name string) Interceptor {
+// A signal and an event are sent with the trace that interceptors leave them, the caller's
+// to begin with. What is no trace is sent as none, and is no error.
+func TestInterceptorsSetTraces(t *testing.T) {
+	var seen, sent []history.Trace
+	trace := func(name history.Trace) Interceptor {
 		return func(next Handler) Handler {
 			return func(ctx context.Context, call *Call) error {
-				told = append(told, fmt.Sprintf("%s: %s %q %q %q", name, call.Operation, call.Instance, call.Name, call.TraceParent))
-				if call.TraceParent == "" {
-					call.TraceParent = name
+				seen = append(seen, call.Trace)
+				if call.Trace.Parent == "" {
+					call.Trace = name
 				}
 				return next(ctx, call)
 			}
 		}
 	}
-	n := &fakeNode{entityNode: entityNode{signal: func(m *durabletask.SignalEntityRequest) error {
-		sent = append(sent, m.GetParentTraceContext().GetTraceParent())
-		return nil
-	}}}
-	c := connect(t, []*fakeNode{n}, WithInterceptor(trace("outer")), WithInterceptor(trace("inner")))
-	for _, opts := range [][]SignalOption{nil, {WithSignalTrace("given")}} {
-		if err := c.SignalEntity(t.Context(), "@tally@K", "count", nil, opts...); err != nil {
+	n := &fakeNode{
+		entityNode: entityNode{signal: func(m *durabletask.SignalEntityRequest) error {
+			sent = append(sent, wire.Trace(m.GetParentTraceContext()))
+			return nil
+		}},
+		raise: func(m *durabletask.RaiseEventRequest) error {
+			sent = append(sent, wire.Trace(m.GetParentTraceContext()))
+			return nil
+		},
+	}
+	c := connect(t, []*fakeNode{n}, WithInterceptor(trace(other)), WithInterceptor(trace(history.Trace{Parent: "inner"})))
+	odd := history.Trace{Parent: "\xff", State: "a=1"}
+	for given, want := range map[history.Trace]history.Trace{{}: other, traced: traced, odd: {}} {
+		seen, sent = nil, nil
+		if err := c.SignalEntity(t.Context(), "@tally@K", "count", nil, WithSignalTrace(given)); err != nil {
 			t.Fatal(err)
 		}
-	}
-	want := []string{
-		`outer: signal "@tally@K" "count" ""`, `inner: signal "@tally@K" "count" "outer"`,
-		`outer: signal "@tally@K" "count" "given"`, `inner: signal "@tally@K" "count" "given"`,
-	}
-	if !slices.Equal(told, want) || !slices.Equal(sent, []string{"outer", "given"}) {
-		t.Errorf("%q, sent %q", told, sent)
+		if err := c.RaiseEvent(t.Context(), "i", "e", nil, WithRaiseTrace(given)); err != nil {
+			t.Fatal(err)
+		}
+		inner := given
+		if inner.Parent == "" {
+			inner = other
+		}
+		if !slices.Equal(seen, []history.Trace{given, inner, given, inner}) || !slices.Equal(sent, []history.Trace{want, want}) {
+			t.Errorf("%q: seen %q, sent %q", given, seen, sent)
+		}
 	}
 }
 

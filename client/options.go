@@ -51,7 +51,7 @@ type start struct {
 	tags    map[string]string
 	reuse   *Reuse
 	at      time.Time
-	trace   string
+	trace   history.Trace
 	timeout time.Duration
 }
 
@@ -72,8 +72,8 @@ func WithStartAt(t time.Time) StartOption { return func(s *start) { s.at = t } }
 // The deadline stays when the orchestration continues as new.
 func WithTimeout(d time.Duration) StartOption { return func(s *start) { s.timeout = d } }
 
-// WithTraceParent sets the W3C trace parent.
-func WithTraceParent(parent string) StartOption { return func(s *start) { s.trace = parent } }
+// WithTrace makes the orchestration a part of a trace. One that is not valid is none.
+func WithTrace(t history.Trace) StartOption { return func(s *start) { s.trace = t } }
 
 // WithReuse says what happens where an instance has the ID already. The default
 // replaces one that has ended and refuses a live one.

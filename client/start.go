@@ -86,7 +86,7 @@ func (c *Client) newStart(name string, input history.Payload, opts []StartOption
 func (s *starting) call(operation string) call {
 	what := s.client.changes(s.id, operation, "%s %q", operation, s.id)
 	s.info = what.info
-	s.info.Name, s.info.Tags, s.info.TraceParent = s.name, maps.Clone(s.tags), s.trace
+	s.info.Name, s.info.Tags, s.info.Trace = s.name, maps.Clone(s.tags), s.trace
 	return what
 }
 
@@ -100,15 +100,13 @@ func (s *starting) request() *durabletask.CreateInstanceRequest {
 		OrchestrationIdReusePolicy: s.reuse.wire(),
 		RequestTime:                wire.FromTime(s.client.config.now()),
 		Tags:                       s.info.Tags,
+		ParentTraceContext:         wire.FromTrace(s.info.Trace.Clean()),
 	}
 	if s.timeout != 0 {
 		req.Timeout = durationpb.New(s.timeout)
 	}
 	if s.version != "" {
 		req.Version = wrapperspb.String(s.version)
-	}
-	if s.info.TraceParent != "" {
-		req.ParentTraceContext = &durabletask.TraceContext{TraceParent: s.info.TraceParent}
 	}
 	return req
 }

@@ -1,10 +1,15 @@
 package engine
 
-import "github.com/reprise-run/reprise/history"
+import (
+	"time"
 
-// arrivedEvent is an external event and the how-manieth it is to have arrived.
+	"github.com/reprise-run/reprise/history"
+)
+
+// arrivedEvent is an external event, when it arrived, and the how-manieth it was.
 type arrivedEvent struct {
 	*history.EventRaised
+	at     time.Time
 	number int
 }
 
@@ -33,10 +38,17 @@ func (h *Handle) Receive(name string, settled func(*Promise)) *Promise {
 }
 
 // raise takes in an event that arrived.
-func (x *Execution) raise(b *history.EventRaised) {
-	e := arrivedEvent{b, x.events.arrivals}
+func (x *Execution) raise(b *history.EventRaised, at time.Time) {
+	e := arrivedEvent{b, at, x.events.arrivals}
 	x.events.arrivals++
 	x.deliver(x.events.queue(history.EventName(b.Name)), e)
+}
+
+// takeEvent notes the event that a promise got and the code is about to see.
+func (x *Execution) takeEvent(p *Promise) {
+	if e := p.got.(arrivedEvent); e.Trace.Parent != "" {
+		x.takenEvents = append(x.takenEvents, history.TakenEvent{Number: e.number, Name: e.Name, Arrived: e.at, Trace: e.Trace})
+	}
 }
 
 // carriedEvents returns the events that the next execution gets: those that nobody has

@@ -64,6 +64,8 @@ type Execution struct {
 	settled []*Promise
 	// events are the external events and the waits for them.
 	events mailbox
+	// takenEvents are those with a trace that the code has got in the episode that runs.
+	takenEvents []history.TakenEvent
 	// locals runs local activities.
 	locals Locals
 	// request is the first request to end; canceled is how the code hears of it.
@@ -178,7 +180,7 @@ func (x *Execution) Run(arrived []history.Event) (history.Episode, error) {
 	}
 	episode := history.Episode{
 		Decided: x.decided, CustomStatus: x.status, Tags: x.tags, Awaits: x.events.awaits(), Buffered: x.events.buffered + x.updates.mail.buffered,
-		Updates: x.updates.names, Unrecorded: x.unrecorded(arrived),
+		Updates: x.updates.names, Unrecorded: x.unrecorded(arrived), Taken: x.takenEvents,
 	}
 	if !episode.Empty(arrived) {
 		x.length += len(arrived) + len(x.decided) - len(episode.Unrecorded)

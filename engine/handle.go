@@ -166,6 +166,9 @@ func (h *Handle) Wait(ready func() bool) {
 			p := x.settled[0]
 			x.settled = x.settled[1:]
 			x.work++
+			if p.of == anEvent {
+				x.takeEvent(p)
+			}
 			p.settled(p)
 		}
 		if ready() {

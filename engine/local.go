@@ -17,8 +17,8 @@ type LocalTask struct {
 	ID      int32
 	Input   history.Payload
 	Timeout time.Duration // 0: none
-	// TraceParent is the W3C trace parent of the activity; empty: it is not traced.
-	TraceParent string
+	// Trace is that of the activity; zero: it is not traced.
+	Trace history.Trace
 }
 
 // Locals runs an attempt of a local activity and returns its outcome. An error says
@@ -47,9 +47,7 @@ func (h *Handle) RunLocal(task *LocalTask) (history.Payload, *history.Failure) {
 	}
 	run := task.LocalTaskRun
 	if !x.replaying {
-		if parent := x.started.TraceParent; parent != "" {
-			task.TraceParent = history.TaskTrace(parent, x.started.ExecutionID, task.ID)
-		}
+		task.Trace = x.started.Trace.Task(x.started.ExecutionID, task.ID)
 		x.runLocal(*task, &run)
 	}
 	h.decide(&run)

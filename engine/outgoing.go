@@ -15,8 +15,9 @@ func (x *Execution) outgoing(body history.Body) {
 	if x.showing {
 		panic("reprise: an interceptor decided something while it was shown a decision; let it decide before or after it calls next")
 	}
-	if x.started.TraceParent != "" {
-		x.trace(body)
+	own := history.TraceOf(body)
+	if own != nil && own.Parent == "" {
+		*own = x.trace(body)
 	}
 	if len(x.onDecision) == 0 {
 		return
@@ -26,27 +27,16 @@ func (x *Execution) outgoing(body history.Body) {
 	for _, fn := range x.onDecision {
 		fn(body)
 	}
+	if own != nil {
+		*own = own.Clean()
+	}
 }
 
-// trace gives what a traced execution starts its trace parent: an activity a span of
-// its own, all else that of the execution.
-func (x *Execution) trace(body history.Body) {
-	parent, own := x.started.TraceParent, x.started.ExecutionID
-	set := func(to *string) {
-		if *to == "" {
-			*to = history.ExecutionTrace(parent, own)
-		}
+// trace returns the trace of what the execution starts or sends: an activity is a span of
+// its own, all else is a part of that of the execution.
+func (x *Execution) trace(body history.Body) history.Trace {
+	if _, ok := body.(*history.TaskScheduled); ok {
+		return x.started.Trace.Task(x.started.ExecutionID, x.nextID)
 	}
-	switch b := body.(type) {
-	case *history.TaskScheduled:
-		if b.TraceParent == "" {
-			b.TraceParent = history.TaskTrace(parent, own, x.nextID)
-		}
-	case *history.SubOrchestrationInstanceCreated:
-		set(&b.TraceParent)
-	case *history.EntityOperationCalled:
-		set(&b.TraceParent)
-	case *history.EntityOperationSignaled:
-		set(&b.TraceParent)
-	}
+	return x.started.Trace.Execution(x.started.ExecutionID)
 }

@@ -24,7 +24,8 @@ var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 //	                     "completed ID RESULT", "failed ID MESSAGE" (a ! before
 //	                     the message: non-retriable), "fired ID", "terminated",
 //	                     "child ID RESULT", "child-failed ID MESSAGE",
-//	                     "event NAME DATA", "operation ID RESULT",
+//	                     "event NAME DATA", "traced NAME DATA" (an event whose
+//	                     sender is traced), "operation ID RESULT",
 //	                     "operation-failed ID MESSAGE", "granted ID",
 //	                     "canceled REASON", "update NAME REQUEST DATA"
 //	replay [P]           what was recorded, against program P (the same if left out)
@@ -225,6 +226,9 @@ func (s *story) episode(t *testing.T, now time.Time, bodies ...history.Body) {
 	if episode.Buffered > 0 {
 		s.print("buffered: %d", episode.Buffered)
 	}
+	for _, e := range episode.Taken {
+		s.print("taken: event %d, %s, arrived %s: %s %s", e.Number, e.Name, e.Arrived.Sub(began), e.Trace.Parent, e.Trace.State)
+	}
 	if episode.Cancel != nil {
 		s.print("carried: canceled %s", episode.Cancel.Reason)
 	}
@@ -298,6 +302,9 @@ func (s *story) bodies(t *testing.T, input string) []history.Body {
 		case "event":
 			name, data, _ := strings.Cut(rest, " ")
 			out = append(out, &history.EventRaised{Name: name, Input: history.Payload(data)})
+		case "traced":
+			name, data, _ := strings.Cut(rest, " ")
+			out = append(out, &history.EventRaised{Name: name, Input: history.Payload(data), Trace: history.Trace{Parent: "of " + data, State: "a=1"}})
 		case "operation":
 			out = append(out, &history.EntityOperationCompleted{TaskID: id, Result: history.Payload(text)})
 		case "operation-failed":

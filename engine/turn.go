@@ -9,7 +9,7 @@ import (
 
 // turn applies the events of one episode, and runs the code after each.
 func (x *Execution) turn(arrived []history.Event) {
-	x.taken = 0
+	x.taken, x.takenEvents = 0, nil
 	for _, e := range arrived {
 		if x.err != nil || x.ended {
 			return
@@ -52,7 +52,7 @@ func (x *Execution) apply(e history.Event) {
 	case *history.TimerFired:
 		x.settle(b.TimerID, aTimer, nil, nil)
 	case *history.EventRaised:
-		x.raise(b)
+		x.raise(b, e.Time)
 	case *history.ExecutionCancelRequested:
 		x.cancelRequested(b)
 	case *history.UpdateRequested:

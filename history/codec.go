@@ -34,16 +34,17 @@ func writeEvent(w *pack.Writer, e *Event) {
 	case OrchestratorStarted:
 		w.Array(0)
 	case *ExecutionStarted:
-		w.Array(9)
+		w.Array(9 + traceStates(b.Trace))
 		w.String(b.Name)
 		w.String(b.Version)
 		w.Binary(b.Input)
 		w.String(string(b.ExecutionID))
 		WriteParent(w, b.Parent)
 		w.Time(b.ScheduledStart)
-		w.String(b.TraceParent)
+		w.String(b.Trace.Parent)
 		writeTags(w, b.Tags)
 		w.Time(b.Deadline)
+		writeTraceState(w, b.Trace)
 	case *ExecutionCompleted:
 		if b.NextVersion == "" {
 			w.Array(3)
@@ -64,21 +65,28 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.Array(1)
 		w.String(b.Reason)
 	case *TaskScheduled:
-		if b.Options == nil {
-			w.Array(7)
-		} else {
+		switch {
+		case b.Trace.State != "":
+			w.Array(9)
+		case b.Options != nil:
 			w.Array(8)
+		default:
+			w.Array(7)
 		}
 		w.String(b.Name)
 		w.String(b.Version)
 		w.Binary(b.Input)
 		writeRetry(w, b.Retry)
 		w.Int(int64(b.Timeout))
-		w.String(b.TraceParent)
+		w.String(b.Trace.Parent)
 		writeTags(w, b.Tags)
-		if b.Options != nil {
+		switch {
+		case b.Options != nil:
 			b.Options.Write(w)
+		case b.Trace.State != "":
+			w.Nil()
 		}
+		writeTraceState(w, b.Trace)
 	case *TaskCompleted:
 		w.Array(2)
 		w.Int(int64(b.TaskID))
@@ -98,15 +106,16 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.Binary(b.Result)
 		writeFailure(w, b.Failure, 0)
 	case *SubOrchestrationInstanceCreated:
-		w.Array(8)
+		w.Array(8 + traceStates(b.Trace))
 		w.String(string(b.Instance))
 		w.String(b.Name)
 		w.String(b.Version)
 		w.Binary(b.Input)
 		w.Bool(b.Detached)
-		w.String(b.TraceParent)
+		w.String(b.Trace.Parent)
 		writeTags(w, b.Tags)
 		w.Int(int64(b.Timeout))
+		writeTraceState(w, b.Trace)
 	case *SubOrchestrationInstanceCompleted:
 		w.Array(2)
 		w.Int(int64(b.TaskID))
@@ -131,14 +140,16 @@ func writeEvent(w *pack.Writer, e *Event) {
 		w.Array(1)
 		w.Int(int64(b.TimerID))
 	case *EventSent:
-		w.Array(3)
+		w.Array(3 + traces(b.Trace))
 		w.String(string(b.Instance))
 		w.String(b.Name)
 		w.Binary(b.Input)
+		writeTrace(w, b.Trace)
 	case *EventRaised:
-		w.Array(2)
+		w.Array(2 + traces(b.Trace))
 		w.String(b.Name)
 		w.Binary(b.Input)
+		writeTrace(w, b.Trace)
 	default:
 		if !writeEntityEvent(w, b) && !writeAskedEvent(w, b) {
 			panic(fmt.Sprintf("event body %T has no stored form", b))
@@ -155,6 +166,45 @@ func writeTags(w *pack.Writer, tags map[string]string) {
 		w.String(k)
 		w.String(tags[k])
 	}
+}
+
+// A trace state came later than the parent, so it stands at the end of a body, and only
+// where there is one. Bodies that had neither have both or none at the end.
+
+func writeTraceState(w *pack.Writer, t Trace) {
+	if t.State != "" {
+		w.String(t.State)
+	}
+}
+
+// traceStates returns how many fields writeTraceState writes.
+func traceStates(t Trace) int {
+	if t.State != "" {
+		return 1
+	}
+	return 0
+}
+
+func writeTrace(w *pack.Writer, t Trace) {
+	if t != (Trace{}) {
+		w.String(t.Parent)
+		w.String(t.State)
+	}
+}
+
+// traces returns how many fields writeTrace writes.
+func traces(t Trace) int {
+	if t != (Trace{}) {
+		return 2
+	}
+	return 0
+}
+
+func readTrace(r *pack.Reader, there bool) Trace {
+	if !there {
+		return Trace{}
+	}
+	return Trace{r.String(), r.String()}
 }
 
 func writeRetry(w *pack.Writer, p *RetryPolicy) {
@@ -232,13 +282,16 @@ func readEvent(r *pack.Reader) (Event, error) {
 		expect(r, 0)
 		e.Body = OrchestratorStarted{}
 	case KindExecutionStarted:
-		fields := expectWithin(r, 8, 9)
+		fields := expectWithin(r, 8, 9, 10)
 		b := &ExecutionStarted{
 			Name: r.String(), Version: r.String(), Input: r.Binary(), ExecutionID: ExecutionID(r.String()),
-			Parent: ReadParent(r), ScheduledStart: r.Time(), TraceParent: r.String(), Tags: readTags(r),
+			Parent: ReadParent(r), ScheduledStart: r.Time(), Trace: Trace{Parent: r.String()}, Tags: readTags(r),
 		}
 		if fields > 8 {
 			b.Deadline = r.Time()
+		}
+		if fields > 9 {
+			b.Trace.State = r.String()
 		}
 		e.Body = b
 	case KindExecutionCompleted:
@@ -255,16 +308,16 @@ func readEvent(r *pack.Reader) (Event, error) {
 		expect(r, 1)
 		e.Body = &ExecutionCancelRequested{Reason: r.String()}
 	case KindTaskScheduled:
-		fields := r.Array()
-		if r.Err() == nil && fields != 7 && fields != 8 {
-			r.Fail(fmt.Sprintf("%d fields where 7 or 8 belong", fields))
-		}
+		fields := expectWithin(r, 7, 8, 9)
 		b := &TaskScheduled{
 			Name: r.String(), Version: r.String(), Input: r.Binary(), Retry: readRetry(r),
-			Timeout: time.Duration(r.Int()), TraceParent: r.String(), Tags: readTags(r),
+			Timeout: time.Duration(r.Int()), Trace: Trace{Parent: r.String()}, Tags: readTags(r),
 		}
-		if fields == 8 {
+		if fields == 8 || fields == 9 && !r.IsNil() {
 			b.Options = ReadTaskOptions(r)
+		}
+		if fields == 9 {
+			b.Trace.State = r.String()
 		}
 		e.Body = b
 	case KindTaskCompleted:
@@ -284,13 +337,16 @@ func readEvent(r *pack.Reader) (Event, error) {
 		}
 		e.Body = b
 	case KindSubOrchestrationInstanceCreated:
-		fields := expectWithin(r, 7, 8)
+		fields := expectWithin(r, 7, 8, 9)
 		b := &SubOrchestrationInstanceCreated{
 			Instance: InstanceID(r.String()), Name: r.String(), Version: r.String(), Input: r.Binary(),
-			Detached: r.Bool(), TraceParent: r.String(), Tags: readTags(r),
+			Detached: r.Bool(), Trace: Trace{Parent: r.String()}, Tags: readTags(r),
 		}
 		if fields > 7 {
 			b.Timeout = time.Duration(r.Int())
+		}
+		if fields > 8 {
+			b.Trace.State = r.String()
 		}
 		e.Body = b
 	case KindSubOrchestrationInstanceCompleted:
@@ -316,11 +372,11 @@ func readEvent(r *pack.Reader) (Event, error) {
 		expect(r, 1)
 		e.Body = &TimerCanceled{TimerID: int32(r.Int())}
 	case KindEventSent:
-		expect(r, 3)
-		e.Body = &EventSent{Instance: InstanceID(r.String()), Name: r.String(), Input: r.Binary()}
+		fields := expectWithin(r, 3, 5)
+		e.Body = &EventSent{Instance: InstanceID(r.String()), Name: r.String(), Input: r.Binary(), Trace: readTrace(r, fields > 3)}
 	case KindEventRaised:
-		expect(r, 2)
-		e.Body = &EventRaised{Name: r.String(), Input: r.Binary()}
+		fields := expectWithin(r, 2, 4)
+		e.Body = &EventRaised{Name: r.String(), Input: r.Binary(), Trace: readTrace(r, fields > 2)}
 	default:
 		if e.Body = readEntityEvent(r, kind); e.Body == nil {
 			e.Body = readAskedEvent(r, kind)
@@ -339,12 +395,12 @@ func expect(r *pack.Reader, n int) {
 	}
 }
 
-// expectWithin reads the head of an array that has so many fields: the least of an
-// older writer, the most of this one. Of what lies between nothing was ever written.
-func expectWithin(r *pack.Reader, least, most int) int {
+// expectWithin reads the head of an array that has one of the numbers of fields, which
+// are all that were ever written.
+func expectWithin(r *pack.Reader, written ...int) int {
 	got := r.Array()
-	if r.Err() == nil && got != least && got != most {
-		r.Fail(fmt.Sprintf("%d fields where %d or %d belong", got, least, most))
+	if r.Err() == nil && !slices.Contains(written, got) {
+		r.Fail(fmt.Sprintf("%d fields where one of %d belongs", got, slices.Clone(written))) // what is written stays on the stack
 	}
 	return got
 }

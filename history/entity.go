@@ -34,7 +34,7 @@ type (
 		// ScheduledTime is when the entity takes the operation at the earliest; zero is
 		// at once.
 		ScheduledTime time.Time
-		TraceParent   string
+		Trace         Trace
 	}
 
 	// EntityOperationCalled decides that an entity is to run an operation whose outcome
@@ -45,8 +45,8 @@ type (
 		Input     Payload
 		// Section is the ID of the caller's EntityLockRequested decision, where the call
 		// is made in that critical section; otherwise [NoID].
-		Section     int32
-		TraceParent string
+		Section int32
+		Trace   Trace
 		// Caller is set at the entity: who awaits the outcome, and as which decision.
 		Caller *ParentInstance
 	}

@@ -7,20 +7,22 @@ import "github.com/reprise-run/reprise/internal/pack"
 func writeEntityEvent(w *pack.Writer, body Body) bool {
 	switch b := body.(type) {
 	case *EntityOperationSignaled:
-		w.Array(5)
+		w.Array(5 + traceStates(b.Trace))
 		w.String(string(b.Target))
 		w.String(b.Operation)
 		w.Binary(b.Input)
 		w.Time(b.ScheduledTime)
-		w.String(b.TraceParent)
+		w.String(b.Trace.Parent)
+		writeTraceState(w, b.Trace)
 	case *EntityOperationCalled:
-		w.Array(6)
+		w.Array(6 + traceStates(b.Trace))
 		w.String(string(b.Target))
 		w.String(b.Operation)
 		w.Binary(b.Input)
 		w.Int(int64(b.Section))
-		w.String(b.TraceParent)
+		w.String(b.Trace.Parent)
 		WriteParent(w, b.Caller)
+		writeTraceState(w, b.Trace)
 	case *EntityOperationCompleted:
 		w.Array(2)
 		w.Int(int64(b.TaskID))
@@ -57,16 +59,24 @@ func writeEntityEvent(w *pack.Writer, body Body) bool {
 func readEntityEvent(r *pack.Reader, kind Kind) Body {
 	switch kind {
 	case KindEntityOperationSignaled:
-		expect(r, 5)
-		return &EntityOperationSignaled{
-			Target: InstanceID(r.String()), Operation: r.String(), Input: r.Binary(), ScheduledTime: r.Time(), TraceParent: r.String(),
+		fields := expectWithin(r, 5, 6)
+		b := &EntityOperationSignaled{
+			Target: InstanceID(r.String()), Operation: r.String(), Input: r.Binary(), ScheduledTime: r.Time(), Trace: Trace{Parent: r.String()},
 		}
+		if fields > 5 {
+			b.Trace.State = r.String()
+		}
+		return b
 	case KindEntityOperationCalled:
-		expect(r, 6)
-		return &EntityOperationCalled{
+		fields := expectWithin(r, 6, 7)
+		b := &EntityOperationCalled{
 			Target: InstanceID(r.String()), Operation: r.String(), Input: r.Binary(), Section: int32(r.Int()),
-			TraceParent: r.String(), Caller: ReadParent(r),
+			Trace: Trace{Parent: r.String()}, Caller: ReadParent(r),
 		}
+		if fields > 6 {
+			b.Trace.State = r.String()
+		}
+		return b
 	case KindEntityOperationCompleted:
 		expect(r, 2)
 		return &EntityOperationCompleted{TaskID: int32(r.Int()), Result: r.Binary()}

@@ -10,7 +10,11 @@ import (
 // to the leader.
 func EncodeEpisode(e Episode) []byte {
 	decided := EncodeEvents(e.Decided)
-	w := pack.NewWriter(64+len(decided)+len(e.CustomStatus), 8)
+	fields := 8
+	if len(e.Taken) > 0 {
+		fields = 9
+	}
+	w := pack.NewWriter(64+len(decided)+len(e.CustomStatus), fields)
 	w.Binary(decided)
 	w.Binary(e.CustomStatus)
 	w.Array(len(e.Awaits))
@@ -25,7 +29,31 @@ func EncodeEpisode(e Episode) []byte {
 	}
 	writeUnrecorded(w, e.Unrecorded)
 	writeChangedTags(w, e.Tags)
+	if len(e.Taken) > 0 {
+		writeTaken(w, e.Taken)
+	}
 	return w.Bytes()
+}
+
+func writeTaken(w *pack.Writer, all []TakenEvent) {
+	w.Array(len(all))
+	for _, e := range all {
+		w.Array(5)
+		w.Int(int64(e.Number))
+		w.String(e.Name)
+		w.Time(e.Arrived)
+		w.String(e.Trace.Parent)
+		w.String(e.Trace.State)
+	}
+}
+
+func readTaken(r *pack.Reader) []TakenEvent {
+	var all []TakenEvent
+	for n := r.Array(); n > 0 && r.Err() == nil; n-- {
+		expect(r, 5)
+		all = append(all, TakenEvent{Number: int(r.Int()), Name: r.String(), Arrived: r.Time(), Trace: readTrace(r, true)})
+	}
+	return all
 }
 
 // DecodeEpisode reads what [EncodeEpisode] wrote.
@@ -55,6 +83,8 @@ func DecodeEpisode(data []byte) (Episode, error) {
 			e.Unrecorded = readUnrecorded(r)
 		case 7:
 			e.Tags = readChangedTags(r)
+		case 8:
+			e.Taken = readTaken(r)
 		default:
 			r.Skip() // of a newer writer
 		}

@@ -3,6 +3,7 @@ package history
 import (
 	"reflect"
 	"testing"
+	"time"
 )
 
 // What the leader records is all that the node which ran the episode decided: no
@@ -18,6 +19,7 @@ func TestEpisodesTravelWhole(t *testing.T) {
 		Cancel:         &ExecutionCancelRequested{Reason: "enough"},
 		CarriedUpdates: []*UpdateRequested{{Request: "r", Name: "raise"}},
 		Updates:        []string{"raise"},
+		Taken:          []TakenEvent{{7, "approved", time.Unix(1, 0).UTC(), Trace{"00-1", "a=1"}}, {Number: 9}},
 		Unrecorded:     []Unrecorded{{Index: 2, Failure: &Failure{Message: "no"}}, {Index: 4}},
 	}
 	v := reflect.ValueOf(whole)

@@ -90,7 +90,7 @@ type (
 		Parent      *ParentInstance
 		// ScheduledStart is when the first episode may run; zero is at once.
 		ScheduledStart time.Time
-		TraceParent    string
+		Trace          Trace
 		Tags           map[string]string
 		// Deadline is when the orchestration is cancelled if it has not ended; zero:
 		// never.
@@ -121,14 +121,14 @@ type (
 
 	// TaskScheduled decides that an activity is to run.
 	TaskScheduled struct {
-		Name        string
-		Version     string
-		Input       Payload
-		Retry       *RetryPolicy  // nil: one attempt
-		Timeout     time.Duration // of one attempt, start to close; 0: none
-		TraceParent string
-		Tags        map[string]string
-		Options     *TaskOptions // nil: none
+		Name    string
+		Version string
+		Input   Payload
+		Retry   *RetryPolicy  // nil: one attempt
+		Timeout time.Duration // of one attempt, start to close; 0: none
+		Trace   Trace
+		Tags    map[string]string
+		Options *TaskOptions // nil: none
 	}
 
 	// TaskCompleted arrives when an activity returned a result.
@@ -169,9 +169,9 @@ type (
 		Input    Payload
 		// Detached: the child has no parent. Nothing awaits its end, and nothing that
 		// happens to this execution reaches it.
-		Detached    bool
-		TraceParent string
-		Tags        map[string]string
+		Detached bool
+		Trace    Trace
+		Tags     map[string]string
 		// Timeout is how long after this decision the child is cancelled if it has not
 		// ended; 0: never.
 		Timeout time.Duration
@@ -216,6 +216,7 @@ type (
 		Instance InstanceID
 		Name     string
 		Input    Payload
+		Trace    Trace
 	}
 
 	// EventRaised arrives when somebody raised an external event. Its name compares
@@ -223,6 +224,7 @@ type (
 	EventRaised struct {
 		Name  string
 		Input Payload
+		Trace Trace // the sender's
 	}
 )
 
@@ -292,6 +294,8 @@ type Episode struct {
 	Awaits []string
 	// Buffered counts the events that have arrived and that no wait has taken.
 	Buffered int
+	// Taken are the events that the code took in the episode and that came with a trace.
+	Taken []TakenEvent
 	// Carried are the events that the next execution gets, where this one continues
 	// as new: those that no wait has taken, in the order in which they arrived.
 	Carried []*EventRaised
@@ -305,6 +309,16 @@ type Episode struct {
 	// Unrecorded are the updates among what arrived that are not to be recorded, in
 	// their order.
 	Unrecorded []Unrecorded
+}
+
+// TakenEvent is an external event that a wait of the code has got. That is the end of its
+// way, and comes once, however often the code is run again.
+type TakenEvent struct {
+	Number int // the how-manieth of the execution it was, from 0
+	Name   string
+	// Arrived is when the execution got it: where it continued as new, from the one before.
+	Arrived time.Time
+	Trace   Trace // the sender's
 }
 
 // Completion returns the decision that ended the execution, or nil.

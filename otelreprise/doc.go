@@ -21,14 +21,18 @@
 //	  │ └ operation add of log             what that operation signaled
 //	  └ orchestration order.ship           a sub-orchestration
 //
+//	raise approved                         a client's call, a producer
+//	└ event approved                       from its arrival until the orchestration takes it, a
+//	                                       consumer that is linked to the orchestration
+//
 // Nothing of this depends on who runs the code: an orchestrator is run again on
 // replay and on other nodes, and its span is not. Spans of orchestrations, of
-// activities and of operations are told by the leader that committed their end, once;
-// their span IDs follow from the history, those of operations from the run that is
+// activities, of operations and of events are told by the leader that committed their end,
+// once; their span IDs follow from the history, those of operations from the run that is
 // recorded, so that what belongs to them can name them while they go on, wherever it
 // runs. That is what [IDs] is for. If a leader dies in the moment
 // after it committed an end, that span is missing; none appears twice.
 //
-// A trace begins with a start, or a signal to an entity, that carries a trace parent. What
-// comes of one without has no spans.
+// A trace begins with a start, a signal to an entity, or an event, that carries one. What
+// comes of one without has no spans. The header tracestate goes along.
 package otelreprise

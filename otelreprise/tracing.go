@@ -27,21 +27,25 @@ func New(provider trace.TracerProvider) *Tracing {
 	return &Tracing{tracer: provider.Tracer("github.com/reprise-run/reprise")}
 }
 
-// Client is an interceptor of clients: each call is a span, and what it starts, or asks
-// an entity for, is traced as a part of it, unless it was given another trace parent.
+// Client is an interceptor of clients: each call is a span, and what it starts, asks an
+// entity for, or raises is traced as a part of it, unless it was given another trace.
 func (t *Tracing) Client(next client.Handler) client.Handler {
 	return func(ctx context.Context, call *client.Call) error {
 		name := call.Operation
 		if call.Name != "" {
 			name += " " + call.Name
 		}
-		ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+		kind := trace.SpanKindClient
+		if call.Operation == "raise" {
+			kind = trace.SpanKindProducer
+		}
+		ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithAttributes(
 			attribute.String("reprise.taskhub", string(call.TaskHub)), attribute.String("reprise.instance", string(call.Instance))))
 		defer span.End()
 		switch call.Operation {
-		case "start", "execute", "signal":
-			if call.TraceParent == "" {
-				call.TraceParent = traceParent(ctx)
+		case "start", "execute", "signal", "raise":
+			if call.Trace.Parent == "" {
+				call.Trace = traceOf(ctx)
 			}
 		}
 		err := next(ctx, call)
@@ -58,10 +62,10 @@ func (t *Tracing) Client(next client.Handler) client.Handler {
 func (t *Tracing) Activity(next reprise.ActivityHandler) reprise.ActivityHandler {
 	return func(ctx context.Context, input history.Payload) (history.Payload, error) {
 		a := reprise.Attempt(ctx)
-		if a.TraceParent == "" {
+		if a.Trace.Parent == "" {
 			return next(ctx, input)
 		}
-		ctx, span := t.tracer.Start(within(ctx, a.TraceParent), "attempt "+a.Name, trace.WithAttributes(
+		ctx, span := t.tracer.Start(within(ctx, a.Trace), "attempt "+a.Name, trace.WithAttributes(
 			attribute.String("reprise.taskhub", string(a.TaskHub)),
 			attribute.String("reprise.instance", string(a.Instance)),
 			attribute.String("reprise.execution", string(a.Execution)),
@@ -91,7 +95,7 @@ var errIDs = errors.New("otelreprise: the tracer provider was not made with sdkt
 // Record makes a span of OpenTelemetry of one that a node tells of; it is for
 // cluster.Config.Spans.
 func (t *Tracing) Record(s history.Span) {
-	own := trace.SpanContextFromContext(within(context.Background(), s.TraceParent)).SpanID()
+	own := trace.SpanContextFromContext(within(context.Background(), s.Trace)).SpanID()
 	ctx := context.WithValue(within(context.Background(), s.Parent), given{}, own)
 	attributes := []attribute.KeyValue{
 		attribute.String("reprise.taskhub", string(s.Hub)),
@@ -112,7 +116,14 @@ func (t *Tracing) Record(s history.Span) {
 		attributes = append(attributes, attribute.String("reprise.entity", entity))
 		name += " of " + entity
 	}
-	_, span := t.tracer.Start(ctx, name, trace.WithTimestamp(s.Began), trace.WithAttributes(attributes...))
+	options := []trace.SpanStartOption{trace.WithTimestamp(s.Began), trace.WithAttributes(attributes...)}
+	if s.Kind == history.EventSpan {
+		options = append(options, trace.WithSpanKind(trace.SpanKindConsumer))
+	}
+	if link := trace.SpanContextFromContext(within(context.Background(), s.Link)); link.IsValid() {
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: link}))
+	}
+	_, span := t.tracer.Start(ctx, name, options...)
 	if span.IsRecording() && span.SpanContext().SpanID() != own {
 		t.warn.Do(func() { otel.Handle(errIDs) })
 	}
@@ -126,16 +137,20 @@ func (t *Tracing) Record(s history.Span) {
 	span.End(trace.WithTimestamp(s.Ended))
 }
 
-const traceParentKey = "traceparent"
+// The headers of W3C Trace Context.
+const (
+	parentHeader = "traceparent"
+	stateHeader  = "tracestate"
+)
 
-// within returns a context whose spans are parts of a trace parent.
-func within(ctx context.Context, parent string) context.Context {
-	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{traceParentKey: parent})
+// within returns a context whose spans are parts of a trace.
+func within(ctx context.Context, t history.Trace) context.Context {
+	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{parentHeader: t.Parent, stateHeader: t.State})
 }
 
-// traceParent returns the trace parent of the span in a context; empty: there is none.
-func traceParent(ctx context.Context) string {
+// traceOf returns the trace of the span in a context; zero: there is none.
+func traceOf(ctx context.Context) history.Trace {
 	carrier := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, carrier)
-	return carrier[traceParentKey]
+	return history.Trace{Parent: carrier[parentHeader], State: carrier[stateHeader]}
 }

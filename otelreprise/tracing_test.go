@@ -21,7 +21,10 @@ import (
 	"github.com/reprise-run/reprise/history"
 )
 
-const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+var parent = history.Trace{Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", State: "vendor=x,other=y"}
+
+// spanOf returns the span ID of a trace.
+func spanOf(t history.Trace) string { return t.Parent[36:52] }
 
 // tracing returns a maker of spans and what it has made.
 func tracing(opts ...sdktrace.TracerProviderOption) (*Tracing, *tracetest.SpanRecorder) {
@@ -31,7 +34,7 @@ func tracing(opts ...sdktrace.TracerProviderOption) (*Tracing, *tracetest.SpanRe
 
 var _ sdktrace.IDGenerator = IDs{}
 
-// What is started is a part of the call that starts it, and only that.
+// What is started, asked or raised is a part of the call that does it, and only that.
 func TestClient(t *testing.T) {
 	tr, made := tracing(sdktrace.WithIDGenerator(IDs{}))
 	errNo := errors.New("no")
@@ -39,29 +42,31 @@ func TestClient(t *testing.T) {
 		call client.Call
 		err  error
 		name string
+		kind trace.SpanKind
 	}{
-		{client.Call{Operation: "start", Name: "o", Instance: "i"}, nil, "start o"},
-		{client.Call{Operation: "start", Name: "o", TraceParent: parent}, nil, "start o"},
-		{client.Call{Operation: "execute", Name: "o", Instance: "i"}, nil, "execute o"},
-		{client.Call{Operation: "signal", Name: "add", Instance: "@e@k"}, nil, "signal add"},
-		{client.Call{Operation: "signal", Name: "add", Instance: "@e@k", TraceParent: parent}, errNo, "signal add"},
-		{client.Call{Operation: "raise", Name: "e"}, errNo, "raise e"},
-		{client.Call{Operation: "wait"}, nil, "wait"},
+		{client.Call{Operation: "start", Name: "o", Instance: "i"}, nil, "start o", trace.SpanKindClient},
+		{client.Call{Operation: "start", Name: "o", Trace: parent}, nil, "start o", trace.SpanKindClient},
+		{client.Call{Operation: "execute", Name: "o", Instance: "i"}, nil, "execute o", trace.SpanKindClient},
+		{client.Call{Operation: "signal", Name: "add", Instance: "@e@k"}, nil, "signal add", trace.SpanKindClient},
+		{client.Call{Operation: "signal", Name: "add", Instance: "@e@k", Trace: parent}, errNo, "signal add", trace.SpanKindClient},
+		{client.Call{Operation: "raise", Name: "e"}, errNo, "raise e", trace.SpanKindProducer},
+		{client.Call{Operation: "raise", Name: "e", Trace: parent}, nil, "raise e", trace.SpanKindProducer},
+		{client.Call{Operation: "wait"}, nil, "wait", trace.SpanKindClient},
 	} {
-		given := c.call.TraceParent
+		given := c.call.Trace
 		err := tr.Client(func(ctx context.Context, call *client.Call) error {
 			want := given
-			if slices.Contains([]string{"start", "execute", "signal"}, call.Operation) && given == "" {
-				want = traceParent(ctx)
+			if slices.Contains([]string{"start", "execute", "signal", "raise"}, call.Operation) && given.Parent == "" {
+				want = traceOf(ctx)
 			}
-			if call.TraceParent != want || !trace.SpanContextFromContext(ctx).IsValid() {
-				t.Errorf("%s: %q, want %q", c.name, call.TraceParent, want)
+			if call.Trace != want || !trace.SpanContextFromContext(ctx).IsValid() {
+				t.Errorf("%s: %q, want %q", c.name, call.Trace, want)
 			}
 			return c.err
 		})(t.Context(), &c.call)
 		all := made.Ended()
 		span := all[len(all)-1]
-		if err != c.err || span.Name() != c.name || span.SpanKind() != trace.SpanKindClient || (span.Status().Code == codes.Error) != (err != nil) {
+		if err != c.err || span.Name() != c.name || span.SpanKind() != c.kind || (span.Status().Code == codes.Error) != (err != nil) {
 			t.Errorf("%v, %s %v %v", err, span.Name(), span.SpanKind(), span.Status())
 		}
 	}
@@ -75,18 +80,18 @@ func TestActivity(t *testing.T) {
 		"panics":  func(context.Context, history.Payload) (history.Payload, error) { panic("boom") },
 	} {
 		before := len(made.Ended())
-		run := func(traced string) {
+		run := func(traced history.Trace) {
 			defer func() { _ = recover() }()
-			ctx := reprise.ContextWithAttempt(t.Context(), reprise.AttemptInfo{Name: name, Number: 2, TraceParent: traced})
+			ctx := reprise.ContextWithAttempt(t.Context(), reprise.AttemptInfo{Name: name, Number: 2, Trace: traced})
 			_, _ = tr.Activity(fn)(ctx, nil) // how it ends is in the span
 		}
-		run("")
+		run(history.Trace{})
 		run(parent)
 		all := made.Ended()[before:]
 		if len(all) != 1 {
 			t.Fatalf("%s: %d spans", name, len(all))
 		}
-		if s := all[0]; s.Name() != "attempt "+name || s.Parent().SpanID().String() != parent[36:52] || (s.Status().Code == codes.Error) != (name != "returns") {
+		if s := all[0]; s.Name() != "attempt "+name || s.Parent().SpanID().String() != spanOf(parent) || (s.Status().Code == codes.Error) != (name != "returns") {
 			t.Errorf("%s: %s in %s, %v", name, s.Name(), s.Parent().SpanID(), s.Status())
 		}
 	}
@@ -95,14 +100,15 @@ func TestActivity(t *testing.T) {
 func TestRecord(t *testing.T) {
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	span := history.Span{
-		Kind: history.ActivitySpan, Name: "a", TraceParent: history.TaskTrace(parent, "e", 3), Parent: history.ExecutionTrace(parent, "e"),
+		Kind: history.ActivitySpan, Name: "a", Trace: parent.Task("e", 3), Parent: parent.Execution("e"),
 		Began: began, Ended: began.Add(time.Hour), Status: history.Failed, Failure: &history.Failure{Message: "no"}, Attempts: 2,
 	}
 	tr, made := tracing(sdktrace.WithIDGenerator(IDs{}))
 	tr.Record(span)
 	got := made.Ended()[0]
-	if got.Name() != "activity a" || got.SpanContext().SpanID().String() != span.TraceParent[36:52] || got.Parent().SpanID().String() != span.Parent[36:52] ||
-		got.SpanContext().TraceID().String() != parent[3:35] || !got.StartTime().Equal(began) || !got.EndTime().Equal(span.Ended) || got.Status().Description != "no" {
+	if got.Name() != "activity a" || got.SpanContext().SpanID().String() != spanOf(span.Trace) || got.Parent().SpanID().String() != spanOf(span.Parent) ||
+		got.SpanContext().TraceID().String() != parent.Parent[3:35] || !got.StartTime().Equal(began) || !got.EndTime().Equal(span.Ended) || got.Status().Description != "no" ||
+		got.SpanContext().TraceState().String() != parent.State || got.SpanKind() != trace.SpanKindInternal || len(got.Links()) != 0 {
 		t.Errorf("%+v", got)
 	}
 	var told error
@@ -112,7 +118,9 @@ func TestRecord(t *testing.T) {
 		t.Errorf("a provider without the IDs: %v", told)
 	}
 	// What its starter did not sample is not sampled.
-	span.TraceParent, span.Parent = span.TraceParent[:53]+"00", span.Parent[:53]+"00"
+	for _, t := range []*history.Trace{&span.Trace, &span.Parent} {
+		t.Parent = t.Parent[:53] + "00"
+	}
 	if tr.Record(span); len(made.Ended()) != 1 {
 		t.Errorf("%d spans", len(made.Ended()))
 	}
@@ -124,22 +132,23 @@ func TestRecordOperation(t *testing.T) {
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	span := history.Span{
 		Kind: history.OperationSpan, Hub: "default", Instance: "@account@alice", Execution: "life", Name: "withdraw",
-		TraceParent: history.OperationTrace(parent, "run", 1), Parent: parent,
+		Trace: parent.Operation("run", 1), Parent: parent,
 		Began: began, Ended: began.Add(time.Second), Status: history.Failed, Failure: &history.Failure{Message: "no funds"}, TaskID: history.NoID,
 	}
 	tr, made := tracing(sdktrace.WithIDGenerator(IDs{}))
 	tr.Record(span)
-	span.Status, span.Failure, span.Parent = history.Completed, nil, history.ExecutionTrace(parent, "e")
-	span.TraceParent = history.OperationTrace(span.Parent, "run", 2)
+	span.Status, span.Failure, span.Parent = history.Completed, nil, parent.Execution("e")
+	span.Trace = span.Parent.Operation("run", 2)
 	tr.Record(span)
 	for i, want := range []struct {
-		own, parent, status, problem string
+		own, parent     history.Trace
+		status, problem string
 	}{
-		{history.OperationTrace(parent, "run", 1), parent, "Failed", "no funds"},
-		{history.OperationTrace(parent, "run", 2), span.Parent, "Completed", ""},
+		{parent.Operation("run", 1), parent, "Failed", "no funds"},
+		{parent.Operation("run", 2), span.Parent, "Completed", ""},
 	} {
 		got := made.Ended()[i]
-		if got.Name() != "operation withdraw of account" || got.SpanContext().SpanID().String() != want.own[36:52] || got.Parent().SpanID().String() != want.parent[36:52] ||
+		if got.Name() != "operation withdraw of account" || got.SpanContext().SpanID().String() != spanOf(want.own) || got.Parent().SpanID().String() != spanOf(want.parent) ||
 			!got.StartTime().Equal(began) || !got.EndTime().Equal(span.Ended) || got.Status().Description != want.problem || (got.Status().Code == codes.Error) != (want.problem != "") {
 			t.Errorf("%+v", got)
 		}
@@ -153,6 +162,50 @@ func TestRecordOperation(t *testing.T) {
 		}
 		if !maps.Equal(told, wanted) {
 			t.Errorf("attributes %v", told)
+		}
+	}
+}
+
+// An external event is a part of what raised it, and names the execution that took it.
+func TestRecordEvent(t *testing.T) {
+	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	raised := history.Trace{Parent: "00-1af7651916cd43dd8448eb211c80319c-c7ad6b7169203331-01", State: "who=raised"}
+	span := history.Span{
+		Kind: history.EventSpan, Hub: "default", Instance: "i", Execution: "e", Name: "approved", Version: "2",
+		Trace: raised.Event("e", 3), Parent: raised, Link: parent.Execution("e"),
+		Began: began, Ended: began.Add(time.Second), Status: history.Completed, TaskID: history.NoID,
+	}
+	tr, made := tracing(sdktrace.WithIDGenerator(IDs{}))
+	tr.Record(span)
+	span.Trace, span.Link = raised.Event("e", 4), history.Trace{} // the orchestration is not traced
+	tr.Record(span)
+	for i, links := range []int{1, 0} {
+		got := made.Ended()[i]
+		if got.Name() != "event approved" || got.SpanKind() != trace.SpanKindConsumer || got.SpanContext().TraceID().String() != raised.Parent[3:35] ||
+			got.SpanContext().SpanID().String() != spanOf(raised.Event("e", 3+i)) || got.Parent().SpanID().String() != spanOf(raised) || got.SpanContext().TraceState().String() != raised.State ||
+			!got.StartTime().Equal(began) || !got.EndTime().Equal(span.Ended) || len(got.Links()) != links {
+			t.Errorf("%+v", got)
+		}
+		for _, l := range got.Links() {
+			if traceOf(trace.ContextWithSpanContext(t.Context(), l.SpanContext)) != parent.Execution("e") {
+				t.Errorf("linked to %v", l.SpanContext)
+			}
+		}
+	}
+}
+
+// A trace goes into a context and comes out of it as it was, its state included; a state that
+// OpenTelemetry does not take leaves the parent.
+func TestPropagation(t *testing.T) {
+	for _, c := range []struct{ in, out history.Trace }{
+		{parent, parent},
+		{history.Trace{Parent: parent.Parent}, history.Trace{Parent: parent.Parent}},
+		{history.Trace{Parent: parent.Parent, State: "=="}, history.Trace{Parent: parent.Parent}},
+		{history.Trace{Parent: "00-1", State: "a=1"}, history.Trace{}},
+		{},
+	} {
+		if got := traceOf(within(t.Context(), c.in)); got != c.out {
+			t.Errorf("%q comes out as %q", c.in, got)
 		}
 	}
 }

@@ -87,7 +87,7 @@ func begin(s Store, a Address, r *Record, taskID int32, b *history.SubOrchestrat
 	child := Child{b.Instance, history.ChildExecution(r.Execution, taskID), b.Name}
 	started := &history.ExecutionStarted{
 		Name: b.Name, Version: b.Version, Input: b.Input, ExecutionID: child.Execution,
-		TraceParent: b.TraceParent, Tags: b.Tags,
+		Trace: b.Trace, Tags: b.Tags,
 	}
 	if b.Timeout > 0 {
 		started.Deadline = r.Updated.Add(b.Timeout)

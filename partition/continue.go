@@ -13,7 +13,7 @@ import (
 func continueAsNew(s Store, a Address, r *Record, t Turn, end *history.ExecutionCompleted, fx *Effects) error {
 	fx.Continued = []*Mail{{Event: arrival(t.Began, &history.ExecutionStarted{
 		Name: r.Name, Version: cmp.Or(end.NextVersion, r.Version), Input: end.Result, ExecutionID: history.NextExecution(r.Execution),
-		Parent: r.Parent, TraceParent: r.TraceParent, Tags: r.Tags, Deadline: r.Deadline,
+		Parent: r.Parent, Trace: r.Trace, Tags: r.Tags, Deadline: r.Deadline,
 	})}}
 	if t.Episode.Cancel != nil {
 		fx.Continued = append(fx.Continued, &Mail{Event: arrival(t.Began, t.Episode.Cancel)})

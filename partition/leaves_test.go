@@ -34,10 +34,11 @@ func stored() map[string][2][]byte {
 		Parked:   Parked{Why: Nondeterministic, Name: "order.fulfil", Version: "2", Reason: "a diff"},
 		Children: 2, Parent: &history.ParentInstance{Name: "shop.day", Instance: "day-1", Execution: "ff", TaskID: 5}, Awaits: []string{"approved", "paid"}, Buffered: 7, First: "01", Deadline: at(600),
 		Calls: 3, Sections: 1, Entity: &Entity{LockedBy: &history.ParentInstance{Name: "shop.pay", Instance: "pay-1", Execution: "fe", TaskID: 6}, Modified: at(6), State: 2, Pieces: 3, LastState: 4, Scheduled: 5, NextSignal: 6, Listed: true},
-		CustomStatus: math.MaxUint64, Tags: map[string]string{"b": "2", "a": "1"}, TraceParent: "00-1-2-01",
+		CustomStatus: math.MaxUint64, Tags: map[string]string{"b": "2", "a": "1"}, Trace: history.Trace{Parent: "00-1-2-01"},
 	}
 	limited := &Record{Execution: "ff", Name: "o", LastID: history.NoID, Activities: 3, Limited: 2}
 	canceled := &Record{Execution: "ff", Name: "o", LastID: history.NoID, CancelRequested: at(3), CancelReason: "enough"}
+	traced := &Record{Execution: "ff", Name: "o", LastID: history.NoID, Trace: history.Trace{Parent: "00-1-2-01", State: "a=1"}}
 	activity := &Activity{Execution: record.Execution, Name: "card.charge", Version: "1", Episode: 2, Attempt: 3,
 		First: at(1), NextAttempt: at(4), LastFailure: "error: no", Retry: policy, FailedEpoch: 70000, FailedN: 12}
 	special := *activity
@@ -66,6 +67,7 @@ func stored() map[string][2][]byte {
 		"record":     {anAddress.RecordKey(), record.Encode()},
 		"canceled":   {anAddress.RecordKey(), canceled.Encode()},
 		"limited":    {anAddress.RecordKey(), limited.Encode()},
+		"traced":     {anAddress.RecordKey(), traced.Encode()},
 		"activity":   {anAddress.ActivityKey(3), activity.Encode()},
 		"special":    {anAddress.ActivityKey(3), special.Encode()},
 		"progress":   {anAddress.progressKey(3), progress.rows[string(anAddress.progressKey(3))]},
@@ -127,7 +129,7 @@ func TestOlderForms(t *testing.T) {
 		t.Errorf("a meta record without a cut reads as %+v, %v", meta, err)
 	}
 	got, err := DecodeRecord(unhex("0100dc0015d9203031323334353637383961626364656630313233343536373839616263646566ac6f726465722e66756c66696ca13200d318867251edfa0000d31886725317fff200d318867254066b1a00d318867251b25f3600030904020101cd012cc3c39402ac6f726465722e66756c66696ca132a6612064696666ff94a161a131a162a132a930302d312d322d3031"))
-	if err != nil || got.Activities != 2 || got.TraceParent != "00-1-2-01" || got.Children != 0 || got.Parent != nil || got.Awaits != nil {
+	if err != nil || got.Activities != 2 || got.Trace != (history.Trace{Parent: "00-1-2-01"}) || got.Children != 0 || got.Parent != nil || got.Awaits != nil {
 		t.Errorf("a record without children and parent reads as %+v, %v", got, err)
 	}
 }

@@ -99,7 +99,7 @@ type Record struct {
 	// CustomStatus is the hash of the custom status; 0 where there is none.
 	CustomStatus uint64
 	Tags         map[string]string
-	TraceParent  string
+	Trace        history.Trace
 	// Parent is who awaits the end of the execution; nil where nobody does.
 	Parent *history.ParentInstance
 	// Awaits are the names of the external events that the code waits for. Buffered
@@ -129,12 +129,13 @@ type Record struct {
 	Limited int64
 }
 
-// Fields of a record. Those of a request to end, and the activities with a limit, stand
-// at the end, and only where there are any.
+// Fields of a record. Those of a request to end, the activities with a limit, and the
+// trace state stand at the end, and only where there are any.
 const (
 	recordFields   = 31
 	canceledFields = 33
 	limitedFields  = 34
+	stateFields    = 35
 )
 
 // Encode returns the stored form.
@@ -145,6 +146,9 @@ func (r *Record) Encode() []byte {
 	}
 	if r.Limited > 0 {
 		fields = limitedFields
+	}
+	if r.Trace.State != "" {
+		fields = stateFields
 	}
 	p := pack.NewWriter(192+len(r.Name)+len(r.Parked.Reason), fields)
 	p.String(string(r.Execution))
@@ -175,7 +179,7 @@ func (r *Record) Encode() []byte {
 	}
 	p.Int(int64(r.CustomStatus))
 	putStrings(p, r.Tags)
-	p.String(r.TraceParent)
+	p.String(r.Trace.Parent)
 	p.Int(r.Children)
 	history.WriteParent(p, r.Parent)
 	p.Array(len(r.Awaits))
@@ -198,6 +202,9 @@ func (r *Record) Encode() []byte {
 	}
 	if fields >= limitedFields {
 		p.Int(r.Limited)
+	}
+	if fields >= stateFields {
+		p.String(r.Trace.State)
 	}
 	return p.Bytes()
 }
@@ -255,7 +262,7 @@ func DecodeRecord(value []byte) (*Record, error) {
 		case 19:
 			r.Tags = getStrings(u)
 		case 20:
-			r.TraceParent = u.String()
+			r.Trace.Parent = u.String()
 		case 21:
 			r.Children = u.Int()
 		case 22:
@@ -286,6 +293,8 @@ func DecodeRecord(value []byte) (*Record, error) {
 			r.CancelReason = u.String()
 		case 33:
 			r.Limited = u.Int()
+		case 34:
+			r.Trace.State = u.String()
 		default:
 			u.Skip() // of a newer writer
 		}

@@ -74,7 +74,7 @@ func Create(started *history.ExecutionStarted, now time.Time) *Record {
 		LastID:         history.NoID,
 		NextMail:       1,
 		Tags:           started.Tags,
-		TraceParent:    started.TraceParent,
+		Trace:          started.Trace,
 		Parent:         started.Parent,
 		Deadline:       started.Deadline,
 	}
@@ -339,7 +339,7 @@ func decide(s Store, a Address, r *Record, e history.Event, t Turn, fx *Effects)
 			return false
 		})
 	case *history.EventSent:
-		fx.Sent = append(fx.Sent, a.letter(r, body.Instance, "", &history.EventRaised{Name: body.Name, Input: body.Input}))
+		fx.Sent = append(fx.Sent, a.letter(r, body.Instance, "", &history.EventRaised{Name: body.Name, Input: body.Input, Trace: body.Trace}))
 	case *history.UpdateCompleted:
 		Reply(s, a, r.StartedAs(), body, false)
 		fx.Replied = append(fx.Replied, body)

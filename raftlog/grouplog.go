@@ -294,12 +294,7 @@ func (l *groupLog) truncate(index uint64) error {
 	if l.failed() || first == 0 || index < first || index >= last {
 		return nil
 	}
-	b := l.store.db.NewBatch()
-	defer b.Close()
-	if err := b.DeleteRange(entryKey(l.group, first), entryKey(l.group, index+1), nil); err != nil {
-		return err
-	}
-	if err := l.store.commit(b); err != nil {
+	if err := l.store.discard(entryKey(l.group, 0), entryKey(l.group, index+1)); err != nil {
 		return err
 	}
 	l.mu.Lock()

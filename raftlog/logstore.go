@@ -1,6 +1,7 @@
 package raftlog
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -28,6 +29,29 @@ func (s *logStore) commit(b *pebble.Batch) error {
 		return err
 	}
 	return nil
+}
+
+// discard removes the rows from start up to end, which nobody reads any more. Their
+// files go at once: under a tombstone of a range they would stay until a compaction,
+// and in level 0, where a log lives, Pebble deletes nothing early (pebble#1793). While
+// a compaction or a flush runs, a tombstone has to do: an excise would cancel it, and a
+// store under load might never finish one. The next excise of the group takes what is
+// left, if start is the beginning of its log. An error is fatal.
+func (s *logStore) discard(start, end []byte) error {
+	if m := s.db.Metrics(); m.Compact.NumInProgress > 0 || m.Flush.NumInProgress > 0 {
+		b := s.db.NewBatch()
+		defer b.Close()
+		if err := b.DeleteRange(start, end, nil); err != nil {
+			return err
+		}
+		return s.commit(b)
+	}
+	err := s.db.Excise(context.Background(), pebble.KeyRange{Start: start, End: end})
+	if err != nil {
+		err = fmt.Errorf("remove rows of the log store: %w", err)
+		s.fatal(err)
+	}
+	return err
 }
 
 // get reads a row; nil if there is none.

@@ -121,7 +121,10 @@ func (h *Host) storeOptions() *pebble.Options {
 	}
 	o.EventListener = &pebble.EventListener{
 		BackgroundError: func(err error) {
-			h.fatal(fmt.Errorf("background work of a store: %w", err))
+			// A flush that an ingest or an excise went ahead of is tried again.
+			if !errors.Is(err, pebble.ErrCancelledCompaction) {
+				h.fatal(fmt.Errorf("background work of a store: %w", err))
+			}
 		},
 	}
 	if h.cfg.CompactAtOnce {
@@ -139,15 +142,17 @@ func (h *Host) storeOptions() *pebble.Options {
 }
 
 // logStoreOptions are those of the log store. A log is written in order, read
-// from the cache of its group and cut off soon: to compress it, to filter it and
-// to merge its tables early took more processor time than all else that a node
-// does (bench/README.md).
+// from the cache of its group and cut off soon, tables and all ([logStore.discard]):
+// to compress it, to filter it and to merge its tables took more processor time than
+// all else that a node does (bench/README.md). So level 0 holds what the logs of a
+// dozen groups may hold, about 1.2 GB in tables of 2 MB, and more is merged.
 func (h *Host) logStoreOptions() *pebble.Options {
 	o := h.storeOptions()
 	o.WALBytesPerSync = 0
 	o.MemTableSize *= 2
-	o.L0CompactionThreshold = 12
-	o.L0StopWritesThreshold = 48
+	o.L0CompactionThreshold = 48
+	o.L0CompactionFileThreshold = 1000
+	o.L0StopWritesThreshold = 144
 	o.LBaseMaxBytes = 512 << 20
 	for i := range o.Levels {
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }

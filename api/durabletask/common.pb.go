@@ -342,7 +342,7 @@ func (x *ParentInstanceInfo) GetDepth() int32 {
 	return 0
 }
 
-// TraceContext carries a W3C trace parent. span_id is deprecated.
+// TraceContext carries the headers of W3C Trace Context. span_id is deprecated.
 type TraceContext struct {
 	state         protoimpl.MessageState  `protogen:"open.v1"`
 	TraceParent   string                  `protobuf:"bytes,1,opt,name=trace_parent,json=traceParent,proto3" json:"trace_parent,omitempty"`

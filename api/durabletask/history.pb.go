@@ -1030,12 +1030,14 @@ func (*OrchestratorCompletedEvent) Descriptor() ([]byte, []int) {
 
 // EventSentEvent decides that an event goes to another instance.
 type EventSentEvent struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	InstanceId    string                 `protobuf:"bytes,1,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Input         *wrapperspb.BytesValue `protobuf:"bytes,3,opt,name=input,proto3" json:"input,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	InstanceId string                 `protobuf:"bytes,1,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	Name       string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Input      *wrapperspb.BytesValue `protobuf:"bytes,3,opt,name=input,proto3" json:"input,omitempty"`
+	// Ours.
+	ParentTraceContext *TraceContext `protobuf:"bytes,50001,opt,name=parent_trace_context,json=parentTraceContext,proto3" json:"parent_trace_context,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *EventSentEvent) Reset() {
@@ -1089,13 +1091,22 @@ func (x *EventSentEvent) GetInput() *wrapperspb.BytesValue {
 	return nil
 }
 
+func (x *EventSentEvent) GetParentTraceContext() *TraceContext {
+	if x != nil {
+		return x.ParentTraceContext
+	}
+	return nil
+}
+
 // EventRaisedEvent arrives from outside or from another instance.
 type EventRaisedEvent struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Input         *wrapperspb.BytesValue `protobuf:"bytes,2,opt,name=input,proto3" json:"input,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Input *wrapperspb.BytesValue `protobuf:"bytes,2,opt,name=input,proto3" json:"input,omitempty"`
+	// Ours.
+	ParentTraceContext *TraceContext `protobuf:"bytes,50001,opt,name=parent_trace_context,json=parentTraceContext,proto3" json:"parent_trace_context,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *EventRaisedEvent) Reset() {
@@ -1138,6 +1149,13 @@ func (x *EventRaisedEvent) GetName() string {
 func (x *EventRaisedEvent) GetInput() *wrapperspb.BytesValue {
 	if x != nil {
 		return x.Input
+	}
+	return nil
+}
+
+func (x *EventRaisedEvent) GetParentTraceContext() *TraceContext {
+	if x != nil {
+		return x.ParentTraceContext
 	}
 	return nil
 }
@@ -3218,15 +3236,17 @@ const file_reprise_durabletask_v1_history_proto_rawDesc = "" +
 	"\afire_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x06fireAt\x12\x19\n" +
 	"\btimer_id\x18\x02 \x01(\x05R\atimerId\"\x1a\n" +
 	"\x18OrchestratorStartedEvent\"\x1c\n" +
-	"\x1aOrchestratorCompletedEvent\"x\n" +
+	"\x1aOrchestratorCompletedEvent\"\xd2\x01\n" +
 	"\x0eEventSentEvent\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x121\n" +
-	"\x05input\x18\x03 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\"Y\n" +
+	"\x05input\x18\x03 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\x12X\n" +
+	"\x14parent_trace_context\x18ц\x03 \x01(\v2$.reprise.durabletask.v1.TraceContextR\x12parentTraceContext\"\xb3\x01\n" +
 	"\x10EventRaisedEvent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x121\n" +
-	"\x05input\x18\x02 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\"?\n" +
+	"\x05input\x18\x02 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\x12X\n" +
+	"\x14parent_trace_context\x18ц\x03 \x01(\v2$.reprise.durabletask.v1.TraceContextR\x12parentTraceContext\"?\n" +
 	"\fGenericEvent\x12/\n" +
 	"\x04data\x18\x01 \x01(\v2\x1b.google.protobuf.BytesValueR\x04data\"p\n" +
 	"\x11HistoryStateEvent\x12[\n" +
@@ -3480,86 +3500,88 @@ var file_reprise_durabletask_v1_history_proto_depIdxs = []int32{
 	49,  // 36: reprise.durabletask.v1.TimerCreatedEvent.fire_at:type_name -> google.protobuf.Timestamp
 	49,  // 37: reprise.durabletask.v1.TimerFiredEvent.fire_at:type_name -> google.protobuf.Timestamp
 	46,  // 38: reprise.durabletask.v1.EventSentEvent.input:type_name -> google.protobuf.BytesValue
-	46,  // 39: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
-	46,  // 40: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
-	54,  // 41: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
-	46,  // 42: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
-	46,  // 43: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
-	46,  // 44: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
-	49,  // 45: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	46,  // 46: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
-	45,  // 47: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	50,  // 48: reprise.durabletask.v1.EntityOperationSignaledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	49,  // 49: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
-	46,  // 50: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
-	45,  // 51: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	45,  // 52: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	45,  // 53: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	50,  // 54: reprise.durabletask.v1.EntityOperationCalledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	45,  // 55: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	46,  // 56: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
-	52,  // 57: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	45,  // 58: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
-	45,  // 59: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
-	45,  // 60: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
-	45,  // 61: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
-	45,  // 62: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
-	50,  // 63: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	45,  // 64: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
-	45,  // 65: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
-	46,  // 66: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
-	48,  // 67: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
-	44,  // 68: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
-	46,  // 69: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
-	52,  // 70: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	49,  // 71: reprise.durabletask.v1.UpdateRequestedEvent.sent:type_name -> google.protobuf.Timestamp
-	46,  // 72: reprise.durabletask.v1.UpdateRequestedEvent.input:type_name -> google.protobuf.BytesValue
-	49,  // 73: reprise.durabletask.v1.UpdateCompletedEvent.sent:type_name -> google.protobuf.Timestamp
-	46,  // 74: reprise.durabletask.v1.UpdateCompletedEvent.result:type_name -> google.protobuf.BytesValue
-	52,  // 75: reprise.durabletask.v1.UpdateCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
-	49,  // 76: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
-	0,   // 77: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
-	1,   // 78: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
-	2,   // 79: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
-	3,   // 80: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
-	6,   // 81: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
-	7,   // 82: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
-	8,   // 83: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
-	9,   // 84: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
-	10,  // 85: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
-	11,  // 86: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
-	12,  // 87: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
-	13,  // 88: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
-	14,  // 89: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
-	15,  // 90: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
-	16,  // 91: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
-	17,  // 92: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
-	18,  // 93: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
-	19,  // 94: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
-	20,  // 95: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
-	21,  // 96: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
-	22,  // 97: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
-	23,  // 98: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
-	26,  // 99: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
-	27,  // 100: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
-	25,  // 101: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
-	29,  // 102: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
-	28,  // 103: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
-	30,  // 104: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
-	32,  // 105: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
-	31,  // 106: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
-	33,  // 107: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
-	24,  // 108: reprise.durabletask.v1.HistoryEvent.entity_operation_canceled:type_name -> reprise.durabletask.v1.EntityOperationCanceledEvent
-	36,  // 109: reprise.durabletask.v1.HistoryEvent.patch_applied:type_name -> reprise.durabletask.v1.PatchAppliedEvent
-	37,  // 110: reprise.durabletask.v1.HistoryEvent.update_requested:type_name -> reprise.durabletask.v1.UpdateRequestedEvent
-	38,  // 111: reprise.durabletask.v1.HistoryEvent.update_completed:type_name -> reprise.durabletask.v1.UpdateCompletedEvent
-	34,  // 112: reprise.durabletask.v1.HistoryEvent.execution_cancel_requested:type_name -> reprise.durabletask.v1.ExecutionCancelRequestedEvent
-	35,  // 113: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
-	114, // [114:114] is the sub-list for method output_type
-	114, // [114:114] is the sub-list for method input_type
-	114, // [114:114] is the sub-list for extension type_name
-	114, // [114:114] is the sub-list for extension extendee
-	0,   // [0:114] is the sub-list for field type_name
+	50,  // 39: reprise.durabletask.v1.EventSentEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	46,  // 40: reprise.durabletask.v1.EventRaisedEvent.input:type_name -> google.protobuf.BytesValue
+	50,  // 41: reprise.durabletask.v1.EventRaisedEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	46,  // 42: reprise.durabletask.v1.GenericEvent.data:type_name -> google.protobuf.BytesValue
+	54,  // 43: reprise.durabletask.v1.HistoryStateEvent.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
+	46,  // 44: reprise.durabletask.v1.ContinueAsNewEvent.input:type_name -> google.protobuf.BytesValue
+	46,  // 45: reprise.durabletask.v1.ExecutionSuspendedEvent.input:type_name -> google.protobuf.BytesValue
+	46,  // 46: reprise.durabletask.v1.ExecutionResumedEvent.input:type_name -> google.protobuf.BytesValue
+	49,  // 47: reprise.durabletask.v1.EntityOperationSignaledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	46,  // 48: reprise.durabletask.v1.EntityOperationSignaledEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 49: reprise.durabletask.v1.EntityOperationSignaledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	50,  // 50: reprise.durabletask.v1.EntityOperationSignaledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	49,  // 51: reprise.durabletask.v1.EntityOperationCalledEvent.scheduled_time:type_name -> google.protobuf.Timestamp
+	46,  // 52: reprise.durabletask.v1.EntityOperationCalledEvent.input:type_name -> google.protobuf.BytesValue
+	45,  // 53: reprise.durabletask.v1.EntityOperationCalledEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	45,  // 54: reprise.durabletask.v1.EntityOperationCalledEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	45,  // 55: reprise.durabletask.v1.EntityOperationCalledEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	50,  // 56: reprise.durabletask.v1.EntityOperationCalledEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	45,  // 57: reprise.durabletask.v1.EntityLockRequestedEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	46,  // 58: reprise.durabletask.v1.EntityOperationCompletedEvent.output:type_name -> google.protobuf.BytesValue
+	52,  // 59: reprise.durabletask.v1.EntityOperationFailedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	45,  // 60: reprise.durabletask.v1.EntityUnlockSentEvent.parent_instance_id:type_name -> google.protobuf.StringValue
+	45,  // 61: reprise.durabletask.v1.EntityUnlockSentEvent.target_instance_id:type_name -> google.protobuf.StringValue
+	45,  // 62: reprise.durabletask.v1.ExecutionRewoundEvent.reason:type_name -> google.protobuf.StringValue
+	45,  // 63: reprise.durabletask.v1.ExecutionRewoundEvent.parent_execution_id:type_name -> google.protobuf.StringValue
+	45,  // 64: reprise.durabletask.v1.ExecutionRewoundEvent.instance_id:type_name -> google.protobuf.StringValue
+	50,  // 65: reprise.durabletask.v1.ExecutionRewoundEvent.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	45,  // 66: reprise.durabletask.v1.ExecutionRewoundEvent.name:type_name -> google.protobuf.StringValue
+	45,  // 67: reprise.durabletask.v1.ExecutionRewoundEvent.version:type_name -> google.protobuf.StringValue
+	46,  // 68: reprise.durabletask.v1.ExecutionRewoundEvent.input:type_name -> google.protobuf.BytesValue
+	48,  // 69: reprise.durabletask.v1.ExecutionRewoundEvent.parent_instance:type_name -> reprise.durabletask.v1.ParentInstanceInfo
+	44,  // 70: reprise.durabletask.v1.ExecutionRewoundEvent.tags:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent.TagsEntry
+	46,  // 71: reprise.durabletask.v1.LocalTaskRunEvent.result:type_name -> google.protobuf.BytesValue
+	52,  // 72: reprise.durabletask.v1.LocalTaskRunEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	49,  // 73: reprise.durabletask.v1.UpdateRequestedEvent.sent:type_name -> google.protobuf.Timestamp
+	46,  // 74: reprise.durabletask.v1.UpdateRequestedEvent.input:type_name -> google.protobuf.BytesValue
+	49,  // 75: reprise.durabletask.v1.UpdateCompletedEvent.sent:type_name -> google.protobuf.Timestamp
+	46,  // 76: reprise.durabletask.v1.UpdateCompletedEvent.result:type_name -> google.protobuf.BytesValue
+	52,  // 77: reprise.durabletask.v1.UpdateCompletedEvent.failure_details:type_name -> reprise.durabletask.v1.TaskFailureDetails
+	49,  // 78: reprise.durabletask.v1.HistoryEvent.timestamp:type_name -> google.protobuf.Timestamp
+	0,   // 79: reprise.durabletask.v1.HistoryEvent.execution_started:type_name -> reprise.durabletask.v1.ExecutionStartedEvent
+	1,   // 80: reprise.durabletask.v1.HistoryEvent.execution_completed:type_name -> reprise.durabletask.v1.ExecutionCompletedEvent
+	2,   // 81: reprise.durabletask.v1.HistoryEvent.execution_terminated:type_name -> reprise.durabletask.v1.ExecutionTerminatedEvent
+	3,   // 82: reprise.durabletask.v1.HistoryEvent.task_scheduled:type_name -> reprise.durabletask.v1.TaskScheduledEvent
+	6,   // 83: reprise.durabletask.v1.HistoryEvent.task_completed:type_name -> reprise.durabletask.v1.TaskCompletedEvent
+	7,   // 84: reprise.durabletask.v1.HistoryEvent.task_failed:type_name -> reprise.durabletask.v1.TaskFailedEvent
+	8,   // 85: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_created:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCreatedEvent
+	9,   // 86: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_completed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCompletedEvent
+	10,  // 87: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_failed:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceFailedEvent
+	11,  // 88: reprise.durabletask.v1.HistoryEvent.timer_created:type_name -> reprise.durabletask.v1.TimerCreatedEvent
+	12,  // 89: reprise.durabletask.v1.HistoryEvent.timer_fired:type_name -> reprise.durabletask.v1.TimerFiredEvent
+	13,  // 90: reprise.durabletask.v1.HistoryEvent.orchestrator_started:type_name -> reprise.durabletask.v1.OrchestratorStartedEvent
+	14,  // 91: reprise.durabletask.v1.HistoryEvent.orchestrator_completed:type_name -> reprise.durabletask.v1.OrchestratorCompletedEvent
+	15,  // 92: reprise.durabletask.v1.HistoryEvent.event_sent:type_name -> reprise.durabletask.v1.EventSentEvent
+	16,  // 93: reprise.durabletask.v1.HistoryEvent.event_raised:type_name -> reprise.durabletask.v1.EventRaisedEvent
+	17,  // 94: reprise.durabletask.v1.HistoryEvent.generic_event:type_name -> reprise.durabletask.v1.GenericEvent
+	18,  // 95: reprise.durabletask.v1.HistoryEvent.history_state:type_name -> reprise.durabletask.v1.HistoryStateEvent
+	19,  // 96: reprise.durabletask.v1.HistoryEvent.continue_as_new:type_name -> reprise.durabletask.v1.ContinueAsNewEvent
+	20,  // 97: reprise.durabletask.v1.HistoryEvent.execution_suspended:type_name -> reprise.durabletask.v1.ExecutionSuspendedEvent
+	21,  // 98: reprise.durabletask.v1.HistoryEvent.execution_resumed:type_name -> reprise.durabletask.v1.ExecutionResumedEvent
+	22,  // 99: reprise.durabletask.v1.HistoryEvent.entity_operation_signaled:type_name -> reprise.durabletask.v1.EntityOperationSignaledEvent
+	23,  // 100: reprise.durabletask.v1.HistoryEvent.entity_operation_called:type_name -> reprise.durabletask.v1.EntityOperationCalledEvent
+	26,  // 101: reprise.durabletask.v1.HistoryEvent.entity_operation_completed:type_name -> reprise.durabletask.v1.EntityOperationCompletedEvent
+	27,  // 102: reprise.durabletask.v1.HistoryEvent.entity_operation_failed:type_name -> reprise.durabletask.v1.EntityOperationFailedEvent
+	25,  // 103: reprise.durabletask.v1.HistoryEvent.entity_lock_requested:type_name -> reprise.durabletask.v1.EntityLockRequestedEvent
+	29,  // 104: reprise.durabletask.v1.HistoryEvent.entity_lock_granted:type_name -> reprise.durabletask.v1.EntityLockGrantedEvent
+	28,  // 105: reprise.durabletask.v1.HistoryEvent.entity_unlock_sent:type_name -> reprise.durabletask.v1.EntityUnlockSentEvent
+	30,  // 106: reprise.durabletask.v1.HistoryEvent.execution_rewound:type_name -> reprise.durabletask.v1.ExecutionRewoundEvent
+	32,  // 107: reprise.durabletask.v1.HistoryEvent.timer_canceled:type_name -> reprise.durabletask.v1.TimerCanceledEvent
+	31,  // 108: reprise.durabletask.v1.HistoryEvent.task_canceled:type_name -> reprise.durabletask.v1.TaskCanceledEvent
+	33,  // 109: reprise.durabletask.v1.HistoryEvent.sub_orchestration_instance_canceled:type_name -> reprise.durabletask.v1.SubOrchestrationInstanceCanceledEvent
+	24,  // 110: reprise.durabletask.v1.HistoryEvent.entity_operation_canceled:type_name -> reprise.durabletask.v1.EntityOperationCanceledEvent
+	36,  // 111: reprise.durabletask.v1.HistoryEvent.patch_applied:type_name -> reprise.durabletask.v1.PatchAppliedEvent
+	37,  // 112: reprise.durabletask.v1.HistoryEvent.update_requested:type_name -> reprise.durabletask.v1.UpdateRequestedEvent
+	38,  // 113: reprise.durabletask.v1.HistoryEvent.update_completed:type_name -> reprise.durabletask.v1.UpdateCompletedEvent
+	34,  // 114: reprise.durabletask.v1.HistoryEvent.execution_cancel_requested:type_name -> reprise.durabletask.v1.ExecutionCancelRequestedEvent
+	35,  // 115: reprise.durabletask.v1.HistoryEvent.local_task_run:type_name -> reprise.durabletask.v1.LocalTaskRunEvent
+	116, // [116:116] is the sub-list for method output_type
+	116, // [116:116] is the sub-list for method input_type
+	116, // [116:116] is the sub-list for extension type_name
+	116, // [116:116] is the sub-list for extension extendee
+	0,   // [0:116] is the sub-list for field type_name
 }
 
 func init() { file_reprise_durabletask_v1_history_proto_init() }

@@ -473,12 +473,14 @@ func (x *TerminateRequest) GetRecursive() bool {
 
 // RaiseEventRequest sends an event to an instance.
 type RaiseEventRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	InstanceId    string                 `protobuf:"bytes,1,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Input         *wrapperspb.BytesValue `protobuf:"bytes,3,opt,name=input,proto3" json:"input,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	InstanceId string                 `protobuf:"bytes,1,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	Name       string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Input      *wrapperspb.BytesValue `protobuf:"bytes,3,opt,name=input,proto3" json:"input,omitempty"`
+	// Ours.
+	ParentTraceContext *TraceContext `protobuf:"bytes,50001,opt,name=parent_trace_context,json=parentTraceContext,proto3" json:"parent_trace_context,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *RaiseEventRequest) Reset() {
@@ -528,6 +530,13 @@ func (x *RaiseEventRequest) GetName() string {
 func (x *RaiseEventRequest) GetInput() *wrapperspb.BytesValue {
 	if x != nil {
 		return x.Input
+	}
+	return nil
+}
+
+func (x *RaiseEventRequest) GetParentTraceContext() *TraceContext {
+	if x != nil {
+		return x.ParentTraceContext
 	}
 	return nil
 }
@@ -2134,12 +2143,13 @@ const file_reprise_durabletask_v1_management_proto_rawDesc = "" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x123\n" +
 	"\x06output\x18\x02 \x01(\v2\x1b.google.protobuf.BytesValueR\x06output\x12\x1c\n" +
-	"\trecursive\x18\x03 \x01(\bR\trecursive\"{\n" +
+	"\trecursive\x18\x03 \x01(\bR\trecursive\"\xd5\x01\n" +
 	"\x11RaiseEventRequest\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x121\n" +
-	"\x05input\x18\x03 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\"g\n" +
+	"\x05input\x18\x03 \x01(\v2\x1b.google.protobuf.BytesValueR\x05input\x12X\n" +
+	"\x14parent_trace_context\x18ц\x03 \x01(\v2$.reprise.durabletask.v1.TraceContextR\x12parentTraceContext\"g\n" +
 	"\x0eSuspendRequest\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x124\n" +
@@ -2333,55 +2343,56 @@ var file_reprise_durabletask_v1_management_proto_depIdxs = []int32{
 	40, // 11: reprise.durabletask.v1.GetInstanceResponse.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
 	35, // 12: reprise.durabletask.v1.TerminateRequest.output:type_name -> google.protobuf.BytesValue
 	35, // 13: reprise.durabletask.v1.RaiseEventRequest.input:type_name -> google.protobuf.BytesValue
-	34, // 14: reprise.durabletask.v1.SuspendRequest.reason:type_name -> google.protobuf.StringValue
-	34, // 15: reprise.durabletask.v1.ResumeRequest.reason:type_name -> google.protobuf.StringValue
-	34, // 16: reprise.durabletask.v1.RewindInstanceRequest.reason:type_name -> google.protobuf.StringValue
-	14, // 17: reprise.durabletask.v1.QueryInstancesRequest.query:type_name -> reprise.durabletask.v1.InstanceQuery
-	39, // 18: reprise.durabletask.v1.InstanceQuery.runtime_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	36, // 19: reprise.durabletask.v1.InstanceQuery.created_time_from:type_name -> google.protobuf.Timestamp
-	36, // 20: reprise.durabletask.v1.InstanceQuery.created_time_to:type_name -> google.protobuf.Timestamp
-	34, // 21: reprise.durabletask.v1.InstanceQuery.task_hub_names:type_name -> google.protobuf.StringValue
-	34, // 22: reprise.durabletask.v1.InstanceQuery.continuation_token:type_name -> google.protobuf.StringValue
-	34, // 23: reprise.durabletask.v1.InstanceQuery.instance_id_prefix:type_name -> google.protobuf.StringValue
-	40, // 24: reprise.durabletask.v1.QueryInstancesResponse.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
-	34, // 25: reprise.durabletask.v1.QueryInstancesResponse.continuation_token:type_name -> google.protobuf.StringValue
-	39, // 26: reprise.durabletask.v1.ListInstanceIdsRequest.runtime_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	36, // 27: reprise.durabletask.v1.ListInstanceIdsRequest.completed_time_from:type_name -> google.protobuf.Timestamp
-	36, // 28: reprise.durabletask.v1.ListInstanceIdsRequest.completed_time_to:type_name -> google.protobuf.Timestamp
-	34, // 29: reprise.durabletask.v1.ListInstanceIdsRequest.last_instance_key:type_name -> google.protobuf.StringValue
-	34, // 30: reprise.durabletask.v1.ListInstanceIdsResponse.last_instance_key:type_name -> google.protobuf.StringValue
-	19, // 31: reprise.durabletask.v1.PurgeInstancesRequest.purge_instance_filter:type_name -> reprise.durabletask.v1.PurgeInstanceFilter
-	20, // 32: reprise.durabletask.v1.PurgeInstancesRequest.instance_batch:type_name -> reprise.durabletask.v1.InstanceBatch
-	36, // 33: reprise.durabletask.v1.PurgeInstanceFilter.created_time_from:type_name -> google.protobuf.Timestamp
-	36, // 34: reprise.durabletask.v1.PurgeInstanceFilter.created_time_to:type_name -> google.protobuf.Timestamp
-	39, // 35: reprise.durabletask.v1.PurgeInstanceFilter.runtime_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
-	38, // 36: reprise.durabletask.v1.PurgeInstanceFilter.timeout:type_name -> google.protobuf.Duration
-	41, // 37: reprise.durabletask.v1.PurgeInstancesResponse.is_complete:type_name -> google.protobuf.BoolValue
-	34, // 38: reprise.durabletask.v1.StreamInstanceHistoryRequest.execution_id:type_name -> google.protobuf.StringValue
-	42, // 39: reprise.durabletask.v1.HistoryChunk.events:type_name -> reprise.durabletask.v1.HistoryEvent
-	35, // 40: reprise.durabletask.v1.SignalEntityRequest.input:type_name -> google.protobuf.BytesValue
-	36, // 41: reprise.durabletask.v1.SignalEntityRequest.scheduled_time:type_name -> google.protobuf.Timestamp
-	37, // 42: reprise.durabletask.v1.SignalEntityRequest.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
-	36, // 43: reprise.durabletask.v1.SignalEntityRequest.request_time:type_name -> google.protobuf.Timestamp
-	27, // 44: reprise.durabletask.v1.GetEntityResponse.entity:type_name -> reprise.durabletask.v1.EntityMetadata
-	36, // 45: reprise.durabletask.v1.EntityMetadata.last_modified_time:type_name -> google.protobuf.Timestamp
-	34, // 46: reprise.durabletask.v1.EntityMetadata.locked_by:type_name -> google.protobuf.StringValue
-	35, // 47: reprise.durabletask.v1.EntityMetadata.serialized_state:type_name -> google.protobuf.BytesValue
-	34, // 48: reprise.durabletask.v1.EntityQuery.instance_id_starts_with:type_name -> google.protobuf.StringValue
-	36, // 49: reprise.durabletask.v1.EntityQuery.last_modified_from:type_name -> google.protobuf.Timestamp
-	36, // 50: reprise.durabletask.v1.EntityQuery.last_modified_to:type_name -> google.protobuf.Timestamp
-	43, // 51: reprise.durabletask.v1.EntityQuery.page_size:type_name -> google.protobuf.Int32Value
-	34, // 52: reprise.durabletask.v1.EntityQuery.continuation_token:type_name -> google.protobuf.StringValue
-	28, // 53: reprise.durabletask.v1.QueryEntitiesRequest.query:type_name -> reprise.durabletask.v1.EntityQuery
-	27, // 54: reprise.durabletask.v1.QueryEntitiesResponse.entities:type_name -> reprise.durabletask.v1.EntityMetadata
-	34, // 55: reprise.durabletask.v1.QueryEntitiesResponse.continuation_token:type_name -> google.protobuf.StringValue
-	34, // 56: reprise.durabletask.v1.CleanEntityStorageRequest.continuation_token:type_name -> google.protobuf.StringValue
-	34, // 57: reprise.durabletask.v1.CleanEntityStorageResponse.continuation_token:type_name -> google.protobuf.StringValue
-	58, // [58:58] is the sub-list for method output_type
-	58, // [58:58] is the sub-list for method input_type
-	58, // [58:58] is the sub-list for extension type_name
-	58, // [58:58] is the sub-list for extension extendee
-	0,  // [0:58] is the sub-list for field type_name
+	37, // 14: reprise.durabletask.v1.RaiseEventRequest.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	34, // 15: reprise.durabletask.v1.SuspendRequest.reason:type_name -> google.protobuf.StringValue
+	34, // 16: reprise.durabletask.v1.ResumeRequest.reason:type_name -> google.protobuf.StringValue
+	34, // 17: reprise.durabletask.v1.RewindInstanceRequest.reason:type_name -> google.protobuf.StringValue
+	14, // 18: reprise.durabletask.v1.QueryInstancesRequest.query:type_name -> reprise.durabletask.v1.InstanceQuery
+	39, // 19: reprise.durabletask.v1.InstanceQuery.runtime_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	36, // 20: reprise.durabletask.v1.InstanceQuery.created_time_from:type_name -> google.protobuf.Timestamp
+	36, // 21: reprise.durabletask.v1.InstanceQuery.created_time_to:type_name -> google.protobuf.Timestamp
+	34, // 22: reprise.durabletask.v1.InstanceQuery.task_hub_names:type_name -> google.protobuf.StringValue
+	34, // 23: reprise.durabletask.v1.InstanceQuery.continuation_token:type_name -> google.protobuf.StringValue
+	34, // 24: reprise.durabletask.v1.InstanceQuery.instance_id_prefix:type_name -> google.protobuf.StringValue
+	40, // 25: reprise.durabletask.v1.QueryInstancesResponse.orchestration_state:type_name -> reprise.durabletask.v1.OrchestrationState
+	34, // 26: reprise.durabletask.v1.QueryInstancesResponse.continuation_token:type_name -> google.protobuf.StringValue
+	39, // 27: reprise.durabletask.v1.ListInstanceIdsRequest.runtime_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	36, // 28: reprise.durabletask.v1.ListInstanceIdsRequest.completed_time_from:type_name -> google.protobuf.Timestamp
+	36, // 29: reprise.durabletask.v1.ListInstanceIdsRequest.completed_time_to:type_name -> google.protobuf.Timestamp
+	34, // 30: reprise.durabletask.v1.ListInstanceIdsRequest.last_instance_key:type_name -> google.protobuf.StringValue
+	34, // 31: reprise.durabletask.v1.ListInstanceIdsResponse.last_instance_key:type_name -> google.protobuf.StringValue
+	19, // 32: reprise.durabletask.v1.PurgeInstancesRequest.purge_instance_filter:type_name -> reprise.durabletask.v1.PurgeInstanceFilter
+	20, // 33: reprise.durabletask.v1.PurgeInstancesRequest.instance_batch:type_name -> reprise.durabletask.v1.InstanceBatch
+	36, // 34: reprise.durabletask.v1.PurgeInstanceFilter.created_time_from:type_name -> google.protobuf.Timestamp
+	36, // 35: reprise.durabletask.v1.PurgeInstanceFilter.created_time_to:type_name -> google.protobuf.Timestamp
+	39, // 36: reprise.durabletask.v1.PurgeInstanceFilter.runtime_status:type_name -> reprise.durabletask.v1.OrchestrationStatus
+	38, // 37: reprise.durabletask.v1.PurgeInstanceFilter.timeout:type_name -> google.protobuf.Duration
+	41, // 38: reprise.durabletask.v1.PurgeInstancesResponse.is_complete:type_name -> google.protobuf.BoolValue
+	34, // 39: reprise.durabletask.v1.StreamInstanceHistoryRequest.execution_id:type_name -> google.protobuf.StringValue
+	42, // 40: reprise.durabletask.v1.HistoryChunk.events:type_name -> reprise.durabletask.v1.HistoryEvent
+	35, // 41: reprise.durabletask.v1.SignalEntityRequest.input:type_name -> google.protobuf.BytesValue
+	36, // 42: reprise.durabletask.v1.SignalEntityRequest.scheduled_time:type_name -> google.protobuf.Timestamp
+	37, // 43: reprise.durabletask.v1.SignalEntityRequest.parent_trace_context:type_name -> reprise.durabletask.v1.TraceContext
+	36, // 44: reprise.durabletask.v1.SignalEntityRequest.request_time:type_name -> google.protobuf.Timestamp
+	27, // 45: reprise.durabletask.v1.GetEntityResponse.entity:type_name -> reprise.durabletask.v1.EntityMetadata
+	36, // 46: reprise.durabletask.v1.EntityMetadata.last_modified_time:type_name -> google.protobuf.Timestamp
+	34, // 47: reprise.durabletask.v1.EntityMetadata.locked_by:type_name -> google.protobuf.StringValue
+	35, // 48: reprise.durabletask.v1.EntityMetadata.serialized_state:type_name -> google.protobuf.BytesValue
+	34, // 49: reprise.durabletask.v1.EntityQuery.instance_id_starts_with:type_name -> google.protobuf.StringValue
+	36, // 50: reprise.durabletask.v1.EntityQuery.last_modified_from:type_name -> google.protobuf.Timestamp
+	36, // 51: reprise.durabletask.v1.EntityQuery.last_modified_to:type_name -> google.protobuf.Timestamp
+	43, // 52: reprise.durabletask.v1.EntityQuery.page_size:type_name -> google.protobuf.Int32Value
+	34, // 53: reprise.durabletask.v1.EntityQuery.continuation_token:type_name -> google.protobuf.StringValue
+	28, // 54: reprise.durabletask.v1.QueryEntitiesRequest.query:type_name -> reprise.durabletask.v1.EntityQuery
+	27, // 55: reprise.durabletask.v1.QueryEntitiesResponse.entities:type_name -> reprise.durabletask.v1.EntityMetadata
+	34, // 56: reprise.durabletask.v1.QueryEntitiesResponse.continuation_token:type_name -> google.protobuf.StringValue
+	34, // 57: reprise.durabletask.v1.CleanEntityStorageRequest.continuation_token:type_name -> google.protobuf.StringValue
+	34, // 58: reprise.durabletask.v1.CleanEntityStorageResponse.continuation_token:type_name -> google.protobuf.StringValue
+	59, // [59:59] is the sub-list for method output_type
+	59, // [59:59] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_reprise_durabletask_v1_management_proto_init() }

@@ -37,7 +37,7 @@ func TestStartAsOtherClientsSendIt(t *testing.T) {
 		nested(5, nil).                                                             // the epoch: now
 		nested(6, message(nil).number(1, 3).nested(1, message{1, 5}).number(2, 1)). // statuses, unpacked and packed; the old action
 		nested(8, message(nil).text(1, "k").text(2, "v")).
-		nested(9, message(nil).text(1, "00-trace")).
+		nested(9, message(nil).text(1, "00-trace").text(2, "span").value(3, "vendor=x")).
 		text(1999, "from the future")
 	var m CreateInstanceRequest
 	if err := proto.Unmarshal(raw, &m); err != nil {
@@ -52,7 +52,7 @@ func TestStartAsOtherClientsSendIt(t *testing.T) {
 		t.Errorf("start time %v", m.GetScheduledStartTimestamp().AsTime())
 	case len(m.GetOrchestrationIdReusePolicy().GetReplaceableStatus()) != 3, m.GetOrchestrationIdReusePolicy().GetAction() != CreateOrchestrationAction_CREATE_ORCHESTRATION_ACTION_IGNORE:
 		t.Errorf("policy %v", m.GetOrchestrationIdReusePolicy())
-	case m.GetTags()["k"] != "v", m.GetParentTraceContext().GetTraceParent() != "00-trace":
+	case m.GetTags()["k"] != "v", m.GetParentTraceContext().GetTraceParent() != "00-trace", m.GetParentTraceContext().GetTraceState().GetValue() != "vendor=x":
 		t.Errorf("tags and trace: %v", &m)
 	}
 }

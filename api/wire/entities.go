@@ -18,11 +18,11 @@ func fromEntityEvent(m *durabletask.HistoryEvent, e history.Event, instance hist
 	case *history.EntityOperationSignaled:
 		m.EventType = &durabletask.HistoryEvent_EntityOperationSignaled{EntityOperationSignaled: &durabletask.EntityOperationSignaledEvent{
 			RequestId: decision(e.ID), Operation: b.Operation, ScheduledTime: FromTime(b.ScheduledTime), Input: FromPayload(b.Input),
-			TargetInstanceId: FromText(string(b.Target)), ParentTraceContext: fromTrace(b.TraceParent)}}
+			TargetInstanceId: FromText(string(b.Target)), ParentTraceContext: FromTrace(b.Trace)}}
 	case *history.EntityOperationCalled:
 		m.EventType = &durabletask.HistoryEvent_EntityOperationCalled{EntityOperationCalled: &durabletask.EntityOperationCalledEvent{
 			RequestId: decision(e.ID), Operation: b.Operation, Input: FromPayload(b.Input), ParentInstanceId: FromText(string(instance)),
-			TargetInstanceId: FromText(string(b.Target)), ParentTraceContext: fromTrace(b.TraceParent), CriticalSectionId: decision(b.Section)}}
+			TargetInstanceId: FromText(string(b.Target)), ParentTraceContext: FromTrace(b.Trace), CriticalSectionId: decision(b.Section)}}
 	case *history.EntityOperationCompleted:
 		m.EventType = &durabletask.HistoryEvent_EntityOperationCompleted{EntityOperationCompleted: &durabletask.EntityOperationCompletedEvent{
 			RequestId: decision(b.TaskID), Output: FromPayload(b.Result)}}
@@ -67,13 +67,13 @@ func entityEvent(m *durabletask.HistoryEvent) (history.Body, error) {
 		b := t.EntityOperationSignaled
 		return &history.EntityOperationSignaled{
 			Target: history.InstanceID(b.GetTargetInstanceId().GetValue()), Operation: b.GetOperation(), Input: Payload(b.GetInput()),
-			ScheduledTime: Time(b.GetScheduledTime()), TraceParent: b.GetParentTraceContext().GetTraceParent()}, nil
+			ScheduledTime: Time(b.GetScheduledTime()), Trace: Trace(b.GetParentTraceContext())}, nil
 	case *durabletask.HistoryEvent_EntityOperationCalled:
 		b := t.EntityOperationCalled
 		section, err := of(b.GetCriticalSectionId())
 		return &history.EntityOperationCalled{
 			Target: history.InstanceID(b.GetTargetInstanceId().GetValue()), Operation: b.GetOperation(), Input: Payload(b.GetInput()),
-			Section: section, TraceParent: b.GetParentTraceContext().GetTraceParent()}, err
+			Section: section, Trace: Trace(b.GetParentTraceContext())}, err
 	case *durabletask.HistoryEvent_EntityOperationCompleted:
 		id, err := of(t.EntityOperationCompleted.GetRequestId())
 		return &history.EntityOperationCompleted{TaskID: id, Result: Payload(t.EntityOperationCompleted.GetOutput())}, err

@@ -48,7 +48,7 @@ func FromEvent(e history.Event, instance history.InstanceID) (*durabletask.Histo
 	case *history.SubOrchestrationInstanceCreated:
 		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceCreated{SubOrchestrationInstanceCreated: &durabletask.SubOrchestrationInstanceCreatedEvent{
 			InstanceId: string(b.Instance), Name: b.Name, Version: FromText(b.Version), Input: FromPayload(b.Input),
-			ParentTraceContext: fromTrace(b.TraceParent), Tags: b.Tags, Detached: b.Detached, Timeout: fromDuration(b.Timeout)}}
+			ParentTraceContext: FromTrace(b.Trace), Tags: b.Tags, Detached: b.Detached, Timeout: fromDuration(b.Timeout)}}
 	case *history.SubOrchestrationInstanceCompleted:
 		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceCompleted{SubOrchestrationInstanceCompleted: &durabletask.SubOrchestrationInstanceCompletedEvent{
 			TaskScheduledId: b.TaskID, Result: FromPayload(b.Result)}}
@@ -65,9 +65,9 @@ func FromEvent(e history.Event, instance history.InstanceID) (*durabletask.Histo
 	case *history.TimerCanceled:
 		m.EventType = &durabletask.HistoryEvent_TimerCanceled{TimerCanceled: &durabletask.TimerCanceledEvent{TimerId: b.TimerID}}
 	case *history.EventSent:
-		m.EventType = &durabletask.HistoryEvent_EventSent{EventSent: &durabletask.EventSentEvent{InstanceId: string(b.Instance), Name: b.Name, Input: FromPayload(b.Input)}}
+		m.EventType = &durabletask.HistoryEvent_EventSent{EventSent: &durabletask.EventSentEvent{InstanceId: string(b.Instance), Name: b.Name, Input: FromPayload(b.Input), ParentTraceContext: FromTrace(b.Trace)}}
 	case *history.EventRaised:
-		m.EventType = &durabletask.HistoryEvent_EventRaised{EventRaised: &durabletask.EventRaisedEvent{Name: b.Name, Input: FromPayload(b.Input)}}
+		m.EventType = &durabletask.HistoryEvent_EventRaised{EventRaised: &durabletask.EventRaisedEvent{Name: b.Name, Input: FromPayload(b.Input), ParentTraceContext: FromTrace(b.Trace)}}
 	default:
 		if fromEntityEvent(m, e, instance) {
 			break
@@ -117,7 +117,7 @@ func Event(m *durabletask.HistoryEvent) (history.Event, error) {
 		b := t.SubOrchestrationInstanceCreated
 		e.Body = &history.SubOrchestrationInstanceCreated{
 			Instance: history.InstanceID(b.GetInstanceId()), Name: b.GetName(), Version: b.GetVersion().GetValue(), Input: Payload(b.GetInput()),
-			TraceParent: b.GetParentTraceContext().GetTraceParent(), Tags: b.GetTags(), Detached: b.GetDetached(), Timeout: duration(b.GetTimeout())}
+			Trace: Trace(b.GetParentTraceContext()), Tags: b.GetTags(), Detached: b.GetDetached(), Timeout: duration(b.GetTimeout())}
 	case *durabletask.HistoryEvent_SubOrchestrationInstanceCompleted:
 		b := t.SubOrchestrationInstanceCompleted
 		e.Body = &history.SubOrchestrationInstanceCompleted{TaskID: b.GetTaskScheduledId(), Result: Payload(b.GetResult())}
@@ -134,9 +134,11 @@ func Event(m *durabletask.HistoryEvent) (history.Event, error) {
 	case *durabletask.HistoryEvent_TimerCanceled:
 		e.Body = &history.TimerCanceled{TimerID: t.TimerCanceled.GetTimerId()}
 	case *durabletask.HistoryEvent_EventSent:
-		e.Body = &history.EventSent{Instance: history.InstanceID(t.EventSent.GetInstanceId()), Name: t.EventSent.GetName(), Input: Payload(t.EventSent.GetInput())}
+		b := t.EventSent
+		e.Body = &history.EventSent{Instance: history.InstanceID(b.GetInstanceId()), Name: b.GetName(), Input: Payload(b.GetInput()), Trace: Trace(b.GetParentTraceContext())}
 	case *durabletask.HistoryEvent_EventRaised:
-		e.Body = &history.EventRaised{Name: t.EventRaised.GetName(), Input: Payload(t.EventRaised.GetInput())}
+		b := t.EventRaised
+		e.Body = &history.EventRaised{Name: b.GetName(), Input: Payload(b.GetInput()), Trace: Trace(b.GetParentTraceContext())}
 	default:
 		body, err := entityEvent(m)
 		if err != nil {
@@ -158,7 +160,7 @@ func fromStarted(b *history.ExecutionStarted, instance history.InstanceID) *dura
 		OrchestrationInstance: &durabletask.OrchestrationInstance{
 			InstanceId: string(instance), ExecutionId: FromText(string(b.ExecutionID))},
 		ScheduledStartTimestamp: FromTime(b.ScheduledStart),
-		ParentTraceContext:      fromTrace(b.TraceParent),
+		ParentTraceContext:      FromTrace(b.Trace),
 		Tags:                    b.Tags,
 		Deadline:                FromTime(b.Deadline),
 	}
@@ -181,7 +183,7 @@ func started(m *durabletask.ExecutionStartedEvent) *history.ExecutionStarted {
 		Input:          Payload(m.GetInput()),
 		ExecutionID:    history.ExecutionID(m.GetOrchestrationInstance().GetExecutionId().GetValue()),
 		ScheduledStart: Time(m.GetScheduledStartTimestamp()),
-		TraceParent:    m.GetParentTraceContext().GetTraceParent(),
+		Trace:          Trace(m.GetParentTraceContext()),
 		Tags:           m.GetTags(),
 		Deadline:       Time(m.GetDeadline()),
 	}
@@ -202,7 +204,7 @@ func fromScheduled(b *history.TaskScheduled) *durabletask.TaskScheduledEvent {
 		Name:               b.Name,
 		Version:            FromText(b.Version),
 		Input:              FromPayload(b.Input),
-		ParentTraceContext: fromTrace(b.TraceParent),
+		ParentTraceContext: FromTrace(b.Trace),
 		Tags:               b.Tags,
 		Timeout:            fromDuration(b.Timeout),
 	}
@@ -232,12 +234,12 @@ func fromScheduled(b *history.TaskScheduled) *durabletask.TaskScheduledEvent {
 
 func scheduled(m *durabletask.TaskScheduledEvent) *history.TaskScheduled {
 	b := &history.TaskScheduled{
-		Name:        m.GetName(),
-		Version:     m.GetVersion().GetValue(),
-		Input:       Payload(m.GetInput()),
-		Timeout:     duration(m.GetTimeout()),
-		TraceParent: m.GetParentTraceContext().GetTraceParent(),
-		Tags:        m.GetTags(),
+		Name:    m.GetName(),
+		Version: m.GetVersion().GetValue(),
+		Input:   Payload(m.GetInput()),
+		Timeout: duration(m.GetTimeout()),
+		Trace:   Trace(m.GetParentTraceContext()),
+		Tags:    m.GetTags(),
 	}
 	if r := m.GetRetry(); r != nil {
 		b.Retry = &history.RetryPolicy{

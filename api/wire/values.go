@@ -69,9 +69,15 @@ func duration(m *durationpb.Duration) time.Duration {
 	return m.AsDuration()
 }
 
-func fromTrace(parent string) *durabletask.TraceContext {
-	if parent == "" {
+// Trace returns a trace as it came; see [history.Trace.Clean].
+func Trace(m *durabletask.TraceContext) history.Trace {
+	return history.Trace{Parent: m.GetTraceParent(), State: m.GetTraceState().GetValue()}
+}
+
+// FromTrace is the inverse of [Trace]; where there is no parent, the message is absent.
+func FromTrace(t history.Trace) *durabletask.TraceContext {
+	if t.Parent == "" {
 		return nil
 	}
-	return &durabletask.TraceContext{TraceParent: parent}
+	return &durabletask.TraceContext{TraceParent: t.Parent, TraceState: FromText(t.State)}
 }

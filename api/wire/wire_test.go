@@ -25,13 +25,13 @@ func events() []history.Event {
 	bodies := []history.Body{
 		history.OrchestratorStarted{},
 		&history.ExecutionStarted{
-			Name: "o", Version: "2", Input: history.Payload(`{}`), ExecutionID: "0123", ScheduledStart: at, TraceParent: "00-a",
+			Name: "o", Version: "2", Input: history.Payload(`{}`), ExecutionID: "0123", ScheduledStart: at, Trace: history.Trace{Parent: "00-a", State: "a=1"},
 			Parent: &history.ParentInstance{Name: "p", Instance: "parent", Execution: "4567", TaskID: 3, Depth: 2}, Tags: map[string]string{"a": "b"}, Deadline: at,
 		},
 		&history.ExecutionCompleted{Status: history.Failed, Result: history.Payload{}, Failure: failure},
 		&history.ExecutionTerminated{Reason: history.Payload(`"why"`), Recurse: true},
 		&history.TaskScheduled{
-			Name: "a", Version: "1", Input: history.Payload{0xff, 0}, Timeout: time.Second, TraceParent: "00-b", Tags: map[string]string{"k": "v"},
+			Name: "a", Version: "1", Input: history.Payload{0xff, 0}, Timeout: time.Second, Trace: history.Trace{Parent: "00-b", State: "a=1"}, Tags: map[string]string{"k": "v"},
 			Retry: &history.RetryPolicy{MaxAttempts: 3, First: time.Second, Backoff: 1.5, MaxInterval: time.Minute, Total: time.Hour, NonRetryable: []string{"x"}},
 		},
 		&history.TaskScheduled{Name: "a", Options: &history.TaskOptions{
@@ -45,16 +45,16 @@ func events() []history.Event {
 		&history.TimerFired{TimerID: 7, FireAt: at},
 		&history.TimerCanceled{TimerID: 8},
 		&history.SubOrchestrationInstanceCreated{
-			Instance: "kid", Name: "c", Version: "4", Input: history.Payload(`{}`), TraceParent: "00-c", Tags: map[string]string{"k": "v"}, Detached: true, Timeout: time.Hour,
+			Instance: "kid", Name: "c", Version: "4", Input: history.Payload(`{}`), Trace: history.Trace{Parent: "00-c", State: "a=1"}, Tags: map[string]string{"k": "v"}, Detached: true, Timeout: time.Hour,
 		},
 		&history.SubOrchestrationInstanceCompleted{TaskID: 9, Result: history.Payload(`1`)},
 		&history.SubOrchestrationInstanceFailed{TaskID: 10, Failure: failure},
 		&history.SubOrchestrationInstanceCanceled{TaskID: 11, Request: true, Reason: "late"},
 		&history.ExecutionCancelRequested{Reason: "enough"},
-		&history.EventSent{Instance: "other", Name: "e", Input: history.Payload(`1`)},
-		&history.EventRaised{Name: "e", Input: history.Payload(`2`)},
-		&history.EntityOperationSignaled{Target: "@e@k", Operation: "add", Input: history.Payload(`1`), ScheduledTime: at, TraceParent: "00-d"},
-		&history.EntityOperationCalled{Target: "@e@k", Operation: "get", Input: history.Payload{}, Section: history.NoID, TraceParent: "00-e"},
+		&history.EventSent{Instance: "other", Name: "e", Input: history.Payload(`1`), Trace: history.Trace{Parent: "00-f", State: "a=1"}},
+		&history.EventRaised{Name: "e", Input: history.Payload(`2`), Trace: history.Trace{Parent: "00-g"}},
+		&history.EntityOperationSignaled{Target: "@e@k", Operation: "add", Input: history.Payload(`1`), ScheduledTime: at, Trace: history.Trace{Parent: "00-d", State: "a=1"}},
+		&history.EntityOperationCalled{Target: "@e@k", Operation: "get", Input: history.Payload{}, Section: history.NoID, Trace: history.Trace{Parent: "00-e", State: "a=1"}},
 		&history.EntityOperationCalled{Target: "@e@k", Operation: "get", Section: 0},
 		&history.EntityOperationCompleted{TaskID: 12, Result: history.Payload(`1`)},
 		&history.EntityOperationFailed{TaskID: 0, Failure: failure},

@@ -54,7 +54,7 @@ func (a *Activities) Run(ctx context.Context, task leader.ActivityTask, beat fun
 		Key:    task.Key,
 		Fence:  reprise.Fence{Epoch: task.Attempt.Fence.Epoch, N: task.Attempt.Fence.N},
 		Number: task.Number, TaskHub: task.Attempt.Hub, Instance: task.Attempt.Instance, Execution: task.Attempt.Execution,
-		Name: task.Name, Node: a.options.Node, TraceParent: task.TraceParent, Tags: task.Tags,
+		Name: task.Name, Node: a.options.Node, Trace: task.Trace, Tags: task.Tags,
 		TaskID: task.Attempt.TaskID,
 	})
 	began := time.Now()

@@ -101,7 +101,7 @@ func operate(ctx context.Context, label string, run *reprise.EntityRun, calls []
 // operation is what is asked of an entity.
 type operation struct {
 	name   string
-	trace  string // its trace parent
+	trace  history.Trace
 	input  history.Payload
 	signal bool
 }
@@ -109,9 +109,9 @@ type operation struct {
 func operationOf(e history.Event) (operation, error) {
 	switch b := e.Body.(type) {
 	case *history.EntityOperationSignaled:
-		return operation{b.Operation, b.TraceParent, b.Input, true}, nil
+		return operation{b.Operation, b.Trace, b.Input, true}, nil
 	case *history.EntityOperationCalled:
-		return operation{b.Operation, b.TraceParent, b.Input, false}, nil
+		return operation{b.Operation, b.Trace, b.Input, false}, nil
 	}
 	return operation{}, fmt.Errorf("%s is no operation", history.Describe(e))
 }

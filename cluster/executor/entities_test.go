@@ -231,14 +231,14 @@ func TestCloseEntities(t *testing.T) {
 func TestOperationsHandOnTheirTrace(t *testing.T) {
 	e := entities(nil, Options{})
 	req := operations("", "add 1", "!add 2")
-	req.Operations[0].Body.(*history.EntityOperationCalled).TraceParent = "called"
-	req.Operations[1].Body.(*history.EntityOperationSignaled).TraceParent = "signaled"
+	req.Operations[0].Body.(*history.EntityOperationCalled).Trace = history.Trace{Parent: "called", State: "a=1"}
+	req.Operations[1].Body.(*history.EntityOperationSignaled).Trace = history.Trace{Parent: "signaled"}
 	batch, err := e.Operations(t.Context(), req)
 	if err != nil || len(batch.Decided) != 2 {
 		t.Fatalf("%s, %v", shown(batch), err)
 	}
-	for i, want := range []string{"called", "signaled"} {
-		if got := batch.Decided[i].Body.(*history.EntityOperationSignaled).TraceParent; got != want {
+	for i, want := range []history.Trace{{Parent: "called", State: "a=1"}, {Parent: "signaled"}} {
+		if got := batch.Decided[i].Body.(*history.EntityOperationSignaled).Trace; got != want {
 			t.Errorf("the signal of operation %d is of trace %q, want %q", i, got, want)
 		}
 	}

@@ -23,7 +23,7 @@ func (e *Orchestrators) locals(ctx context.Context, req leader.EpisodeRequest) e
 				TaskID: task.ID, Fence: req.Fence,
 			},
 			Number: int(task.Attempt), Name: task.Name, Input: task.Input,
-			Key: leader.IdempotencyKey(key, task.ID), Timeout: task.Timeout, TraceParent: task.TraceParent,
+			Key: leader.IdempotencyKey(key, task.ID), Timeout: task.Timeout, Trace: task.Trace,
 		}, func(history.Payload) {}) // its progress would be recorded with its outcome
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err() // nobody takes the episode

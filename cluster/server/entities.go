@@ -37,7 +37,7 @@ func (s *taskHubService) SignalEntity(ctx context.Context, m *durabletask.Signal
 	}
 	req := leader.SignalRequest{
 		Entity: ref, Operation: m.GetName(), Input: wire.Payload(m.GetInput()),
-		TraceParent: m.GetParentTraceContext().GetTraceParent(), Identity: who,
+		Trace: wire.Trace(m.GetParentTraceContext()), Identity: who,
 	}
 	if t := m.GetScheduledTime(); t != nil && t.AsTime().After(time.Unix(0, 0)) {
 		req.ScheduledTime = t.AsTime()

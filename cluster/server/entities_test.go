@@ -49,10 +49,10 @@ func TestSignalEntity(t *testing.T) {
 		},
 		"with everything": {
 			req: &durabletask.SignalEntityRequest{InstanceId: "@Counter@K", Name: "add", Input: wrapperspb.Bytes([]byte("1")), ScheduledTime: timestamppb.New(later),
-				ParentTraceContext: &durabletask.TraceContext{TraceParent: "00"}},
+				ParentTraceContext: &durabletask.TraceContext{TraceParent: "00", TraceState: wrapperspb.String("a=1")}},
 			md: []string{"taskhub", "h", "reprise-request-id", "r", "reprise-request-time", "1000000000"},
 			want: leader.SignalRequest{Entity: leader.InstanceRef{Hub: "h", ID: "@counter@K"}, Operation: "add", Input: history.Payload("1"), ScheduledTime: later,
-				TraceParent: "00", Identity: leader.RequestIdentity{ID: "r", Sent: time.Unix(1, 0).UTC()}},
+				Trace: history.Trace{Parent: "00", State: "a=1"}, Identity: leader.RequestIdentity{ID: "r", Sent: time.Unix(1, 0).UTC()}},
 		},
 	} {
 		if _, err := c.SignalEntity(metadata.AppendToOutgoingContext(t.Context(), s.md...), s.req); err != nil || !reflect.DeepEqual(got, s.want) {

@@ -127,13 +127,13 @@ func TestStart(t *testing.T) {
 		"with everything": {
 			req: &durabletask.CreateInstanceRequest{
 				InstanceId: "i", Name: "o", Version: wrapperspb.String("2"), Input: wrapperspb.Bytes([]byte("1")), ScheduledStartTimestamp: timestamppb.New(later),
-				Tags: map[string]string{"a": "b"}, ParentTraceContext: &durabletask.TraceContext{TraceParent: "00"}, Timeout: durationpb.New(time.Hour),
+				Tags: map[string]string{"a": "b"}, ParentTraceContext: &durabletask.TraceContext{TraceParent: "00", TraceState: wrapperspb.String("a=1")}, Timeout: durationpb.New(time.Hour),
 				OrchestrationIdReusePolicy: &durabletask.OrchestrationIdReusePolicy{ReplaceableStatus: []durabletask.OrchestrationStatus{replace}},
 			},
 			md: []string{"taskhub", "h", "reprise-request-id", "r", "reprise-request-time", "1000000000"},
 			want: leader.StartRequest{
 				Instance: leader.InstanceRef{Hub: "h", ID: "i"}, Name: "o", Version: "2", Input: history.Payload("1"), ScheduledStart: later,
-				Tags: map[string]string{"a": "b"}, TraceParent: "00", Timeout: time.Hour, Reuse: leader.ReusePolicy{history.Failed: leader.Replace},
+				Tags: map[string]string{"a": "b"}, Trace: history.Trace{Parent: "00", State: "a=1"}, Timeout: time.Hour, Reuse: leader.ReusePolicy{history.Failed: leader.Replace},
 				Identity: leader.RequestIdentity{ID: "r", Sent: time.Unix(1, 0).UTC()},
 			},
 		},
@@ -273,9 +273,10 @@ func TestRaiseEvent(t *testing.T) {
 	var got leader.RaiseRequest
 	c := hub(t, &fake{raise: func(r leader.RaiseRequest) error { got = r; return nil }})
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "taskhub", "shop", "reprise-request-id", "r1", "reprise-request-time", "5000000000")
-	_, err := c.RaiseEvent(ctx, &durabletask.RaiseEventRequest{InstanceId: "i", Name: "Approved", Input: wrapperspb.Bytes([]byte(`{"ok":true}`))})
+	_, err := c.RaiseEvent(ctx, &durabletask.RaiseEventRequest{InstanceId: "i", Name: "Approved", Input: wrapperspb.Bytes([]byte(`{"ok":true}`)),
+		ParentTraceContext: &durabletask.TraceContext{TraceParent: "00", TraceState: wrapperspb.String("a=1")}})
 	want := leader.RaiseRequest{
-		Instance: leader.InstanceRef{Hub: "shop", ID: "i"}, Name: "Approved", Data: history.Payload(`{"ok":true}`),
+		Instance: leader.InstanceRef{Hub: "shop", ID: "i"}, Name: "Approved", Data: history.Payload(`{"ok":true}`), Trace: history.Trace{Parent: "00", State: "a=1"},
 		Identity: leader.RequestIdentity{ID: "r1", Sent: time.Unix(5, 0).UTC()},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {

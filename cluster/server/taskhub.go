@@ -52,15 +52,15 @@ func (s *taskHubService) StartInstance(ctx context.Context, m *durabletask.Creat
 		return nil, err
 	}
 	req := leader.StartRequest{
-		Instance:    ref,
-		Execution:   history.ExecutionID(newID()),
-		Name:        m.GetName(),
-		Version:     m.GetVersion().GetValue(),
-		Input:       wire.Payload(m.GetInput()),
-		Reuse:       reuse,
-		Tags:        m.GetTags(),
-		TraceParent: m.GetParentTraceContext().GetTraceParent(),
-		Identity:    who,
+		Instance:  ref,
+		Execution: history.ExecutionID(newID()),
+		Name:      m.GetName(),
+		Version:   m.GetVersion().GetValue(),
+		Input:     wire.Payload(m.GetInput()),
+		Reuse:     reuse,
+		Tags:      m.GetTags(),
+		Trace:     wire.Trace(m.GetParentTraceContext()),
+		Identity:  who,
 	}
 	if d := m.GetTimeout(); d != nil {
 		req.Timeout = d.AsDuration()
@@ -141,7 +141,7 @@ func (s *taskHubService) RaiseEvent(ctx context.Context, m *durabletask.RaiseEve
 	if err != nil {
 		return nil, err
 	}
-	req := leader.RaiseRequest{Instance: ref, Name: m.GetName(), Data: wire.Payload(m.GetInput()), Identity: who}
+	req := leader.RaiseRequest{Instance: ref, Name: m.GetName(), Data: wire.Payload(m.GetInput()), Trace: wire.Trace(m.GetParentTraceContext()), Identity: who}
 	if err := s.backend.Raise(ctx, req); err != nil {
 		return nil, fmt.Errorf("raise event %q for %q: %w", req.Name, ref.ID, err)
 	}

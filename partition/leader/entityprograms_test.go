@@ -55,14 +55,14 @@ func (x *fakeEntities) Operations(ctx context.Context, req EntityRequest) (histo
 		if limit > 0 && i == limit {
 			break
 		}
-		operation, trace := operationOf(e.Body)
+		operation := operationOf(e.Body)
 		if operation == "" {
 			return history.Batch{}, fmt.Errorf("%T is no operation", e.Body)
 		}
 		names = append(names, operation)
 		before := len(run.batch.Decided)
 		run.batch.Results = append(run.batch.Results, run.operate(operation))
-		handOn(run.batch.Decided[before:], trace)
+		handOn(run.batch.Decided[before:], *history.TraceOf(e.Body))
 	}
 	x.mu.Lock()
 	for _, target := range run.refused {

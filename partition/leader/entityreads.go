@@ -28,9 +28,7 @@ func (l *Leader) Signal(ctx context.Context, req SignalRequest) error {
 	if len(req.Input) > history.MaxPayloadBytes {
 		return fmt.Errorf("%w: input of %d bytes; at most %d are allowed", ErrTooLarge, len(req.Input), history.MaxPayloadBytes)
 	}
-	if len(req.TraceParent) > history.MaxNameBytes {
-		return fmt.Errorf("%w: trace parent of %d bytes; at most %d are allowed", ErrTooLarge, len(req.TraceParent), history.MaxNameBytes)
-	}
+	req.Trace = req.Trace.Clean()
 	_, err := l.call(ctx, &call{ref: req.Entity, identity: req.Identity, signal: &req})
 	return err
 }
@@ -54,7 +52,7 @@ func (q *call) doSignal(c *core, l *live) error {
 		return nil
 	}
 	return c.postEntity(l, c.mailOf(q, &history.EntityOperationSignaled{
-		Operation: q.signal.Operation, Input: q.signal.Input, ScheduledTime: q.signal.ScheduledTime, TraceParent: q.signal.TraceParent,
+		Operation: q.signal.Operation, Input: q.signal.Input, ScheduledTime: q.signal.ScheduledTime, Trace: q.signal.Trace,
 	}))
 }
 

@@ -15,8 +15,8 @@ type SignalRequest struct {
 	// ScheduledTime is when the entity takes the operation at the earliest; zero or
 	// past is at once.
 	ScheduledTime time.Time
-	TraceParent   string
-	Identity      RequestIdentity
+	history.Trace
+	Identity RequestIdentity
 }
 
 // EntityStatusRequest reads an entity. It is linearizable and waits for no

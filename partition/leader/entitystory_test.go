@@ -16,7 +16,7 @@ func (s *story) signal(t *testing.T, id, operation string, opt func(string) stri
 	if n := number0(opt("size")); n > 0 {
 		req.Input = make(history.Payload, n)
 	}
-	req.TraceParent = opt("trace")
+	req.Trace = traceOf(opt)
 	if after := opt("after"); after != "" {
 		req.ScheduledTime = time.Now().Add(time.Duration(s.skew.Load())).Add(duration(t, after))
 	}

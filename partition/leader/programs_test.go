@@ -22,6 +22,8 @@ type seen struct {
 	began   map[int32]time.Time    // when decisions were made
 	events  []history.Event
 	raised  []string                          // the data of the external events, in order
+	traced  []history.TakenEvent              // those with a trace
+	took    int                               // set by the program: how many events it has taken
 	updates []*history.UpdateRequested        // that were accepted, in order
 	cancel  *history.ExecutionCancelRequested // the first request to end
 	awaits  bool                              // set by the program: it waits for events named go
@@ -64,14 +66,19 @@ func replay(name string, events []history.Event) (history.Episode, error) {
 		return history.Episode{}, ErrUnbound
 	}
 	s := &seen{ended: map[int32]history.Body{}, began: map[int32]time.Time{}, events: events}
-	var made int
-	trace := ""
+	var made, took int
+	var trace history.Trace
 	for _, e := range events {
 		switch body := e.Body.(type) {
 		case history.OrchestratorStarted:
+			if len(s.traced) > 0 {
+				before := *s
+				p(&before, arg)
+				took = before.took
+			}
 			s.now = e.Time
 		case *history.ExecutionStarted:
-			s.input, trace = body.Input, history.ExecutionTrace(body.TraceParent, body.ExecutionID)
+			s.input, trace = body.Input, body.Trace.Execution(body.ExecutionID)
 		case *history.TaskCompleted:
 			s.ended[body.TaskID] = body
 		case *history.TaskFailed:
@@ -91,6 +98,9 @@ func replay(name string, events []history.Event) (history.Episode, error) {
 		case *history.EntityLockGranted:
 			s.ended[body.TaskID] = body
 		case *history.EventRaised:
+			if body.Trace.Parent != "" {
+				s.traced = append(s.traced, history.TakenEvent{Number: len(s.raised), Name: body.Name, Arrived: e.Time, Trace: body.Trace})
+			}
 			s.raised = append(s.raised, string(body.Input))
 		case *history.ExecutionCancelRequested:
 			if s.cancel == nil {
@@ -118,12 +128,23 @@ func replay(name string, events []history.Event) (history.Episode, error) {
 			ep.Buffered = max(len(s.raised)-number(arg), 0)
 		}
 	}
+	for _, e := range s.traced {
+		if e.Number >= took && e.Number < s.took {
+			ep.Taken = append(ep.Taken, e)
+		}
+	}
 	if len(want) == 0 {
 		return ep, nil // it has not decided anything yet
 	}
 	if end, ok := want[len(want)-1].(*history.ExecutionCompleted); ok && end.Status == history.ContinuedAsNew {
-		for _, data := range s.raised {
-			ep.Carried = append(ep.Carried, &history.EventRaised{Name: "go", Input: history.Payload(data)})
+		for i, data := range s.raised[s.took:] {
+			carried := &history.EventRaised{Name: "go", Input: history.Payload(data)}
+			for _, e := range s.traced {
+				if e.Number == s.took+i {
+					carried.Trace = e.Trace
+				}
+			}
+			ep.Carried = append(ep.Carried, carried)
 		}
 		for i, u := range s.updates {
 			if string(u.Input) == "next" {
@@ -138,17 +159,11 @@ func replay(name string, events []history.Event) (history.Episode, error) {
 	return ep, nil
 }
 
-// handOn gives operations of entities that are asked for, and what is started, the trace
-// parent of who does that.
-func handOn(decided []history.Event, trace string) {
+// handOn gives what is started, asked for and sent the trace of who does that.
+func handOn(decided []history.Event, trace history.Trace) {
 	for _, e := range decided {
-		switch b := e.Body.(type) {
-		case *history.EntityOperationCalled:
-			b.TraceParent = trace
-		case *history.EntityOperationSignaled:
-			b.TraceParent = trace
-		case *history.SubOrchestrationInstanceCreated:
-			b.TraceParent = trace
+		if own := history.TraceOf(e.Body); own != nil && e.Body.Kind() != history.KindTaskScheduled {
+			*own = trace
 		}
 	}
 }
@@ -220,8 +235,10 @@ func listen(s *seen, arg string) []history.Body {
 	n := number(arg)
 	if len(s.raised) < n {
 		s.awaits = true
+		s.took = len(s.raised)
 		return want
 	}
+	s.took = n
 	return append(want, done(strings.Join(s.raised[:n], ",")))
 }
 
@@ -237,6 +254,7 @@ func loop(s *seen, arg string) []history.Body {
 			&history.ExecutionCompleted{Status: history.ContinuedAsNew, Result: history.Payload(strconv.Itoa(i + 1))},
 		}
 	}
+	s.took = len(s.raised)
 	return []history.Body{done(strings.Join(s.raised, ","))}
 }
 

@@ -19,6 +19,7 @@ func (l *Leader) Raise(ctx context.Context, req RaiseRequest) error {
 	if len(req.Data) > history.MaxPayloadBytes {
 		return fmt.Errorf("%w: event of %d bytes; at most %d are allowed", ErrTooLarge, len(req.Data), history.MaxPayloadBytes)
 	}
+	req.Trace = req.Trace.Clean()
 	_, err := l.call(ctx, &call{ref: req.Instance, identity: req.Identity, raise: &req})
 	return err
 }
@@ -35,7 +36,7 @@ func (q *call) doRaise(c *core, l *live) error {
 		q.done <- outcome{err: fmt.Errorf("%w: %d events", ErrFull, l.rec.Buffered+int64(untaken(l)))}
 		return nil
 	}
-	return c.post(l, c.mailOf(q, &history.EventRaised{Name: q.raise.Name, Input: q.raise.Data}))
+	return c.post(l, c.mailOf(q, &history.EventRaised{Name: q.raise.Name, Input: q.raise.Data, Trace: q.raise.Trace}))
 }
 
 // untaken returns how much mail of an instance no turn has taken.

@@ -94,11 +94,11 @@ type StartRequest struct {
 	ScheduledStart time.Time
 	// Timeout is how long after its start the orchestration is cancelled if it has not
 	// ended; 0: never.
-	Timeout     time.Duration
-	Reuse       ReusePolicy // nil: [DefaultReuse]
-	Tags        map[string]string
-	TraceParent string
-	Identity    RequestIdentity
+	Timeout time.Duration
+	Reuse   ReusePolicy // nil: [DefaultReuse]
+	Tags    map[string]string
+	history.Trace
+	Identity RequestIdentity
 }
 
 // StartAnswer tells which execution the ID now stands for.
@@ -123,6 +123,7 @@ type RaiseRequest struct {
 	Instance InstanceRef
 	Name     string
 	Data     history.Payload
+	history.Trace
 	Identity RequestIdentity
 }
 

@@ -14,11 +14,32 @@ import (
 
 // traced reports whether anybody wants the spans of an instance.
 func (c *core) traced(r *partition.Record) bool {
-	return c.cfg.Spans != nil && history.ValidTrace(r.TraceParent)
+	return c.cfg.Spans != nil && r.Trace.Valid()
 }
 
-// executionSpan begins the span of the present execution, for the case that the turn
-// which is to be recorded ends it. Call it before the turn is recorded.
+// turnSpans returns the spans of what a turn ends that is to be recorded: the ways of the
+// external events that it takes, and the execution. An event is a part of what sent it,
+// also where the orchestration itself is not traced. Call it before the turn is recorded.
+func (c *core) turnSpans(l *live, t partition.Turn) ([]history.Span, error) {
+	if c.cfg.Spans == nil {
+		return nil, nil
+	}
+	var spans []history.Span
+	for _, e := range t.Episode.Taken {
+		spans = append(spans, history.Span{
+			Kind: history.EventSpan, Hub: l.ref.Hub, Instance: l.ref.ID, Execution: l.rec.Execution, Name: e.Name, Version: l.rec.Version,
+			Trace: e.Trace.Event(l.rec.Execution, e.Number), Parent: e.Trace, Link: l.rec.Trace.Execution(l.rec.Execution),
+			Began: e.Arrived, Ended: t.Began, Status: history.Completed, TaskID: history.NoID,
+		})
+	}
+	end, err := c.executionSpan(l, t)
+	if end != nil {
+		spans = append(spans, *end)
+	}
+	return spans, err
+}
+
+// executionSpan returns the span of the present execution, where the turn ends it.
 func (c *core) executionSpan(l *live, t partition.Turn) (*history.Span, error) {
 	end := t.Episode.Completion()
 	if end == nil || !c.traced(l.rec) {
@@ -27,7 +48,7 @@ func (c *core) executionSpan(l *live, t partition.Turn) (*history.Span, error) {
 	s := &history.Span{
 		Kind: history.OrchestrationSpan, Hub: l.ref.Hub, Instance: l.ref.ID, Execution: l.rec.Execution,
 		Name: l.rec.Name, Version: l.rec.Version,
-		TraceParent: history.ExecutionTrace(l.rec.TraceParent, l.rec.Execution), Parent: l.rec.TraceParent,
+		Trace: l.rec.Trace.Execution(l.rec.Execution), Parent: l.rec.Trace,
 		Began: l.rec.Created, Ended: t.Began, Status: end.Status, Failure: end.Failure, TaskID: history.NoID,
 	}
 	if l.rec.ScheduledStart.After(s.Began) {
@@ -56,9 +77,8 @@ func (c *core) activitySpan(a *attempt, ended time.Time, status history.Status, 
 	c.view.open.spans = append(c.view.open.spans, history.Span{
 		Kind: history.ActivitySpan, Hub: a.id.Hub, Instance: a.id.Instance, Execution: a.id.Execution,
 		Name: a.row.Name, Version: a.row.Version, TaskID: a.id.TaskID, Attempts: a.row.Attempt,
-		TraceParent: history.TaskTrace(r.TraceParent, a.id.Execution, a.id.TaskID),
-		Parent:      history.ExecutionTrace(r.TraceParent, a.id.Execution),
-		Began:       a.row.First, Ended: ended, Status: status, Failure: f,
+		Trace: r.Trace.Task(a.id.Execution, a.id.TaskID), Parent: r.Trace.Execution(a.id.Execution),
+		Began: a.row.First, Ended: ended, Status: status, Failure: f,
 	})
 }
 
@@ -104,32 +124,26 @@ func (c *core) activityEnded(a *attempt, end history.Event) {
 }
 
 // traceOperations gives the operations of a run that is asked for spans of their own. The
-// mail keeps the trace parent with which it came. A run that is asked for again has other
-// spans than the one that was not recorded.
+// mail keeps the trace with which it came. A run that is asked for again has other spans
+// than the one that was not recorded.
 func (c *core) traceOperations(all []history.Event) {
 	run := ""
-	own := func(parent string, n int) string {
-		if !history.ValidTrace(parent) {
-			return ""
+	for i := range all {
+		asked := history.TraceOf(all[i].Body)
+		if asked == nil || !asked.Valid() {
+			continue
 		}
 		if run == "" {
 			c.tracedRuns++
 			run = fmt.Sprintf("%d/%d/%d", c.cfg.Partition, c.epoch, c.tracedRuns)
 		}
-		return history.OperationTrace(parent, run, n)
-	}
-	for i := range all {
 		switch b := all[i].Body.(type) {
 		case *history.EntityOperationCalled:
-			if trace := own(b.TraceParent, i); trace != "" {
-				traced := *b
-				traced.TraceParent, all[i].Body = trace, &traced
-			}
+			traced := *b
+			traced.Trace, all[i].Body = asked.Operation(run, i), &traced
 		case *history.EntityOperationSignaled:
-			if trace := own(b.TraceParent, i); trace != "" {
-				traced := *b
-				traced.TraceParent, all[i].Body = trace, &traced
-			}
+			traced := *b
+			traced.Trace, all[i].Body = asked.Operation(run, i), &traced
 		}
 	}
 }
@@ -141,14 +155,15 @@ func (c *core) operationSpans(l *live, life history.ExecutionID, r *run) {
 		return
 	}
 	for i, result := range r.batch.Results {
-		name, parent := operationOf(r.mail[i].Event.Body)
-		if !history.ValidTrace(parent) {
+		body := r.mail[i].Event.Body
+		asked := history.TraceOf(body)
+		if asked == nil || !asked.Valid() {
 			continue
 		}
-		_, own := operationOf(r.entity.Operations[i].Body)
 		s := history.Span{
-			Kind: history.OperationSpan, Hub: l.ref.Hub, Instance: l.ref.ID, Execution: life, Name: name,
-			TraceParent: own, Parent: parent, Began: r.began, Ended: c.now, Status: history.Completed, TaskID: history.NoID,
+			Kind: history.OperationSpan, Hub: l.ref.Hub, Instance: l.ref.ID, Execution: life, Name: operationOf(body),
+			Trace: *history.TraceOf(r.entity.Operations[i].Body), Parent: *asked,
+			Began: r.began, Ended: c.now, Status: history.Completed, TaskID: history.NoID,
 		}
 		if result.Failure != nil {
 			s.Status, s.Failure = history.Failed, result.Failure
@@ -157,13 +172,13 @@ func (c *core) operationSpans(l *live, life history.ExecutionID, r *run) {
 	}
 }
 
-// operationOf returns name and trace parent of an operation.
-func operationOf(body history.Body) (name, traceParent string) {
+// operationOf returns the name of an operation.
+func operationOf(body history.Body) string {
 	switch b := body.(type) {
 	case *history.EntityOperationCalled:
-		return b.Operation, b.TraceParent
+		return b.Operation
 	case *history.EntityOperationSignaled:
-		return b.Operation, b.TraceParent
+		return b.Operation
 	}
-	return "", ""
+	return ""
 }

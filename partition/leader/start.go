@@ -71,6 +71,7 @@ func (l *Leader) Start(ctx context.Context, req StartRequest) (StartAnswer, erro
 	if err := validateStart(&req); err != nil {
 		return StartAnswer{}, err
 	}
+	req.Trace = req.Trace.Clean()
 	return l.call(ctx, &call{ref: req.Instance, identity: req.Identity, start: &req})
 }
 
@@ -134,7 +135,7 @@ func validateStart(req *StartRequest) error {
 	if len(req.Input) > history.MaxPayloadBytes {
 		return fmt.Errorf("%w: input of %d bytes; at most %d are allowed", ErrTooLarge, len(req.Input), history.MaxPayloadBytes)
 	}
-	if size := len(req.TraceParent) + history.TagBytes(req.Tags); size > history.MaxTagsBytes {
+	if size := history.TagBytes(req.Tags); size > history.MaxTagsBytes {
 		return fmt.Errorf("%w: tags of %d bytes; at most %d are allowed", ErrTooLarge, size, history.MaxTagsBytes)
 	}
 	if err := history.ValidateTags(req.Tags); err != nil {
@@ -306,7 +307,7 @@ func (q *call) doStart(c *core, l *live) error {
 	}
 	started := &history.ExecutionStarted{
 		Name: req.Name, Version: req.Version, Input: req.Input, ExecutionID: req.Execution,
-		ScheduledStart: req.ScheduledStart, TraceParent: req.TraceParent, Tags: req.Tags,
+		ScheduledStart: req.ScheduledStart, Trace: req.Trace, Tags: req.Tags,
 	}
 	if req.Timeout > 0 {
 		started.Deadline = later(c.now, req.ScheduledStart).Add(req.Timeout)

@@ -170,13 +170,6 @@ func (s *story) lead() {
 	}()
 }
 
-// span notes a span; trace IDs are left out.
-func (s *story) span(p history.Span) {
-	id := func(trace string) string { return trace[36:52] }
-	s.note("span %s %s of %s %s: %s in %s, %s to %s, %s attempts=%d", p.Kind, p.Name, p.Instance, p.Execution,
-		id(p.TraceParent), id(p.Parent), p.Began.Sub(s.begin), p.Ended.Sub(s.begin), p.Status, p.Attempts)
-}
-
 func (s *story) crash() {
 	s.log.mu.Lock()
 	s.log.over = true
@@ -269,6 +262,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		go func() { s.heard("cancel of %s: %v", req.Instance.ID, s.leader.Cancel(context.Background(), req)) }()
 	case "raise":
 		req := RaiseRequest{Instance: ref(arg(0)), Name: arg(1), Data: history.Payload(opt("data")), Identity: s.identity(t, opt)}
+		req.Trace = traceOf(opt)
 		go func() { s.heard("raised for %s: %v", req.Instance.ID, s.leader.Raise(context.Background(), req)) }()
 	case "update":
 		req := UpdateRequest{Instance: ref(arg(0)), Name: arg(1), Input: history.Payload(opt("data")), Identity: s.identity(t, opt)}
@@ -482,7 +476,7 @@ func (s *story) start(t *testing.T, id, name string, opt func(string) string) {
 	if in := opt("input"); in != "" {
 		req.Input = history.Payload(in)
 	}
-	req.TraceParent, req.Version = opt("trace"), opt("version")
+	req.Trace, req.Version = traceOf(opt), opt("version")
 	if n := number0(opt("size")); n > 0 {
 		req.Input = make(history.Payload, n)
 	}

@@ -162,11 +162,11 @@ func (c *core) give(a *attempt) bool {
 	task := ActivityTask{
 		Number: a.row.Attempt,
 		Name:   scheduled.Name, Version: scheduled.Version, Input: scheduled.Input,
-		Key:         idempotencyKey(a.id),
-		Timeout:     scheduled.Timeout,
-		TraceParent: scheduled.TraceParent,
-		Tags:        scheduled.Tags,
-		Options:     scheduled.Options,
+		Key:     idempotencyKey(a.id),
+		Timeout: scheduled.Timeout,
+		Trace:   scheduled.Trace,
+		Tags:    scheduled.Tags,
+		Options: scheduled.Options,
 	}
 	if !a.fresh && a.row.Progress {
 		var err error

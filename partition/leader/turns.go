@@ -281,7 +281,7 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	}
 	pending, key := l.rec.Status == history.Pending, c.key(l)
 	t.Mail, t.Rest = rows(taken), rows(l.mail)
-	span, err := c.executionSpan(l, t)
+	spans, err := c.turnSpans(l, t)
 	if err != nil {
 		return err
 	}
@@ -294,9 +294,7 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	}
 	c.stats.Turns++
 	e := c.view.open
-	if span != nil {
-		e.spans = append(e.spans, *span)
-	}
+	e.spans = append(e.spans, spans...)
 	if fx.Continued == nil {
 		l.tail = append(l.tail, tailRow{l.rec.Episodes - 1, fx.Row})
 		l.unapplied++
@@ -405,7 +403,7 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 	largest := sum
 	inline := 0 // bytes that the rows of the entry itself hold
 	for _, e := range ep.Carried {
-		inline += len(e.Input)
+		inline += len(e.Input) + e.Trace.Bytes()
 	}
 	for _, u := range ep.CarriedUpdates {
 		inline += len(u.Input)
@@ -424,16 +422,16 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 			pending++
 		case *history.SubOrchestrationInstanceCreated:
 			pending++
-			inline += len(body.Name) + 2*len(body.Instance) + len(body.Input)
+			inline += len(body.Name) + 2*len(body.Instance) + len(body.Input) + body.Trace.Bytes()
 		case *history.EventSent:
 			pending++
-			inline += len(body.Name) + len(body.Instance) + len(body.Input)
+			inline += len(body.Name) + len(body.Instance) + len(body.Input) + body.Trace.Bytes()
 		case *history.EntityOperationSignaled:
 			pending++
-			inline += len(body.Operation) + len(body.Target) + len(body.Input)
+			inline += len(body.Operation) + len(body.Target) + len(body.Input) + body.Trace.Bytes()
 		case *history.EntityOperationCalled:
 			pending++
-			inline += 2*len(body.Operation) + 2*len(body.Target) + len(body.Input)
+			inline += 2*len(body.Operation) + 2*len(body.Target) + len(body.Input) + body.Trace.Bytes()
 		case *history.EntityLockRequested:
 			pending += int64(len(body.LockSet))
 		case *history.SubOrchestrationInstanceCanceled:

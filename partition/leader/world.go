@@ -101,7 +101,7 @@ type EntityRequest struct {
 	State history.Payload
 	// Operations are the operations to run in this order:
 	// *[history.EntityOperationSignaled] and *[history.EntityOperationCalled], as they
-	// arrived, but that the trace parent of one that is traced is its own: what it sends
+	// arrived, but that the trace of one that is traced is its own: what it sends
 	// is a part of it.
 	Operations []history.Event
 	// Now is the entity's clock during the run.
@@ -148,11 +148,11 @@ type ActivityTask struct {
 	Version string
 	Input   history.Payload
 	// Key is the idempotency key: the same for all attempts of the activity.
-	Key         string
-	Timeout     time.Duration // start to close; 0: none
-	TraceParent string
-	Tags        map[string]string
-	Options     *history.TaskOptions `msgpack:",omitempty"` // nil: none
+	Key     string
+	Timeout time.Duration // start to close; 0: none
+	history.Trace
+	Tags    map[string]string
+	Options *history.TaskOptions `msgpack:",omitempty"` // nil: none
 	// Progress is what earlier attempts saved last; nil: nothing.
 	Progress history.Payload `msgpack:",omitempty"`
 	// Process is the process of the node that the attempt is for, as the dispatcher
