@@ -152,7 +152,9 @@ func (r *EntityRun) call(e *EntityContext, input history.Payload) (result histor
 func (r *EntityRun) settle(e *EntityContext, result history.Payload, err error) {
 	if err != nil {
 		r.value = nil
-		r.batch.Results = append(r.batch.Results, history.OperationResult{Failure: FailureOf(r.code.codec, err)})
+		failure := FailureOf(r.code.codec, err)
+		r.batch.Results = append(r.batch.Results, history.OperationResult{Failure: failure})
+		r.bytes += failure.Bytes()
 		return
 	}
 	r.batch.Results = append(r.batch.Results, history.OperationResult{Result: result})

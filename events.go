@@ -23,8 +23,8 @@ func (e Event[T]) Name() string { return e.name }
 func (e Event[T]) Receive(o *Orchestration) Future[T] {
 	f := o.promise(fmt.Sprintf("event %q", e.name))
 	f.data = true
-	if e.name == "" {
-		f.settle(nil, fmt.Errorf("wait for an event: its descriptor has no name"))
+	if err := history.ValidateEventName(e.name); err != nil {
+		f.settle(nil, fmt.Errorf("wait for an event: %w", err))
 	}
 	if f.done {
 		return Future[T]{f}
@@ -39,11 +39,12 @@ func (e Event[T]) Await(o *Orchestration) (T, error) { return e.Receive(o).Await
 
 // Send raises the event for another instance, or for the sender's own. It is sent once
 // the decision is committed, exactly once and in order; an instance that is not there,
-// or has ended, drops it. The error is of the ID, of the data, or of a cancelled scope.
+// or has ended, drops it. The error is of the name, of the ID, of the data, or of a
+// cancelled scope.
 func (e Event[T]) Send(from Sender, to history.InstanceID, data T) error {
 	what := fmt.Sprintf("event %q", e.name)
-	if e.name == "" {
-		return fmt.Errorf("send an event: its descriptor has no name")
+	if err := history.ValidateEventName(e.name); err != nil {
+		return fmt.Errorf("send an event: %w", err)
 	}
 	if err := history.ValidateOrchestrationID(to); err != nil {
 		return fmt.Errorf("send %s: %w", what, err)

@@ -91,6 +91,21 @@ func TestEvents(t *testing.T) {
 			var invalid *history.InvalidIDError
 			return errors.As(approved.Send(o, "a/b", decision{}), &invalid), nil
 		}, "true"},
+		{"names that are none", func(o *reprise.Orchestration, _ int) (any, error) {
+			var texts []string
+			for _, name := range []string{"", "\xff", strings.Repeat("n", 300)} {
+				event := reprise.NewEvent[int](name)
+				_, err := event.Await(o)
+				operation := reprise.NewOperation[int, int](reprise.NewEntity[int]("e"), name)
+				signal := operation.Signal(o, reprise.NewEntity[int]("e").Key("k"), 1)
+				for _, err := range []error{event.Send(o, o.InstanceID(), 1), err, signal} {
+					texts = append(texts, err.Error())
+				}
+			}
+			return strings.Join(texts, "; "), nil
+		}, `"send an event: the event has no name; wait for an event: the event has no name; ask an entity for an operation: the operation has no name; ` +
+			`send an event: the event's name \"\\xff\" is not UTF-8; wait for an event: the event's name \"\\xff\" is not UTF-8; ask an entity for an operation: the operation's name \"\\xff\" is not UTF-8; ` +
+			`send an event: the event's name has 300 bytes; at most 256 are allowed; wait for an event: the event's name has 300 bytes; at most 256 are allowed; ask an entity for an operation: the operation's name has 300 bytes; at most 256 are allowed"`},
 		{"data that is none", func(o *reprise.Orchestration, _ int) (any, error) {
 			if err := reprise.NewEvent[string]("approved").Send(o, o.InstanceID(), "yes"); err != nil {
 				return nil, err

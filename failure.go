@@ -8,12 +8,6 @@ import (
 	"github.com/reprise-run/reprise/history"
 )
 
-// Limits of what is kept of an error: deeper or wider ones are cut.
-const (
-	maxFailureDepth = 32
-	maxFailureInner = 32
-)
-
 // Codes of errors of the standard library that keep their identity.
 var standardErrors = map[string]error{
 	"context.canceled":          context.Canceled,
@@ -29,6 +23,7 @@ var systemErrors = map[string]*Error{
 	history.FailureExists:         ErrInstanceExists,
 	history.FailureTooDeep:        ErrTooDeep,
 	history.FailureFlooded:        ErrFlooded,
+	history.FailureTooLarge:       ErrTooLarge,
 }
 
 // RemoteError is an error that came back from a history: an activity's, or an
@@ -112,12 +107,13 @@ func ErrorOf(c Codec, f *history.Failure) error {
 
 // FailureOf returns what is recorded of err: its text, its code, and what it
 // wraps, likewise. A node without a code of its own takes the first code below
-// it, so that retry policies see it. It returns nil for nil.
+// it, so that retry policies see it. What is over the bounds of a failure is left out, see
+// [history.Failure.Bounded]. It returns nil for nil.
 func FailureOf(c Codec, err error) *history.Failure {
 	if err == nil {
 		return nil
 	}
-	return failureOf(c, err, 0)
+	return failureOf(c, err, 0).Bounded()
 }
 
 func failureOf(c Codec, err error, depth int) *history.Failure {
@@ -133,11 +129,11 @@ func failureOf(c Codec, err error, depth int) *history.Failure {
 	}
 	f := &history.Failure{Type: fmt.Sprintf("%T", err), Message: err.Error()}
 	identify(c, f, err)
-	if depth == maxFailureDepth {
+	if depth == history.MaxFailureDepth {
 		return f
 	}
 	for i, inner := range unwrap(err) {
-		if i == maxFailureInner {
+		if i == history.MaxFailureInner {
 			break
 		}
 		if inner == nil {

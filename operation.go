@@ -112,8 +112,8 @@ func (p Operation[State, In, Out]) what(e EntityRef[State]) string {
 
 // input checks that the operation can be asked of e, and returns the input.
 func (p Operation[State, In, Out]) input(c Codec, what string, e EntityRef[State], in In) (history.Payload, error) {
-	if p.name == "" {
-		return nil, fmt.Errorf("ask an entity for an operation: its descriptor has no name")
+	if err := history.ValidateOperationName(p.name); err != nil {
+		return nil, fmt.Errorf("ask an entity for an operation: %w", err)
 	}
 	if err := history.ValidateEntityID(e.id); err != nil {
 		return nil, err

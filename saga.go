@@ -3,6 +3,7 @@ package reprise
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/reprise-run/reprise/engine"
@@ -64,7 +65,8 @@ type Undo[In, Out any] struct {
 
 // Step starts a step, to be undone with the step's input. What undoes it must tolerate
 // that nothing was done: a step is also undone where nobody knows that (it timed out,
-// was cancelled, or panicked). A step that failed otherwise is not undone.
+// was cancelled or terminated, panicked, or was lost where it runs at most once). A step
+// that failed otherwise is not undone.
 func Step[In, Out any](o *Orchestration, s *Saga, do Doer[In, Out], undo Undoer[In], in In) Future[Out] {
 	f := do.do(o, in)
 	s.steps = append(s.steps, sagaStep{f.f.what, f.f, func(o *Orchestration) error { return undo.undo(o, in) }})
@@ -152,9 +154,13 @@ func (f *future) mayHaveActed() bool {
 	}
 	var panicked *PanicError
 	var payload *PayloadError
-	return f.err == nil || errors.Is(f.err, ErrTimeout) || errors.Is(f.err, ErrCanceled) || errors.Is(f.err, ErrTerminated) ||
-		errors.As(f.err, &panicked) || errors.As(f.err, &payload) || errors.Is(f.err, ErrTooLarge)
+	return f.err == nil || errors.As(f.err, &panicked) || errors.As(f.err, &payload) ||
+		slices.ContainsFunc(outcomeUnknown, func(end *Error) bool { return errors.Is(f.err, end) })
 }
+
+// outcomeUnknown are the errors that do not say whether something was done. The last two
+// end a sub-orchestration without its code, whatever that has done.
+var outcomeUnknown = []*Error{ErrTimeout, ErrCanceled, ErrTerminated, ErrOutcomeUnknown, ErrTooLarge, ErrFlooded}
 
 // CompensationError says that steps of a [Saga] could not be undone: somebody has to
 // look at it. An orchestration that ends with it has failed, also if it was cancelled.

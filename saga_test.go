@@ -31,6 +31,12 @@ func booking(fn func(o *reprise.Orchestration, s *reprise.Saga, in string) (int,
 			return 0, errors.New(what)
 		case strings.HasSuffix(what, "late"):
 			return 0, reprise.ErrTimeout
+		case strings.HasSuffix(what, "unknown"):
+			return 0, reprise.ErrOutcomeUnknown
+		case strings.HasSuffix(what, "flooded"):
+			return 0, reprise.ErrFlooded
+		case strings.HasSuffix(what, "overlarge"): // as the server ends a child
+			return 0, reprise.ErrorOf(reprise.JSON, &history.Failure{Type: history.FailureTooLarge, Message: "too much"})
 		case strings.HasSuffix(what, "panic"):
 			return 0, &reprise.PanicError{Value: what}
 		}
@@ -83,6 +89,12 @@ func TestSaga(t *testing.T) {
 			_, err := reprise.StepWithOutput(o, s, charge, refund, "c late").Await(o)
 			return 0, err
 		}, history.Failed, "timed out", []string{"reserve a late", "reserve b panic", "charge c late", "refund c late 0 false", "release b", "release a"}},
+		{"what may have acted before it was lost is undone", func(o *reprise.Orchestration, s *reprise.Saga, in string) (int, error) {
+			_, _ = reprise.StepWithOutput(o, s, charge, refund, "a flooded").Await(o) // a child that the server ended
+			_, _ = reprise.StepWithOutput(o, s, charge, refund, "c overlarge").Await(o)
+			_, err := reprise.StepWithOutput(o, s, charge, refund, "b unknown").Await(o)
+			return 0, err
+		}, history.Failed, "the outcome of the activity is unknown", []string{"charge a flooded", "charge c overlarge", "charge b unknown", "refund b unknown 0 false", "refund c overlarge 0 false", "refund a flooded 0 false"}},
 		{"what is pending settles first", func(o *reprise.Orchestration, s *reprise.Saga, in string) (int, error) {
 			reprise.Step(o, s, reserve, release, "a")
 			reprise.Step(o, s, reserve, release, "b")

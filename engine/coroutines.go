@@ -40,7 +40,7 @@ func panicFailure(v any) *history.Failure {
 	case *stray:
 		return p.failure()
 	}
-	return &history.Failure{Type: history.FailurePanic, Message: fmt.Sprint(v), Stack: stack}
+	return (&history.Failure{Type: history.FailurePanic, Message: fmt.Sprint(v), Stack: stack}).Bounded()
 }
 
 // Go runs fn as a coroutine, from the next wait of the program on. Coroutines run in

@@ -294,6 +294,21 @@ func TestWork(t *testing.T) {
 		t.Errorf("%d pending, %d settled are kept", len(sequence.pending), len(sequence.settled))
 	}
 
+	letters := New(func(h *Handle) (history.Payload, *history.Failure) {
+		for i := 0; ; i++ { // each reply has a name of its own
+			c := code{Handle: h}
+			c.await(c.event(fmt.Sprint("reply ", i)))
+		}
+	}, Identity{})
+	defer unload(letters)
+	arrive(letters, &history.ExecutionStarted{})
+	for i := range 1000 {
+		arrive(letters, &history.EventRaised{Name: fmt.Sprint("reply ", i)})
+	}
+	if got := letters.events.awaits(); !slices.Equal(got, []string{"reply 1000"}) || len(letters.events.asked) != 1 {
+		t.Errorf("it waits for %q, and each episode looks at %d names", got, len(letters.events.asked))
+	}
+
 	fanIn := func(n int) int {
 		x := New(func(h *Handle) (history.Payload, *history.Failure) {
 			c := code{Handle: h}

@@ -74,10 +74,10 @@ func (h *Handle) Schedule(task *history.TaskScheduled, settled func(*Promise)) *
 	return h.promise(task, &Promise{settled: settled})
 }
 
-// CreateTimer decides that a timer is to fire. The callback runs as in
-// [Handle.Schedule].
+// CreateTimer decides that a timer is to fire; a time that no history can tell is the
+// last that it can. The callback runs as in [Handle.Schedule].
 func (h *Handle) CreateTimer(fireAt time.Time, settled func(*Promise)) *Promise {
-	return h.promise(&history.TimerCreated{FireAt: fireAt}, &Promise{of: aTimer, settled: settled})
+	return h.promise(&history.TimerCreated{FireAt: history.StoredTime(fireAt)}, &Promise{of: aTimer, settled: settled})
 }
 
 // StartChild decides that another orchestration is to be started and its end

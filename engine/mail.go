@@ -11,10 +11,13 @@ import (
 // the updates.
 type mailbox struct {
 	queues   map[string]*queue
-	arrivals int      // so far
-	buffered int      // of them those that nobody has taken
-	waits    []string // what awaits returned last
-	changed  bool     // and whether that is not true any more
+	arrivals int // so far
+	buffered int // of them those that nobody has taken
+	// asked are the queues that are waited for: of names that were used once there may
+	// be many.
+	asked   map[*queue]struct{}
+	waits   []string // what awaits returned last
+	changed bool     // and whether that is not true any more
 }
 
 // queue is what has arrived of one name, and the waits for which nothing has come:
@@ -54,14 +57,26 @@ func (m *mailbox) awaits() []string {
 	if m.changed {
 		m.changed = false
 		m.waits = nil
-		for _, q := range m.queues {
-			if len(q.waiting) > 0 {
-				m.waits = append(m.waits, q.name)
-			}
+		for q := range m.asked {
+			m.waits = append(m.waits, q.name)
 		}
 		slices.Sort(m.waits)
 	}
 	return m.waits
+}
+
+// setWaiting says who waits.
+func (q *queue) setWaiting(all []*Promise) {
+	q.waiting = all
+	q.box.changed = true
+	if len(all) == 0 {
+		delete(q.box.asked, q)
+		return
+	}
+	if q.box.asked == nil {
+		q.box.asked = make(map[*queue]struct{})
+	}
+	q.box.asked[q] = struct{}{}
 }
 
 // deliver gives what arrived to the wait that is there longest, or keeps it for the
@@ -81,8 +96,7 @@ func (x *Execution) pass(q *queue, a arrival) bool {
 		x.give(x.handling(q), a)
 	case len(q.waiting) > 0:
 		p := q.waiting[0]
-		q.waiting = q.waiting[1:]
-		q.box.changed = true
+		q.setWaiting(q.waiting[1:])
 		x.give(p, a)
 	default:
 		return false
@@ -99,8 +113,7 @@ func (x *Execution) give(p *Promise, a arrival) {
 func (x *Execution) receive(q *queue, p *Promise) {
 	p.queue = q
 	if len(q.arrived) == 0 {
-		q.waiting = append(q.waiting, p)
-		q.box.changed = true
+		q.setWaiting(append(q.waiting, p))
 		return
 	}
 	a := q.arrived[0]
@@ -120,8 +133,7 @@ func (x *Execution) giveBack(p *Promise) {
 	i := slices.Index(x.settled, p)
 	if i < 0 {
 		if at := slices.Index(q.waiting, p); at >= 0 {
-			q.waiting = slices.Delete(q.waiting, at, at+1)
-			q.box.changed = true
+			q.setWaiting(slices.Delete(q.waiting, at, at+1))
 		}
 		return
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -90,8 +91,9 @@ var programs = map[string]func(c code) (string, *history.Failure){
 		a, b, _ := c.activity("a"), c.activity("b"), c.activity("c")
 		return c.await(a) + c.await(b), nil
 	},
-	"sleep":        func(c code) (string, *history.Failure) { c.await(c.timer(time.Minute)); return "woke", nil },
-	"sleep-longer": func(c code) (string, *history.Failure) { c.await(c.timer(time.Hour)); return "woke", nil },
+	"sleep":          func(c code) (string, *history.Failure) { c.await(c.timer(time.Minute)); return "woke", nil },
+	"sleep-longer":   func(c code) (string, *history.Failure) { c.await(c.timer(time.Hour)); return "woke", nil },
+	"sleep-for-ever": func(c code) (string, *history.Failure) { c.await(c.timer(math.MaxInt64)); return "woke", nil },
 	"sleep-sleep": func(c code) (string, *history.Failure) {
 		c.await(c.timer(time.Minute))
 		c.await(c.timer(time.Minute))

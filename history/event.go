@@ -1,6 +1,7 @@
 package history
 
 import (
+	"math"
 	"strings"
 	"time"
 )
@@ -24,6 +25,18 @@ type Event struct {
 	Body Body
 	// Extra holds fields that this version does not know, as they came.
 	Extra []byte
+}
+
+// lastTime is the last time that the stored form can tell, in the year 2262.
+var lastTime = time.Unix(0, math.MaxInt64).UTC()
+
+// StoredTime returns t as a history keeps it: a later one than it can tell is the last that
+// it can.
+func StoredTime(t time.Time) time.Time {
+	if t.After(lastTime) {
+		return lastTime
+	}
+	return t
 }
 
 // Body is what happened. The set of bodies is sealed.

@@ -42,4 +42,7 @@ const (
 	// events of other orchestrations that it did not take; or an entity took no call,
 	// because too much waits for it.
 	FailureFlooded = "flooded"
+	// FailureTooLarge: a payload was over its limit, or what an orchestrator decided in
+	// one episode; then it was ended by the server.
+	FailureTooLarge = "payload-too-large"
 )

@@ -3,33 +3,16 @@ package partition
 import (
 	"encoding/binary"
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/internal/pack"
 )
 
-// MaxOperationNameBytes bounds the names of operations of entities.
-const MaxOperationNameBytes = 256
-
-// ValidateOperationName reports why a text cannot name an operation of an entity.
-func ValidateOperationName(name string) error {
-	switch {
-	case name == "":
-		return fmt.Errorf("the operation has no name")
-	case len(name) > MaxOperationNameBytes:
-		return fmt.Errorf("the operation's name has %d bytes; at most %d are allowed", len(name), MaxOperationNameBytes)
-	case !utf8.ValidString(name):
-		return fmt.Errorf("the operation's name %q is not UTF-8", name)
-	}
-	return nil
-}
-
 func validateOperation(target history.InstanceID, name string) error {
 	if err := history.ValidateEntityID(target); err != nil {
 		return err
 	}
-	return ValidateOperationName(name)
+	return history.ValidateOperationName(name)
 }
 
 // Call is an operation of an entity whose outcome an execution awaits.

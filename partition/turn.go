@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -61,22 +60,6 @@ type Task struct {
 
 // ErrUnsupported says that an episode decided what this version cannot record.
 var ErrUnsupported = errors.New("decision is not supported")
-
-// MaxEventNameBytes bounds the names of external events.
-const MaxEventNameBytes = 256
-
-// ValidateEventName reports why a text cannot name an external event.
-func ValidateEventName(name string) error {
-	switch {
-	case name == "":
-		return errors.New("the event has no name")
-	case len(name) > MaxEventNameBytes:
-		return fmt.Errorf("the event's name has %d bytes; at most %d are allowed", len(name), MaxEventNameBytes)
-	case !utf8.ValidString(name):
-		return fmt.Errorf("the event's name %q is not UTF-8", name)
-	}
-	return nil
-}
 
 // Create returns the record of a new instance. It is not written yet.
 func Create(started *history.ExecutionStarted, now time.Time) *Record {
@@ -148,7 +131,7 @@ func validateDecision(body history.Body) error {
 		err = validateLockSet(body.LockSet)
 	case *history.EventSent:
 		if err = history.ValidateOrchestrationID(body.Instance); err == nil {
-			err = ValidateEventName(body.Name)
+			err = history.ValidateEventName(body.Name)
 		}
 	case *history.SubOrchestrationInstanceCreated:
 		err = validateChild(body)

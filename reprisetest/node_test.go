@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -116,6 +117,28 @@ func TestCrash(t *testing.T) {
 		}
 		if a, ok, err := client.ReadEntity(t.Context(), c, accounts.Key("shop")); a.Cents != 5000 || !ok {
 			t.Errorf("%+v, %v, %v", a, ok, err)
+		}
+	})
+}
+
+// The longest wait there is outlasts what a history can tell, and is replayed all the same.
+func TestWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := reprise.NewRegistry()
+		reprise.Bind(r, fulfil, func(o *reprise.Orchestration, in order) (string, error) {
+			ok, err := reprise.WithTimeout(o, math.MaxInt64, approved.Receive(o))
+			return fmt.Sprint(ok), errors.Join(err, o.Sleep(time.Minute))
+		})
+		c := reprisetest.Start(t, r).Client()
+		h, err := client.Run(t.Context(), c, fulfil, order{}, client.WithID("o"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Raise(t.Context(), c, "o", approved, true); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := h.Result(t.Context()); got != "true" || err != nil {
+			t.Errorf("%q, %v", got, err)
 		}
 	})
 }

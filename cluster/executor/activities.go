@@ -106,7 +106,8 @@ func call(ctx context.Context, fn reprise.ActivityFunc, input history.Payload, e
 	o := activityOutcome{failure: &history.Failure{Type: history.FailurePanic, Message: "the activity called runtime.Goexit"}}
 	defer func() {
 		if v := recover(); v != nil {
-			o = activityOutcome{failure: &history.Failure{Type: history.FailurePanic, Message: fmt.Sprint(v), Stack: engine.PanicStack()}}
+			f := &history.Failure{Type: history.FailurePanic, Message: fmt.Sprint(v), Stack: engine.PanicStack()}
+			o = activityOutcome{failure: f.Bounded()}
 		}
 		ended <- o
 	}()

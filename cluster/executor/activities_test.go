@@ -27,6 +27,7 @@ func activities() *Activities {
 	bind("echo", func(_ context.Context, s string) (string, error) { return s, nil })
 	bind("fail", func(context.Context, string) (string, error) { return "", reprise.NonRetryable(errNo) })
 	bind("panic", func(context.Context, string) (string, error) { panic("boom") })
+	bind("shout", func(context.Context, string) (string, error) { panic(strings.Repeat("x", 20<<20)) })
 	bind("goexit", func(context.Context, string) (string, error) { runtime.Goexit(); return "", nil })
 	bind("attempt", func(ctx context.Context, _ string) (string, error) {
 		a := reprise.Attempt(ctx)
@@ -73,8 +74,15 @@ func TestActivities(t *testing.T) {
 	if got := a.Run(t.Context(), bad, unheard); got.Failure == nil || !got.Failure.NonRetriable || got.Failure.Code != "reprise.payload" {
 		t.Errorf("input that is no JSON: %+v", got.Failure)
 	}
-	if names := a.Names(); !slices.Equal(names, []string{"attempt", "deaf", "echo", "fail", "goexit", "heeds", "panic"}) {
+	if names := a.Names(); !slices.Equal(names, []string{"attempt", "deaf", "echo", "fail", "goexit", "heeds", "panic", "shout"}) {
 		t.Errorf("names: %v", names)
+	}
+}
+
+func TestLongPanicIsCut(t *testing.T) {
+	got := activities().Run(t.Context(), task("shout"), unheard)
+	if n := got.Failure.Bytes(); n > history.MaxFailureTextBytes || !strings.HasPrefix(got.Failure.Message, "xxx") {
+		t.Errorf("a failure of %d bytes", n)
 	}
 }
 

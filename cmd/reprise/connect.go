@@ -104,5 +104,9 @@ func oneID(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("want one instance ID, got %d arguments", len(args))
 	}
-	return history.ValidateOrchestrationID(history.InstanceID(args[0]))
+	id := history.InstanceID(args[0])
+	if id.IsEntity() {
+		return fmt.Errorf("%q begins with @, as IDs of entities do, and this command is for orchestrations; \"reprise entity\" shows an entity, \"reprise signal\" asks it for an operation", id)
+	}
+	return history.ValidateOrchestrationID(id)
 }

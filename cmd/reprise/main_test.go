@@ -206,6 +206,7 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "start o --input -", stdin: "nope", code: 2, stderr: "standard input is not JSON"},
 		{args: "start o --id a/b", code: 2, stderr: "none of / \\ # ? is allowed"},
 		{args: "start o --id @e", code: 2, stderr: "begins with @"},
+		{args: "status @account@c0", code: 2, stderr: `"reprise entity" shows an entity`},
 		{args: "start o --id=", code: 2, stderr: "is empty"},
 		{args: "start o --task-hub a#b", code: 2, stderr: "task hub"},
 		{args: "status a?b", code: 2, stderr: "instance ID"},

@@ -22,7 +22,7 @@ func (l *Leader) Signal(ctx context.Context, req SignalRequest) error {
 	if err := validateEntity(req.Entity, req.Identity); err != nil {
 		return err
 	}
-	if err := partition.ValidateOperationName(req.Operation); err != nil {
+	if err := history.ValidateOperationName(req.Operation); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if len(req.Input) > history.MaxPayloadBytes {

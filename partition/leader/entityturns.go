@@ -108,7 +108,7 @@ func tooMuchOfBatch(r *partition.Record, b history.Batch) string {
 	}
 	results := 0
 	for _, result := range b.Results {
-		results += len(result.Result)
+		results += len(result.Result) + result.Failure.Bytes()
 		if len(result.Result) > history.MaxPayloadBytes {
 			return fmt.Sprintf("an operation returned %d bytes; at most %d are allowed", len(result.Result), history.MaxPayloadBytes)
 		}

@@ -131,7 +131,7 @@ func (q *call) doComplete(c *core, l *live) error {
 	} else {
 		c.attach(l, a)
 	}
-	f := q.complete.Failure
+	f := q.complete.Failure.Bounded()
 	switch {
 	case f == nil:
 		return c.finish(a, c.mailOf(q, &history.TaskCompleted{TaskID: a.id.TaskID, Result: q.complete.Result}))

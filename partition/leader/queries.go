@@ -41,7 +41,7 @@ const (
 	// replayed for a query.
 	endedEvents = 100_000
 	// maxQueryBytes bounds the name of a query or an update.
-	maxQueryBytes = partition.MaxEventNameBytes
+	maxQueryBytes = history.MaxEventNameBytes
 )
 
 // Query asks an orchestration, which answers from its newest state that is committed

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/reprise-run/reprise/history"
-	"github.com/reprise-run/reprise/partition"
 )
 
 // Raise raises an external event for an instance; it returns when the event is
@@ -14,7 +13,7 @@ func (l *Leader) Raise(ctx context.Context, req RaiseRequest) error {
 	if err := validateTarget(req.Instance, req.Identity); err != nil {
 		return err
 	}
-	if err := partition.ValidateEventName(req.Name); err != nil {
+	if err := history.ValidateEventName(req.Name); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if len(req.Data) > history.MaxPayloadBytes {

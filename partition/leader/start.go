@@ -10,10 +10,6 @@ import (
 	"github.com/reprise-run/reprise/partition"
 )
 
-// FailureTooLarge is the type of failures that tell of a payload over
-// [history.MaxPayloadBytes].
-const FailureTooLarge = "payload-too-large"
-
 // call is a mutating request on its way through the loop.
 type call struct {
 	ref       InstanceRef

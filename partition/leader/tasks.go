@@ -258,7 +258,7 @@ func (r *result) handle(c *core) error {
 		return c.strayResult(l, r)
 	}
 	if len(r.Result) > history.MaxPayloadBytes {
-		r.Failure = &history.Failure{Type: FailureTooLarge, NonRetriable: true,
+		r.Failure = &history.Failure{Type: history.FailureTooLarge, NonRetriable: true,
 			Message: fmt.Sprintf("the activity returned %d bytes; at most %d are allowed", len(r.Result), history.MaxPayloadBytes)}
 	}
 	if r.Pending {

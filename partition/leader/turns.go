@@ -423,7 +423,7 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 	}
 	for _, e := range ep.Decided {
 		size := len(history.PayloadOf(e.Body))
-		sum += size
+		sum += size + history.FailureIn(e.Body).Bytes()
 		largest = max(largest, size)
 		switch body := e.Body.(type) {
 		case *history.TaskScheduled:
@@ -466,7 +466,7 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 func portion(all []*mail) int {
 	sum := 0
 	for i, m := range all {
-		if sum += len(history.PayloadOf(m.Event.Body)); sum > mailBytes {
+		if sum += len(history.PayloadOf(m.Event.Body)) + history.FailureIn(m.Event.Body).Bytes(); sum > mailBytes {
 			return i + 1
 		}
 	}
@@ -477,7 +477,7 @@ func portion(all []*mail) int {
 func tooLarge(text string) history.Episode {
 	return endByServer(&history.ExecutionCompleted{
 		Status:  history.Failed,
-		Failure: &history.Failure{Type: FailureTooLarge, NonRetriable: true, Message: text},
+		Failure: &history.Failure{Type: history.FailureTooLarge, NonRetriable: true, Message: text},
 	})
 }
 
