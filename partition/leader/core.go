@@ -36,8 +36,9 @@ type core struct {
 	taken  []message       // from the mailbox, and not handled yet
 
 	// The state, and what is on its way to it.
-	view     view
-	inFlight []*entry
+	view      view
+	inFlight  []*entry
+	gathering gathering
 
 	// Time, as of this round of the loop.
 	clock partition.Clock
@@ -251,7 +252,7 @@ func (c *core) round() error {
 			return err
 		}
 	}
-	if !c.view.open.empty() && len(c.inFlight) < c.cfg.Limits.InFlight {
+	if c.mayPropose() {
 		if err := c.propose(); err != nil {
 			return err
 		}
@@ -282,6 +283,9 @@ func (c *core) sleep(more bool) time.Duration {
 	}
 	if d, ok := c.untilLanes(); ok {
 		soon(d)
+	}
+	if d, ok := c.untilGathered(); ok {
+		wait = min(wait, d)
 	}
 	if len(c.crowds) > 0 {
 		soon(c.asksAt - c.mono)

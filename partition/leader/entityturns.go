@@ -63,7 +63,7 @@ func (c *core) operated(l *live, r *run) error {
 	if err != nil {
 		return err
 	}
-	c.stats.Turns++
+	c.countTurn()
 	c.operationSpans(l, life, r)
 	if err := c.done(l, taken...); err != nil {
 		return err

@@ -16,6 +16,7 @@ type entry struct {
 	sequence uint64 // 0 until it is proposed
 	proposed int    // its size when it was, at since of the loop's monotonic clock
 	since    time.Duration
+	turns    int // recorded in it
 	batch    pebble.Batch
 	keys     []string // that it writes, with repetitions
 	// needed is set where effects wait for the entry even if it writes nothing.
@@ -117,8 +118,10 @@ func (c *core) advance() error {
 		c.inFlight = c.inFlight[1:]
 		c.view.forget(e)
 		c.watchers.tell(e.keys)
+		took := max(c.mono-e.since, 0)
+		c.gathering.committed(e.turns, took, c.mono)
 		if m := c.cfg.Meter; m != nil {
-			m.Committed(max(c.mono-e.since, 0), e.proposed)
+			m.Committed(took, e.proposed)
 		}
 		for _, l := range e.rows {
 			if l.unapplied--; l.unapplied == 0 {

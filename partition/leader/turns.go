@@ -308,7 +308,7 @@ func (c *core) writeTurn(l *live, t partition.Turn, taken []*mail) (fx partition
 	if err != nil {
 		return fx, err
 	}
-	c.stats.Turns++
+	c.countTurn()
 	e := c.view.open
 	e.spans = append(e.spans, spans...)
 	if fx.Continued == nil {

@@ -185,7 +185,7 @@ func (c *core) refuseUpdates(l *live, r *run) (nothing bool, err error) {
 	r.mail = taken
 	l.mail = append(later, l.mail...)
 	if nothing {
-		c.stats.Turns++
+		c.countTurn()
 		l.waiting, l.heldBytes = false, 0
 		partition.Took(&c.view, l.addr, l.rec)
 	}

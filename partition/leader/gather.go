@@ -1,0 +1,40 @@
+package leader
+
+import "time"
+
+// gathering says when the next entry may leave. One is on its way at a time, and what
+// comes meanwhile gathers for the next. An entry costs the nodes about as much as three
+// turns in it (bench/README.md), so where turns come close together, several to an
+// entry, it pays to let them gather for as long again as the last entry took: a busy
+// machine commits slower and gathers longer, until entries are as large as the load
+// needs. Entries of one turn make nobody wait.
+type gathering struct {
+	until time.Duration // of the loop's monotonic clock
+}
+
+// longestGathering bounds what a slow disk adds to a step.
+const longestGathering = 5 * time.Millisecond
+
+// committed notes that an entry of so many turns was applied, and how long that took.
+func (g *gathering) committed(turns int, took, now time.Duration) {
+	if turns > 1 {
+		g.until = now + min(took, longestGathering)
+	}
+}
+
+func (c *core) countTurn() {
+	c.stats.Turns++
+	c.view.open.turns++
+}
+
+// mayPropose reports whether the entry under construction may leave.
+func (c *core) mayPropose() bool {
+	return !c.view.open.empty() && len(c.inFlight) < c.cfg.Limits.InFlight && c.mono >= c.gathering.until
+}
+
+// untilGathered returns how long the entry under construction gathers, if nothing else
+// keeps it.
+func (c *core) untilGathered() (time.Duration, bool) {
+	waits := !c.view.open.empty() && len(c.inFlight) < c.cfg.Limits.InFlight
+	return c.gathering.until - c.mono, waits
+}
