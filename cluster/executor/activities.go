@@ -111,6 +111,7 @@ func call(ctx context.Context, fn reprise.ActivityFunc, input history.Payload, e
 		}
 		ended <- o
 	}()
+	growStack()
 	result, failure := fn(ctx, input)
 	o = activityOutcome{result, failure}
 }

@@ -157,7 +157,11 @@ func run(kept *keptExecution, req leader.EpisodeRequest) (history.Episode, error
 
 // load makes a new execution.
 func (e *Orchestrators) load(t *turn, program engine.Program) *keptExecution {
-	code := engine.New(program, engine.Identity{Hub: t.key.Hub, Instance: t.key.Instance})
+	grown := func(h *engine.Handle) (history.Payload, *history.Failure) {
+		growStack()
+		return program(h)
+	}
+	code := engine.New(grown, engine.Identity{Hub: t.key.Hub, Instance: t.key.Instance})
 	code.OnStray(func(text, stack string) {
 		e.options.Logger.Error("an orchestration was used where it must not be: "+strings.TrimPrefix(text, "reprise: "),
 			"taskhub", t.key.Hub, "instance", t.key.Instance, "name", t.name, "stack", stack)
