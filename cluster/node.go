@@ -214,6 +214,7 @@ func (n *Node) handlers() {
 	r.handle(methodShares, n.handleShares)
 	n.net.Handle(methodLetters, n.handleLetters)
 	serve(n, startRequest)
+	serve(n, executeRequest)
 	serve(n, terminateRequest)
 	serve(n, raiseRequest)
 	serve(n, cancelRequest)

@@ -20,6 +20,13 @@ func (n *Node) StartInstance(ctx context.Context, req leader.StartRequest) (lead
 	return invoke(ctx, n, startRequest, req)
 }
 
+// Execute starts an orchestration and waits for its end, both at the leader. Errors are
+// those of [leader.Leader.Execute], [ErrUnavailable] and the context's: then the start
+// may be committed. A request with an identity is repeated until ctx is done.
+func (n *Node) Execute(ctx context.Context, req leader.StartRequest) (leader.Instance, error) {
+	return invoke(ctx, n, executeRequest, req)
+}
+
 // Terminate ends an instance without running its code.
 func (n *Node) Terminate(ctx context.Context, req leader.TerminateRequest) error {
 	_, err := invoke(ctx, n, terminateRequest, req)
@@ -81,6 +88,12 @@ var (
 		instance:   func(q leader.StartRequest) leader.InstanceRef { return q.Instance },
 		repeatable: func(q leader.StartRequest) bool { return q.Identity.ID != "" },
 		call:       (*leader.Leader).Start,
+	}
+	executeRequest = request[leader.StartRequest, leader.Instance]{
+		method:     "instance/execute",
+		instance:   startRequest.instance,
+		repeatable: startRequest.repeatable,
+		call:       (*leader.Leader).Execute,
 	}
 	terminateRequest = request[leader.TerminateRequest, struct{}]{
 		method:     "instance/terminate",

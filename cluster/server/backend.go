@@ -11,8 +11,7 @@ import (
 // *cluster.Node implements it. It is safe for concurrent use. Errors are those of
 // partition/leader, [cluster.ErrUnavailable] and the context's.
 type Backend interface {
-	// StartInstance returns when the start is committed.
-	StartInstance(ctx context.Context, req leader.StartRequest) (leader.StartAnswer, error)
+	Started
 	// Terminate ends an instance; one that has ended stays as it is.
 	Terminate(ctx context.Context, req leader.TerminateRequest) error
 	// Raise returns when the event is committed; an instance that has ended drops it.
@@ -36,6 +35,15 @@ type Backend interface {
 	Describe(ctx context.Context) (cluster.Description, error)
 
 	EntityBackend
+}
+
+// Started begins orchestrations; see [Backend].
+type Started interface {
+	// StartInstance returns when the start is committed.
+	StartInstance(ctx context.Context, req leader.StartRequest) (leader.StartAnswer, error)
+	// Execute starts an instance and returns when it has ended. When ctx is done, the
+	// waiter is dropped, and the start may be committed.
+	Execute(ctx context.Context, req leader.StartRequest) (leader.Instance, error)
 }
 
 var _ Backend = (*cluster.Node)(nil)

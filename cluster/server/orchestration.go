@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/reprise-run/reprise/api/durabletask"
 	"github.com/reprise-run/reprise/api/reprisev1"
 	"github.com/reprise-run/reprise/api/wire"
 	"github.com/reprise-run/reprise/partition/leader"
@@ -28,7 +27,7 @@ type Asked interface {
 type orchestrationService struct {
 	reprisev1.UnimplementedOrchestrationServiceServer
 	backend Asked
-	hub     *taskHubService
+	starts  Started
 	watches atomic.Int64 // streams to watchers that are open
 }
 
@@ -36,19 +35,31 @@ type orchestrationService struct {
 // started it: a repetition of the call comes while its start is remembered.
 const executePatience = time.Minute
 
-// ExecuteInstance starts an orchestration and waits for its end.
+// ExecuteInstance starts an orchestration and waits for its end. Where the caller names
+// no request, each call is one of its own. An instance that runs for longer is answered
+// without a state: the caller goes on with a wait.
 func (s *orchestrationService) ExecuteInstance(ctx context.Context, m *reprisev1.ExecuteInstanceRequest) (*reprisev1.ExecuteInstanceResponse, error) {
-	started, err := s.hub.StartInstance(ctx, m.GetStart())
+	req, err := startRequest(ctx, m.GetStart())
 	if err != nil {
 		return nil, err
 	}
+	if req.Identity.ID == "" {
+		req.Identity = leader.RequestIdentity{ID: newID(), Sent: time.Now()}
+	}
 	patient, cancel := context.WithTimeout(ctx, executePatience)
 	defer cancel()
-	in, err := s.hub.wait(patient, &durabletask.GetInstanceRequest{InstanceId: started.GetInstanceId(), GetInputsAndOutputs: true}, true)
-	if err != nil && patient.Err() != nil && ctx.Err() == nil {
-		return &reprisev1.ExecuteInstanceResponse{}, nil
+	in, err := s.starts.Execute(patient, req)
+	switch {
+	case err == nil:
+		return &reprisev1.ExecuteInstanceResponse{State: stateToWire(in, true)}, nil
+	case patient.Err() == nil || ctx.Err() != nil:
+		return nil, fmt.Errorf("execute %q: %w", req.Instance.ID, err)
 	}
-	return &reprisev1.ExecuteInstanceResponse{State: in.GetOrchestrationState()}, err
+	// The same request again: it is answered from memory if the start was committed.
+	if _, err := s.starts.StartInstance(ctx, req); err != nil {
+		return nil, fmt.Errorf("execute %q: %w", req.Instance.ID, err)
+	}
+	return &reprisev1.ExecuteInstanceResponse{}, nil
 }
 
 // QueryInstance asks an orchestration.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,21 +97,19 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-// TestExecute: the start and the wait are those of the other calls; the end is not
-// waited for without end.
+// TestExecute: the end is not waited for without end, and then it is certain that the
+// start was committed.
 func TestExecute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var started leader.StartRequest
+		var executed, again leader.StartRequest
 		running := make(chan leader.Instance)
 		b := &fake{
 			start: func(r leader.StartRequest) (leader.StartAnswer, error) {
-				started = r
+				again = r
 				return leader.StartAnswer{}, nil
 			},
-			wait: func(ctx context.Context, r leader.WaitRequest) (leader.Instance, error) {
-				if r.Instance != started.Instance || !r.Ended || !r.Payloads {
-					t.Errorf("waits for %+v", r)
-				}
+			execute: func(ctx context.Context, r leader.StartRequest) (leader.Instance, error) {
+				executed = r
 				select {
 				case in := <-running:
 					return in, nil
@@ -119,15 +118,15 @@ func TestExecute(t *testing.T) {
 				}
 			},
 		}
-		s := &orchestrationService{backend: b, hub: &taskHubService{backend: b}}
+		s := &orchestrationService{backend: b, starts: b}
 		req := &reprisev1.ExecuteInstanceRequest{Start: &durabletask.CreateInstanceRequest{InstanceId: "i", Name: "o", Input: wrapperspb.Bytes([]byte("1"))}}
 		go func() { running <- leader.Instance{Status: history.Completed, Output: history.Payload("2")} }()
 		m, err := s.ExecuteInstance(t.Context(), req)
-		if err != nil || string(m.GetState().GetOutput().GetValue()) != "2" || started.Name != "o" || string(started.Input) != "1" {
-			t.Errorf("%v, %v, started %+v", m, err, started)
+		if err != nil || string(m.GetState().GetOutput().GetValue()) != "2" || executed.Name != "o" || string(executed.Input) != "1" || executed.Identity.ID == "" {
+			t.Errorf("%v, %v, executed %+v", m, err, executed)
 		}
-		if m, err = s.ExecuteInstance(t.Context(), req); err != nil || m.GetState() != nil {
-			t.Errorf("one that does not end: %v, %v", m, err)
+		if m, err = s.ExecuteInstance(t.Context(), req); err != nil || m.GetState() != nil || !reflect.DeepEqual(again, executed) {
+			t.Errorf("one that does not end: %v, %v; executed %+v, asked again with %+v", m, err, executed, again)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -135,6 +134,12 @@ func TestExecute(t *testing.T) {
 			t.Errorf("a caller without patience: %v", err)
 		}
 		b.start = func(leader.StartRequest) (leader.StartAnswer, error) { return leader.StartAnswer{}, leader.ErrExists }
+		if _, err = s.ExecuteInstance(t.Context(), req); !errors.Is(err, leader.ErrExists) {
+			t.Errorf("one whose start was never committed, of an ID in use: %v", err)
+		}
+		b.execute = func(context.Context, leader.StartRequest) (leader.Instance, error) {
+			return leader.Instance{}, leader.ErrExists
+		}
 		if _, err = s.ExecuteInstance(t.Context(), req); !errors.Is(err, leader.ErrExists) {
 			t.Errorf("an ID in use: %v", err)
 		}

@@ -74,11 +74,10 @@ func New(b Backend, c Config) *Server {
 		options = append(options, grpc.Creds(credentials.NewTLS(c.TLS)))
 	}
 	s.grpc = grpc.NewServer(options...)
-	hub := &taskHubService{backend: b}
-	durabletask.RegisterTaskHubSidecarServiceServer(s.grpc, hub)
+	durabletask.RegisterTaskHubSidecarServiceServer(s.grpc, &taskHubService{backend: b})
 	reprisev1.RegisterRepriseServiceServer(s.grpc, &repriseService{backend: b})
 	reprisev1.RegisterCancelServiceServer(s.grpc, &cancelService{backend: b})
-	reprisev1.RegisterOrchestrationServiceServer(s.grpc, &orchestrationService{backend: b, hub: hub})
+	reprisev1.RegisterOrchestrationServiceServer(s.grpc, &orchestrationService{backend: b, starts: b})
 	healthgrpc.RegisterHealthServer(s.grpc, &healthService{server: s, ready: c.Ready})
 	reprisev1.RegisterActivityServiceServer(s.grpc, &activityService{backend: b})
 	return s

@@ -34,6 +34,7 @@ import (
 // fake is a backend made of functions.
 type fake struct {
 	start     func(leader.StartRequest) (leader.StartAnswer, error)
+	execute   func(context.Context, leader.StartRequest) (leader.Instance, error)
 	terminate func(leader.TerminateRequest) error
 	raise     func(leader.RaiseRequest) error
 	cancel    func(leader.CancelRequest) error
@@ -49,6 +50,9 @@ type fake struct {
 
 func (f *fake) StartInstance(_ context.Context, r leader.StartRequest) (leader.StartAnswer, error) {
 	return f.start(r)
+}
+func (f *fake) Execute(ctx context.Context, r leader.StartRequest) (leader.Instance, error) {
+	return f.execute(ctx, r)
 }
 func (f *fake) Terminate(_ context.Context, r leader.TerminateRequest) error { return f.terminate(r) }
 func (f *fake) Cancel(_ context.Context, r leader.CancelRequest) error       { return f.cancel(r) }

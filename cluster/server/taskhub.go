@@ -32,26 +32,38 @@ func (s *taskHubService) Hello(context.Context, *emptypb.Empty) (*emptypb.Empty,
 // StartInstance starts an orchestration. Callers of other SDKs send no request
 // identity, an epoch start time for "now", and an empty text for "no input".
 func (s *taskHubService) StartInstance(ctx context.Context, m *durabletask.CreateInstanceRequest) (*durabletask.CreateInstanceResponse, error) {
+	req, err := startRequest(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.backend.StartInstance(ctx, req); err != nil {
+		return nil, fmt.Errorf("start %q: %w", req.Instance.ID, err)
+	}
+	return &durabletask.CreateInstanceResponse{InstanceId: string(req.Instance.ID)}, nil
+}
+
+// startRequest reads a start from the wire.
+func startRequest(ctx context.Context, m *durabletask.CreateInstanceRequest) (req leader.StartRequest, err error) {
 	id := m.GetInstanceId()
 	if id == "" {
 		id = newID()
 	}
 	ref, err := instanceRef(ctx, id)
 	if err != nil {
-		return nil, err
+		return req, err
 	}
 	if m.GetName() == "" {
-		return nil, fmt.Errorf("%w: start %q: no orchestration name", leader.ErrInvalid, id)
+		return req, fmt.Errorf("%w: start %q: no orchestration name", leader.ErrInvalid, id)
 	}
 	reuse, err := reusePolicy(m.GetOrchestrationIdReusePolicy())
 	if err != nil {
-		return nil, err
+		return req, err
 	}
 	who, err := identity(ctx)
 	if err != nil {
-		return nil, err
+		return req, err
 	}
-	req := leader.StartRequest{
+	req = leader.StartRequest{
 		Instance:  ref,
 		Execution: history.ExecutionID(newID()),
 		Name:      m.GetName(),
@@ -68,10 +80,7 @@ func (s *taskHubService) StartInstance(ctx context.Context, m *durabletask.Creat
 	if t := m.GetScheduledStartTimestamp(); t != nil && t.AsTime().After(time.Unix(0, 0)) {
 		req.ScheduledStart = t.AsTime()
 	}
-	if _, err := s.backend.StartInstance(ctx, req); err != nil {
-		return nil, fmt.Errorf("start %q: %w", id, err)
-	}
-	return &durabletask.CreateInstanceResponse{InstanceId: id}, nil
+	return req, nil
 }
 
 // GetInstance reads an instance; an unknown one is no error.

@@ -36,7 +36,8 @@ func try(t *testing.T, stdin string, args ...string) outcome {
 
 // backend answers for the instances of the tests.
 type backend struct {
-	started chan leader.StartRequest
+	started        chan leader.StartRequest
+	server.Started // the command executes nothing
 	entityBackend
 	asked
 }

@@ -53,10 +53,12 @@ type record struct {
 
 // notice tells waiters how an instance now is.
 type notice struct {
-	ref      InstanceRef
+	ref InstanceRef
+	// instance is what the record tells, and the output and the failure.
 	instance Instance
 	// started is the execution with which the instance was started.
 	started history.ExecutionID
+	custom  bool // the instance has a custom status
 }
 
 func (e *entry) size() int { return len(e.batch.Repr()) }
@@ -144,6 +146,11 @@ func (c *core) advance() error {
 
 // let lets the effects of an entry out.
 func (c *core) let(e *entry) error {
+	// Waiters first: who started an instance and is answered need not ask whether it
+	// has ended already.
+	for _, n := range e.notices {
+		c.waiters.tell(n)
+	}
 	for _, r := range e.replies {
 		r.to.done <- outcome{answer: r.answer, err: r.err}
 	}
@@ -163,7 +170,6 @@ func (c *core) let(e *entry) error {
 		c.offer(a)
 	}
 	for _, n := range e.notices {
-		c.waiters.tell(n)
 		if n.instance.Status.Ended() {
 			c.replies.end(n.ref, n.started)
 		}

@@ -200,16 +200,24 @@ func outcomeIn(s partition.Reader, addr partition.Address, rec *partition.Record
 			return err
 		}
 	}
-	if len(last) == 0 {
-		return nil
-	}
-	if done, ok := last[len(last)-1].Body.(*history.ExecutionCompleted); ok {
-		in.Failure = done.Failure
-		if wanted {
-			in.Output = done.Result
-		}
-	}
+	in.outcome(last, wanted)
 	return nil
+}
+
+// outcome adds how an instance ended, if its last event says so, and the output if it
+// is wanted.
+func (in *Instance) outcome(last []history.Event, output bool) {
+	if len(last) == 0 {
+		return
+	}
+	done, ok := last[len(last)-1].Body.(*history.ExecutionCompleted)
+	if !ok {
+		return
+	}
+	in.Failure = done.Failure
+	if output {
+		in.Output = done.Result
+	}
 }
 
 // firstEvents returns the events of the execution's first episode, or the mail that
@@ -230,7 +238,7 @@ func firstEvents(s partition.Reader, addr partition.Address, rec *partition.Reco
 // entry that makes it so; nothing polls.
 func (l *Leader) Wait(ctx context.Context, req WaitRequest) (Instance, error) {
 	c := l.core
-	w := &waiter{ended: req.Ended, told: make(chan Instance, 1)}
+	w := &waiter{ended: req.Ended, told: make(chan notice, 1)}
 	if err := c.waiters.add(req.Instance, w); err != nil {
 		return Instance{}, err
 	}
@@ -244,19 +252,62 @@ func (l *Leader) Wait(ctx context.Context, req WaitRequest) (Instance, error) {
 			return in, err
 		}
 	}
-	var told Instance
-	select {
-	case told = <-w.told:
-	case <-ctx.Done():
-		return Instance{}, ctx.Err()
-	case <-c.ended:
-		return Instance{}, ErrNotLeading
+	n, err := c.hear(ctx, w)
+	if err != nil {
+		return Instance{}, err
 	}
+	return c.told(status, n)
+}
+
+// Execute starts an orchestration and waits for its end. It is [Leader.Start] and
+// [Leader.Wait] in one, and costs less: the waiter is there before the end can be, so
+// nothing has to be read or confirmed. Where Start would keep an instance, that one is
+// waited for. A request with an identity can be repeated, also while it waits.
+func (l *Leader) Execute(ctx context.Context, req StartRequest) (Instance, error) {
+	c := l.core
+	w := &waiter{ended: true, started: req.Execution, told: make(chan notice, 1)}
+	if err := c.waiters.add(req.Instance, w); err != nil {
+		return Instance{}, err
+	}
+	defer c.waiters.remove(req.Instance, w)
+	answer, err := l.Start(ctx, req)
+	if err != nil {
+		return Instance{}, err
+	}
+	if len(w.told) == 0 && (answer.Execution != req.Execution || !c.foresees(ctx, req.Instance, w)) && len(w.told) == 0 {
+		// It was started before: by an earlier copy of the request, or by somebody else.
+		return l.Wait(ctx, WaitRequest{Instance: req.Instance, Ended: true, Payloads: true})
+	}
+	n, err := c.hear(ctx, w)
+	if err != nil {
+		return Instance{}, err
+	}
+	if n.custom || n.instance.Execution != req.Execution {
+		return c.told(StatusRequest{Instance: req.Instance, Payloads: true}, n)
+	}
+	n.instance.Input = req.Input
+	return n.instance, nil
+}
+
+// hear waits until a waiter is told.
+func (c *core) hear(ctx context.Context, w *waiter) (notice, error) {
+	select {
+	case n := <-w.told:
+		return n, nil
+	case <-ctx.Done():
+		return notice{}, ctx.Err()
+	case <-c.ended:
+		return notice{}, ErrNotLeading
+	}
+}
+
+// told reads the instance of which a waiter was told.
+func (c *core) told(status StatusRequest, n notice) (Instance, error) {
 	in, err := c.status(status)
-	if err == nil && in.Execution == told.Execution || errors.Is(err, ErrNotLeading) {
+	if err == nil && in.Execution == n.instance.Execution || errors.Is(err, ErrNotLeading) {
 		return in, err
 	}
-	return told, nil // it was replaced since; its payloads are gone
+	return n.instance, nil // it was replaced since; its input is gone
 }
 
 // History reads a page of an execution's history. It is linearizable.

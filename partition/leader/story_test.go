@@ -25,6 +25,7 @@ import (
 // Commands:
 //
 //	start ID NAME [version=] [input=] [request=] [age=] [reuse=] [after=] [execution=] [trace=]
+//	execute: start and wait for the end, with what start has
 //	terminate ID [reason=] [recurse] [request=] [age=]
 //	raise ID NAME [data=] [request=] [age=]
 //	signal ID OPERATION [after=] [request=] [age=] [trace=], entity ID, entities [prefix=] [limit=]
@@ -254,6 +255,8 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		s.crash()
 	case "start":
 		s.start(t, arg(0), arg(1), opt)
+	case "execute":
+		s.execute(t, arg(0), arg(1), opt)
 	case "terminate":
 		req := TerminateRequest{Instance: ref(arg(0)), Reason: history.Payload(opt("reason")), Recurse: d.HasArg("recurse"), Identity: s.identity(t, opt)}
 		go func() { s.heard("terminated %s: %v", req.Instance.ID, s.leader.Terminate(context.Background(), req)) }()
@@ -358,6 +361,8 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		s.log.commit(number(arg(0)))
 	case "unconfirmed":
 		s.log.confirms = ErrNotLeading
+	case "confirmed":
+		s.log.confirms = nil
 	case "bind", "unbind", "match", "lack", "break", "mend", "fail", "block", "unblock":
 		s.code(d.Cmd, arg(0))
 	case "changed":
@@ -466,48 +471,6 @@ func (s *story) identity(t *testing.T, opt func(string) string) RequestIdentity 
 		}
 	}
 	return id
-}
-
-func (s *story) start(t *testing.T, id, name string, opt func(string) string) {
-	req := StartRequest{Instance: ref(id), Name: name, Execution: history.ExecutionID(opt("execution")), Identity: s.identity(t, opt)}
-	if req.Execution == "" {
-		req.Execution = history.ExecutionID("x-" + id)
-	}
-	if in := opt("input"); in != "" {
-		req.Input = history.Payload(in)
-	}
-	req.Trace, req.Version = traceOf(opt), opt("version")
-	if n := number0(opt("size")); n > 0 {
-		req.Input = make(history.Payload, n)
-	}
-	if after := opt("after"); after != "" {
-		req.ScheduledStart = time.Now().Add(time.Duration(s.skew.Load())).Add(duration(t, after))
-	}
-	if d := opt("timeout"); d != "" {
-		req.Timeout = duration(t, d)
-	}
-	switch opt("reuse") {
-	case "replace":
-		req.Reuse = ReusePolicy{}
-		for st := history.Running; st <= history.Suspended; st++ {
-			req.Reuse[st] = Replace
-		}
-	case "keep":
-		req.Reuse = ReusePolicy{history.Running: KeepExisting, history.Pending: KeepExisting, history.Completed: KeepExisting}
-	}
-	go func() {
-		a, err := s.leader.Start(context.Background(), req)
-		var expired *ExpiredError
-		if errors.As(err, &expired) {
-			s.heard("started %s: %v; the clock is %s", id, err, expired.Clock.Sub(s.begin))
-			return
-		}
-		if err != nil {
-			s.heard("started %s: %v", id, err)
-			return
-		}
-		s.heard("started %s: execution=%s started=%t", id, a.Execution, a.Started)
-	}()
 }
 
 func (s *story) code(cmd, name string) {

@@ -288,7 +288,9 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 		return err
 	}
 	if pending || fx.Ended {
-		c.view.open.notices = append(c.view.open.notices, notice{l.ref, describe(l.ref, l.rec), l.rec.StartedAs()})
+		n := notice{ref: l.ref, instance: describe(l.ref, l.rec), started: l.rec.StartedAs(), custom: l.rec.CustomStatus != 0}
+		n.instance.outcome(t.Episode.Decided, true)
+		c.view.open.notices = append(c.view.open.notices, n)
 	}
 	return nil
 }

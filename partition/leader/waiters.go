@@ -18,7 +18,15 @@ type waiters struct {
 // waiter waits until an instance is not Pending, or has ended.
 type waiter struct {
 	ended bool
-	told  chan Instance // capacity 1
+	// started is the execution that a start has begun, where only its end is meant;
+	// empty: whatever the instance is.
+	started history.ExecutionID
+	told    chan notice // capacity 1
+}
+
+// means reports whether w waits for what was started as the given execution.
+func (w *waiter) means(started history.ExecutionID) bool {
+	return w.started == "" || w.started == started
 }
 
 func (w *waiter) satisfied(in Instance) bool {
@@ -72,7 +80,8 @@ type outlook struct {
 
 func (o *outlook) handle(c *core) error {
 	l := c.lives[o.ref]
-	o.comes <- l != nil && l.rec != nil && l.entity == nil && !l.rec.Status.Ended() && (o.w.ended || l.rec.Status == history.Pending)
+	o.comes <- l != nil && l.rec != nil && l.entity == nil && !l.rec.Status.Ended() &&
+		(o.w.ended || l.rec.Status == history.Pending) && o.w.means(l.rec.StartedAs())
 	return nil
 }
 
@@ -100,8 +109,8 @@ func (ws *waiters) tell(n notice) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for i := len(ws.by[n.ref]) - 1; i >= 0; i-- {
-		if w := ws.by[n.ref][i]; w.satisfied(n.instance) {
-			w.told <- n.instance
+		if w := ws.by[n.ref][i]; w.means(n.started) && w.satisfied(n.instance) {
+			w.told <- n
 			ws.take(n.ref, i)
 		}
 	}
