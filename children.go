@@ -114,7 +114,8 @@ type childOption func(*childOptions)
 func (f childOption) child(s *childOptions) { f(s) }
 
 // ChildID chooses the instance ID of a sub-orchestration. Without it the ID is made
-// from the parent's execution ID.
+// from the parent's execution ID. One that [history.ValidateOrchestrationID] refuses (it
+// has / \ # ? or control characters, begins with @, or is too long) is an error of the start.
 func ChildID(id history.InstanceID) ChildOption {
 	return childOption(func(s *childOptions) {
 		s.id = id

@@ -35,6 +35,11 @@ const MaxLocked = 256
 // that it awaits, and does not signal what it has locked. It is told by an error where
 // the compiler cannot tell.
 //
+// A section is the whole orchestration's, so all this holds for its other coroutines
+// too, from when the locks are asked for until they are given up. Coroutines that each
+// want a section enter them one after the other, holding one [Mutex]; so does one that
+// starts a sub-orchestration.
+//
 // The locks are held until fn has returned or panicked, or the orchestration has ended in
 // any other way: terminated, continued as new, replaced. A crash of nodes neither loses
 // nor leaks them. A section undoes nothing: what its operations did stays, also where fn
@@ -199,7 +204,7 @@ func (s *Section) calls(via *Section, entity history.InstanceID) error {
 	case via != nil && via != s:
 		return errors.New("the critical section was left before")
 	case via == nil && s != nil:
-		return errors.New("the orchestration is in a critical section, where it calls only the entities that it has locked, by reprise.Do and the section")
+		return fmt.Errorf("the orchestration is in the critical section over %v, which belongs to all its coroutines: meanwhile it calls only the entities that it has locked, by reprise.Do and the section", LockSet{s.locked})
 	case via != nil && !via.locks(entity):
 		return errors.New("the critical section has not locked the entity; name it in reprise.Lock")
 	}
@@ -217,7 +222,7 @@ func (s *Section) signals(entity history.InstanceID) error {
 // nests says why another section must not be entered.
 func (s *Section) nests() error {
 	if s != nil {
-		return fmt.Errorf("the orchestration is in the one over %v, and sections do not nest; lock all entities at once", LockSet{s.locked})
+		return fmt.Errorf("the orchestration is in the one over %v, which belongs to all its coroutines, and sections do not nest; lock all entities in one section, or let coroutines enter theirs one after the other by a reprise.Mutex", LockSet{s.locked})
 	}
 	return nil
 }
@@ -225,7 +230,7 @@ func (s *Section) nests() error {
 // starts says why a sub-orchestration must not be started.
 func (s *Section) starts() error {
 	if s != nil {
-		return errors.New("the orchestration is in a critical section, and a sub-orchestration could wait for its locks for ever; start it before or after")
+		return fmt.Errorf("the orchestration is in the critical section over %v, which belongs to all its coroutines, and a sub-orchestration could wait for its locks for ever; start it before or after, which coroutines agree on by a reprise.Mutex", LockSet{s.locked})
 	}
 	return nil
 }

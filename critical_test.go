@@ -63,6 +63,25 @@ func TestCritical(t *testing.T) {
 			}
 			return nil, nil
 		}, "null"},
+		{"in coroutines, one after the other", "", func(o *reprise.Orchestration, n int) (any, error) {
+			var turn reprise.Mutex
+			var group reprise.WaitGroup
+			failed := make([]error, 3)
+			for i := range failed {
+				group.Go(o, func(o *reprise.Orchestration) {
+					if failed[i] = turn.Lock(o); failed[i] != nil {
+						return
+					}
+					defer turn.Unlock()
+					failed[i] = reprise.Critical(o, reprise.Lock(a, b), func(s *reprise.Section) error {
+						_, err := reprise.Do(s, a, deposit, 1)
+						return err
+					})
+				})
+			}
+			err := group.Wait(o)
+			return nil, errors.Join(append(failed, err)...)
+		}, "null"},
 		{"not entered in time", "locks", func(o *reprise.Orchestration, n int) (any, error) {
 			err := reprise.Critical(o, reprise.Lock(a, b), func(s *reprise.Section) error { return nil }, reprise.EnterWithin(time.Hour))
 			return []any{errors.Is(err, reprise.ErrTimeout), err.Error(), o.Now().Sub(began).String()}, nil
@@ -147,6 +166,14 @@ func TestRulesOfCriticalSections(t *testing.T) {
 			return "allowed", nil
 		}
 	}
+	// beside is what one coroutine does while another one is in a section.
+	beside := func(fn func(o *reprise.Orchestration) error) func(o *reprise.Orchestration, n int) (any, error) {
+		return in(reprise.Lock(a), func(o *reprise.Orchestration, s *reprise.Section) (err error) {
+			var others reprise.WaitGroup
+			others.Go(o, func(o *reprise.Orchestration) { err = fn(o) })
+			return errors.Join(others.Wait(o), err)
+		})
+	}
 	for _, c := range []struct {
 		name string
 		fn   func(o *reprise.Orchestration, n int) (any, error)
@@ -162,11 +189,11 @@ func TestRulesOfCriticalSections(t *testing.T) {
 		}), `by reprise.Do and the section`},
 		{"a nested section", in(reprise.Lock(a), func(o *reprise.Orchestration, s *reprise.Section) error {
 			return reprise.Critical(o, reprise.Lock(b), func(*reprise.Section) error { return nil })
-		}), `enter a critical section over @account@b: the orchestration is in the one over @account@a, and sections do not nest`},
+		}), `enter a critical section over @account@b: the orchestration is in the one over @account@a, which belongs to all its coroutines, and sections do not nest; lock all entities in one section, or let coroutines enter theirs one after the other by a reprise.Mutex`},
 		{"a sub-orchestration", in(reprise.Lock(a), func(o *reprise.Orchestration, s *reprise.Section) error {
 			_, err := test.Call(o, 1)
 			return err
-		}), `start sub-orchestration \"test\": the orchestration is in a critical section`},
+		}), `start sub-orchestration \"test\": the orchestration is in the critical section over @account@a, which belongs to all its coroutines`},
 		{"a signal to what is locked", in(reprise.Lock(a), func(o *reprise.Orchestration, s *reprise.Section) error {
 			return deposit.Signal(o, a, 1)
 		}), `signal operation \"deposit\" of @account@a: the entity is locked by the critical section`},
@@ -181,6 +208,17 @@ func TestRulesOfCriticalSections(t *testing.T) {
 			_, err := test.StartDetached(o, 1)
 			return err
 		}), `allowed`},
+		{"a section of another coroutine", beside(func(o *reprise.Orchestration) error {
+			return reprise.Critical(o, reprise.Lock(b), func(*reprise.Section) error { return nil })
+		}), `which belongs to all its coroutines, and sections do not nest; lock all entities in one section, or let coroutines enter theirs one after the other by a reprise.Mutex`},
+		{"a sub-orchestration of another coroutine", beside(func(o *reprise.Orchestration) error {
+			_, err := test.Call(o, 1)
+			return err
+		}), `start it before or after, which coroutines agree on by a reprise.Mutex`},
+		{"a call of another coroutine", beside(func(o *reprise.Orchestration) error {
+			_, err := deposit.Call(o, b, 1)
+			return err
+		}), `which belongs to all its coroutines: meanwhile it calls only the entities that it has locked`},
 		{"no entity", in(reprise.Lock(), nil), `there is no entity to lock`},
 		{"a wrong key", in(reprise.Lock(a, accounts.Key("x/y")), nil), `none of / \\ # ? is allowed`},
 		{"a zero reference", in(reprise.Lock(reprise.EntityRef[account]{}), nil), `is not of the form`},

@@ -61,3 +61,21 @@ func TestFailuresAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// A recursion that wraps its errors records what it wraps at every level.
+func TestFailureOfARecursion(t *testing.T) {
+	bottom := reprise.NewError("test.bottom", "the bottom")
+	var err error = bottom
+	recorded := 0
+	for level := range 1000 {
+		f := reprise.FailureOf(reprise.JSON, fmt.Errorf("level %d of the recursion: %w", level, err))
+		recorded += f.Bytes()
+		err = reprise.ErrorOf(reprise.JSON, f)
+	}
+	if recorded > 64<<20 {
+		t.Errorf("1,000 levels record failures of %d bytes", recorded)
+	}
+	if text := err.Error(); !strings.HasPrefix(text, "level 999 of the recursion: level 998") || !errors.Is(err, bottom) {
+		t.Errorf("the outermost error is %.80q, of code %q", text, reprise.FailureOf(reprise.JSON, err).Code)
+	}
+}

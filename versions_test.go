@@ -130,3 +130,31 @@ func TestPatchAndChildVersion(t *testing.T) {
 		t.Errorf("%s\n%s", r.end.Result, r.history())
 	}
 }
+
+func TestPatchNames(t *testing.T) {
+	for name, says := range map[string]string{
+		"":                       "the patch has no name",
+		strings.Repeat("n", 257): "the patch's name has 257 bytes; at most 256 are allowed",
+		"\xff":                   `the patch's name "\xff" is not UTF-8`,
+	} {
+		for what, ask := range map[string]func(o *reprise.Orchestration){
+			"ask for":   func(o *reprise.Orchestration) { o.Patched(name) },
+			"deprecate": func(o *reprise.Orchestration) { o.DeprecatePatch(name) },
+		} {
+			r := both(t, with(func(o *reprise.Orchestration, _ int) (any, error) {
+				ask(o)
+				return nil, nil
+			}), "test", "1")
+			want := "reprise: " + what + " a patch: " + says
+			if f := r.end.Failure; f == nil || f.Type != history.FailurePanic || f.Message != want {
+				t.Errorf("%+v, want %q", f, want)
+			}
+		}
+	}
+	r := both(t, with(func(o *reprise.Orchestration, _ int) (any, error) {
+		return o.Patched(strings.Repeat("é", 128)), nil
+	}), "test", "1")
+	if output(t, r) != "true" {
+		t.Errorf("a name of 256 bytes: %s", r.end.Result)
+	}
+}

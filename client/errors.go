@@ -34,8 +34,11 @@ var (
 	// lists what it handles.
 	ErrNoHandler = fmt.Errorf("%w: nothing handles it", ErrRefused)
 	// ErrEnded: the orchestration ended before it replied to the update, which may have
-	// had an effect.
+	// had an effect, unless the error is also ErrNotTaken.
 	ErrEnded = fmt.Errorf("%w: the orchestration has ended", ErrRefused)
+	// ErrNotTaken: the orchestration ended without taking the update, which may have come
+	// later. It had no effect, and will have none.
+	ErrNotTaken = fmt.Errorf("%w: it has not taken the update", ErrEnded)
 	// ErrUnbound: no node binds the orchestration that was asked.
 	ErrUnbound = fmt.Errorf("%w: no code for it", ErrRefused)
 	// ErrStale: the token is of an attempt that is not wanted any more: its activity has

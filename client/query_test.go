@@ -91,7 +91,9 @@ func TestUpdate(t *testing.T) {
 		{&reprisev1.UpdateInstanceResponse{Failure: wire.FromFailure(reprise.FailureOf(reprise.JSON, errNotIt))}, "", errNotIt, ErrRefused},
 		{&reprisev1.UpdateInstanceResponse{Refused: true, Failure: wire.FromFailure(reprise.FailureOf(reprise.JSON, errNotIt))}, "", errNotIt, ErrEnded},
 		{&reprisev1.UpdateInstanceResponse{Refused: true, Failure: wire.FromFailure(reprise.FailureOf(reprise.JSON, errNotIt))}, "", ErrRefused, ErrEnded},
-		{&reprisev1.UpdateInstanceResponse{Failure: wire.FromFailure(&history.Failure{Type: history.FailureEnded})}, "", ErrEnded, errNotIt},
+		{&reprisev1.UpdateInstanceResponse{Failure: wire.FromFailure(&history.Failure{Type: history.FailureEnded})}, "", ErrEnded, ErrNotTaken},
+		{&reprisev1.UpdateInstanceResponse{Refused: true, Failure: wire.FromFailure(&history.Failure{Type: history.FailureEnded})}, "", ErrNotTaken, errNotIt},
+		{&reprisev1.UpdateInstanceResponse{Refused: true, Failure: wire.FromFailure(&history.Failure{Type: history.FailureEnded})}, "", ErrEnded, errNotIt},
 		{&reprisev1.UpdateInstanceResponse{Failure: wire.FromFailure(&history.Failure{Type: history.FailureNoHandler})}, "", ErrNoHandler, errNotIt},
 	} {
 		var asked []string

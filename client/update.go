@@ -44,7 +44,8 @@ type Reply struct {
 
 // AskUpdate asks for an update by its name. Errors: [ErrNotFound]; [ErrNoHandler] where
 // the orchestration does not take updates of that name; [ErrEnded] where it ended before
-// it replied; [ErrFull]; those of all requests.
+// it replied, which is also [ErrNotTaken] where it ended without taking the update;
+// [ErrFull]; those of all requests.
 func (c *Client) AskUpdate(ctx context.Context, id history.InstanceID, name string, in history.Payload) (Reply, error) {
 	what := c.changes(id, "update", "update %q of %q", name, id)
 	what.info.Name, what.long = name, true
@@ -59,6 +60,9 @@ func (c *Client) AskUpdate(ctx context.Context, id history.InstanceID, name stri
 		case history.FailureNoHandler:
 			return Reply{}, what.failed(&callError{failure.Message, ErrNoHandler})
 		case history.FailureEnded:
+			if m.GetRefused() {
+				return Reply{}, what.failed(&callError{failure.Message, ErrNotTaken})
+			}
 			return Reply{}, what.failed(&callError{failure.Message, ErrEnded})
 		}
 	}

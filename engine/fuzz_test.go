@@ -308,6 +308,9 @@ func TestWork(t *testing.T) {
 	if got := letters.events.awaits(); !slices.Equal(got, []string{"reply 1000"}) || len(letters.events.asked) != 1 {
 		t.Errorf("it waits for %q, and each episode looks at %d names", got, len(letters.events.asked))
 	}
+	if n := len(letters.events.queues); n != 1 {
+		t.Errorf("%d queues are kept, for 1 name that is waited for", n)
+	}
 
 	fanIn := func(n int) int {
 		x := New(func(h *Handle) (history.Payload, *history.Failure) {
@@ -379,3 +382,41 @@ func benchmarkSequence(b *testing.B, kept bool) {
 
 func BenchmarkSequenceKept(b *testing.B)     { benchmarkSequence(b, true) }
 func BenchmarkSequenceReplayed(b *testing.B) { benchmarkSequence(b, false) }
+
+// A queue of events is dropped when it holds nothing, and not while something that a wait
+// was given may come back to it.
+func TestQueuesAreDropped(t *testing.T) {
+	var got []string
+	x := New(func(h *Handle) (history.Payload, *history.Failure) {
+		receive := func(name string, and func()) *Promise {
+			return h.Receive(name, func(p *Promise) { got = append(got, name+string(p.Result)); and() })
+		}
+		nothing := func() {}
+		h.Cancel(receive("never", nothing), "nobody sends it")
+		receive("go on", nothing)
+		h.Wait(func() bool { return len(got) == 1 })
+		var second *Promise
+		receive("a", func() { h.Cancel(second, "one is enough") }) // when the second one has been given its event
+		second = receive("a", nothing)
+		h.Wait(func() bool { return len(got) == 2 })
+		receive("a", nothing)
+		h.Wait(func() bool { return len(got) == 3 })
+		h.Cancel(second, "again, when the queue that it waited in is gone")
+		h.Wait(func() bool { return false })
+		return nil, nil
+	}, Identity{})
+	defer unload(x)
+	events := []history.Event{
+		{ID: history.NoID, Time: began, Body: history.OrchestratorStarted{}},
+		{ID: history.NoID, Time: began, Body: &history.ExecutionStarted{}},
+	}
+	for _, e := range []*history.EventRaised{{Name: "a", Input: history.Payload("1")}, {Name: "a", Input: history.Payload("2")}, {Name: "go on"}} {
+		events = append(events, history.Event{ID: history.NoID, Time: began, Body: e})
+	}
+	if _, err := x.Run(events); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"go on", "a1", "a2"}; !slices.Equal(got, want) || len(x.events.queues) != 0 || x.events.buffered != 0 {
+		t.Errorf("the code got %q, want %q; %d queues and %d events are kept", got, want, len(x.events.queues), x.events.buffered)
+	}
+}

@@ -169,6 +169,10 @@ func (h *Handle) Wait(ready func() bool) {
 			if p.of == anEvent {
 				x.takeEvent(p)
 			}
+			if p.queue != nil {
+				p.queue.given--
+				x.forget(p.queue)
+			}
 			p.settled(p)
 		}
 		if ready() {

@@ -13,8 +13,8 @@ type mailbox struct {
 	queues   map[string]*queue
 	arrivals int // so far
 	buffered int // of them those that nobody has taken
-	// asked are the queues that are waited for: of names that were used once there may
-	// be many.
+	// asked are the queues that are waited for: of names for which something has come
+	// there may be many.
 	asked   map[*queue]struct{}
 	waits   []string // what awaits returned last
 	changed bool     // and whether that is not true any more
@@ -24,9 +24,11 @@ type mailbox struct {
 // there are only ever the one or the other.
 type queue struct {
 	box     *mailbox
+	key     string
 	name    string // as the newest wait wrote it
 	arrived []arrival
 	waiting []*Promise
+	given   int // how many were given to waits whose callbacks have not run yet
 	// check and handle are those of updates. nil: all are accepted, and wait to be
 	// received.
 	check  Look
@@ -46,7 +48,7 @@ func (m *mailbox) queue(key string) *queue {
 		if m.queues == nil {
 			m.queues = make(map[string]*queue)
 		}
-		q = &queue{box: m}
+		q = &queue{box: m, key: key}
 		m.queues[key] = q
 	}
 	return q
@@ -106,7 +108,16 @@ func (x *Execution) pass(q *queue, a arrival) bool {
 
 func (x *Execution) give(p *Promise, a arrival) {
 	p.got, p.Result = a, a.input()
+	p.queue.given++
 	x.settled = append(x.settled, p)
+}
+
+// forget drops a queue that holds nothing: code may use each name once. The queues of
+// updates stay, which are what the code takes.
+func (x *Execution) forget(q *queue) {
+	if q.box == &x.events && len(q.arrived) == 0 && len(q.waiting) == 0 && q.given == 0 {
+		delete(q.box.queues, q.key)
+	}
 }
 
 // receive gives a wait the oldest of its name, or lets it wait.
@@ -134,10 +145,12 @@ func (x *Execution) giveBack(p *Promise) {
 	if i < 0 {
 		if at := slices.Index(q.waiting, p); at >= 0 {
 			q.setWaiting(slices.Delete(q.waiting, at, at+1))
+			x.forget(q)
 		}
 		return
 	}
 	x.settled = slices.Delete(x.settled, i, i+1)
+	q.given--
 	a := p.got
 	for _, behind := range x.settled[i:] {
 		if behind.queue == q {

@@ -48,7 +48,7 @@ const (
 	// what it was asked.
 	FailureNoHandler = "no-handler"
 	// FailureEnded is the type of failures that tell that an orchestration ended before
-	// it replied.
+	// it replied. Where the update is refused with it, the orchestration never took it.
 	FailureEnded = "ended"
 )
 

@@ -5,9 +5,11 @@ import "unicode/utf8"
 // Bounds of what is kept of a failure: what is deeper or wider is left out, and so is what
 // its texts and its data have beyond these, all of it together.
 const (
-	MaxFailureDepth     = 32
-	MaxFailureInner     = 32
-	MaxFailureTextBytes = 256 << 10
+	MaxFailureDepth = 32
+	MaxFailureInner = 32
+	// MaxFailureTextBytes holds the texts of all levels, each of which mostly repeats those
+	// below it. A recursion that wraps its errors records as much at each level, several times.
+	MaxFailureTextBytes = 64 << 10
 	// Its data have MaxPayloadBytes at most.
 )
 

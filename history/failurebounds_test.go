@@ -62,7 +62,7 @@ func TestBoundedFailure(t *testing.T) {
 }
 
 func TestSmallFailureIsKept(t *testing.T) {
-	f := chain(33, history.Failure{Type: "t", Code: "c", Message: strings.Repeat("m", 2000), Stack: "s", NonRetriable: true, Data: history.Payload("1"), Extra: []byte("x")})
+	f := chain(33, history.Failure{Type: "t", Code: "c", Message: strings.Repeat("m", 1000), Stack: "s", NonRetriable: true, Data: history.Payload("1"), Extra: []byte("x")})
 	if got := f.Bounded(); !reflect.DeepEqual(got, f) {
 		t.Errorf("%+v, want %+v", got, f)
 	}

@@ -37,3 +37,19 @@ func ValidateOperationName(name string) error {
 	}
 	return nil
 }
+
+// MaxPatchNameBytes bounds the names of patches.
+const MaxPatchNameBytes = 256
+
+// ValidatePatchName reports why a text cannot name a patch of the code.
+func ValidatePatchName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("the patch has no name")
+	case len(name) > MaxPatchNameBytes:
+		return fmt.Errorf("the patch's name has %d bytes; at most %d are allowed", len(name), MaxPatchNameBytes)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("the patch's name %q is not UTF-8", name)
+	}
+	return nil
+}

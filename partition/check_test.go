@@ -242,6 +242,7 @@ func TestValidate(t *testing.T) {
 		"no decision":   {Decided: []history.Event{{ID: 4, Body: &history.TaskCompleted{}}}},
 		"not at end":    {Decided: []history.Event{{ID: 4, Body: &history.ExecutionCompleted{Status: history.Failed}}, {ID: 5, Body: &history.TimerCreated{}}}},
 		"no end at all": {Decided: []history.Event{{ID: 4, Body: &history.ExecutionCompleted{Status: history.Suspended}}}},
+		"long patch":    {Decided: []history.Event{{ID: 4, Body: &history.PatchApplied{Patch: strings.Repeat("p", history.MaxPatchNameBytes+1)}}}},
 	}
 	for name, ep := range tests {
 		if err := Validate(r, ep); err == nil || !strings.Contains(err.Error(), "not supported") {

@@ -115,7 +115,9 @@ func validateDecision(body history.Body) error {
 	switch body := body.(type) {
 	case *history.TaskCanceled, *history.TimerCreated, *history.TimerCanceled, *history.SubOrchestrationInstanceCanceled,
 		*history.EntityOperationCanceled, *history.EntityUnlockSent,
-		*history.LocalTaskRun, *history.UpdateCompleted, *history.PatchApplied:
+		*history.LocalTaskRun, *history.UpdateCompleted:
+	case *history.PatchApplied:
+		err = history.ValidatePatchName(body.Patch)
 	case *history.TaskScheduled:
 		if err = history.ValidateName(body.Name); err == nil {
 			err = body.Options.Validate()

@@ -23,7 +23,10 @@ func (p *program) signalCommand() *cobra.Command {
 		Short: "Ask an entity for an operation",
 		Long: `Ask the entity for an operation, and do not wait for it: it is committed when this
 returns, and runs exactly once. An entity is named by its ID, @NAME@KEY; it comes into
-being with its first operation. The operation "delete" deletes it.`,
+being with its first operation. The operation "delete" deletes it.
+
+Nobody is told how it ends: that it failed, or that the entity has no such operation,
+is in the log of the node that ran it. An entity that no node binds keeps it.`,
 		Args: idAndName(oneEntity, "the ID of an entity (@NAME@KEY) and the name of an operation"),
 	}
 	t.flags(cmd)

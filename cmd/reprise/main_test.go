@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -231,7 +232,14 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "wait none", code: 3},
 		{args: "history none", code: 3},
 		{args: "terminate none", code: 3},
-		{args: "start o --id taken", code: 5, stderr: "orchestration instance already exists"},
+		{args: "start o --id taken", code: 5, stderr: "orchestration instance already exists; with --reuse keep-in nothing is started"},
+		{args: "start o --id taken --reuse keep", code: 2, stderr: `--reuse "keep": keep-in, refuse-any, replace-any and replace-in:STATUS,... are possible`},
+		{args: "start o --id taken --reuse=", code: 2, stderr: `--reuse ""`},
+		{args: "start o --id taken --reuse replace-in", code: 2, stderr: "it wants the statuses in which an instance is replaced"},
+		{args: "start o --id taken --reuse replace-in:", code: 2, stderr: `no instance has status ""; it may be Pending, Running`},
+		{args: "start o --id taken --reuse keep-in:failed,ContinuedAsNew", code: 2, stderr: `no instance has status "ContinuedAsNew"`},
+		{args: "start o --id taken --reuse refuse-any:Failed", code: 2, stderr: "refuse-any takes no statuses; keep-in and replace-in do"},
+		{args: "start o --id taken --reuse replace-in:Running", code: 5, stderr: "cannot exclude 'Terminated'"},
 		{args: "wait endless --timeout 50ms", code: 6, stderr: "(--timeout); it waits for activity a, attempt 2"},
 		{args: "status i --address 127.0.0.1:1,elsewhere", code: 2, stderr: `"elsewhere": want host:port`},
 		{args: "status i --address 127.0.0.1:1 --timeout 100ms", code: 4, stderr: "cluster not reachable"},
@@ -249,6 +257,35 @@ func TestExitCodesAndOutput(t *testing.T) {
 				t.Errorf("exit code %d with stderr %q", got.code, got.stderr)
 			}
 		})
+	}
+}
+
+func TestReusePolicies(t *testing.T) {
+	b := serve(t)
+	all := func(a leader.ReuseAction, statuses ...history.Status) leader.ReusePolicy {
+		policy := leader.ReusePolicy{}
+		for _, s := range statuses {
+			policy[s] = a
+		}
+		return policy
+	}
+	for flag, want := range map[string]leader.ReusePolicy{
+		"":                                      nil, // the cluster's default
+		"--reuse=refuse-any":                    {},
+		"--reuse=keep-in":                       all(leader.KeepExisting, foundStatuses...),
+		"--reuse=keep-in:running,Completed":     all(leader.KeepExisting, history.Running, history.Completed),
+		"--reuse=replace-any":                   all(leader.Replace, foundStatuses...),
+		"--reuse=replace-in:Failed,canceled":    all(leader.Replace, history.Failed, history.Canceled),
+		"--reuse=replace-in:Pending,Terminated": all(leader.Replace, history.Pending, history.Terminated),
+	} {
+		got := try(t, "", append([]string{"start", "o", "--id", "i"}, strings.Fields(flag)...)...)
+		if got.code != 0 || got.stdout != "i\n" {
+			t.Errorf("%s: exit code %d, %s", flag, got.code, got.stderr)
+			continue
+		}
+		if r := <-b.started; (r.Reuse == nil) != (want == nil) || !maps.Equal(r.Reuse, want) {
+			t.Errorf("%s: %v, want %v", flag, r.Reuse, want)
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 func (p *program) startCommand() *cobra.Command {
 	var t target
-	var id, version string
+	var id, version, reuse string
 	var wait bool
 	var within time.Duration
 	cmd := &cobra.Command{
@@ -24,8 +24,14 @@ func (p *program) startCommand() *cobra.Command {
 		Long: `Start the orchestration NAME and print the ID of its instance. With --wait, wait
 for the end and print the output as JSON, and nothing else.
 
-An ID may be used again once its instance has ended. A name that no node knows is
-accepted: the instance waits until a node that has it joins.`,
+An ID may be used again once its instance has ended: it is replaced. --reuse says
+otherwise. With keep-in an instance that is there is taken instead, live or ended, so
+that a start may be repeated; refuse-any refuses (exit code 5) also where it has ended;
+replace-any terminates a live one first. keep-in:STATUS,... and replace-in:STATUS,...
+do it for these statuses and refuse the others.
+
+A name that no node knows is accepted: the instance waits until a node that has it
+joins.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("want the name of one orchestration, got %d arguments", len(args))
@@ -36,6 +42,7 @@ accepted: the instance waits until a node that has it joins.`,
 	t.flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&id, "id", "", "`ID` of the instance; a random one if not given")
+	f.StringVar(&reuse, "reuse", "", reuseUsage)
 	input := p.inputFlag(cmd, "input", "input")
 	f.StringVar(&version, "version", "", "version that the orchestrator is told")
 	f.DurationVar(&within, "cancel-after", 0, "cancel the orchestration if it has not ended so long after its start")
@@ -61,9 +68,16 @@ accepted: the instance waits until a node that has it joins.`,
 			}
 			options = append(options, client.WithID(history.InstanceID(id)))
 		}
+		if f.Changed("reuse") {
+			policy, err := parseReuse(reuse)
+			if err != nil {
+				return err
+			}
+			options = append(options, client.WithReuse(policy))
+		}
 		started, err := c.Start(ctx, args[0], payload, options...)
 		if err != nil {
-			return err
+			return howToReuse(err)
 		}
 		if !wait {
 			_, err := fmt.Fprintln(p.stdout, started)

@@ -50,6 +50,9 @@ func (p *program) printChange(in client.Instance, asJSON bool) error {
 	return err
 }
 
+// maxWaits is how much of what an instance waits for is told in one line.
+const maxWaits = 3
+
 // changeLine tells in one line what watchers want to know.
 func changeLine(in client.Instance) string {
 	parts := []string{shownTime(in.Updated), in.Status.String()}
@@ -63,11 +66,12 @@ func changeLine(in client.Instance) string {
 	if !in.CancelRequested.IsZero() {
 		add("", "asked to end"+because(in.CancelReason))
 	}
-	if len(in.Waiting) > 0 {
-		add("waits for ", in.Waiting[0])
-	}
-	if more := len(in.Waiting) - 1; more > 0 {
-		parts = append(parts, fmt.Sprintf("and %d more", more))
+	if n := len(in.Waiting); n > 0 {
+		waits := strings.Join(in.Waiting[:min(n, maxWaits)], ", and for ")
+		if more := n - maxWaits; more > 0 {
+			waits += fmt.Sprintf(", and for %d more", more)
+		}
+		add("waits for ", waits)
 	}
 	if in.Output != nil {
 		add("output ", shown(in.Output))

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reprise-run/reprise/client"
 	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/partition/leader"
 )
@@ -76,5 +77,23 @@ func TestWatchJSON(t *testing.T) {
 	}
 	if before := states[:len(states)-1]; !slices.IsSorted(before) || len(before) > 2 { // those in between may be skipped
 		t.Errorf("states %q", states)
+	}
+}
+
+func TestChangeLine(t *testing.T) {
+	line := func(waiting ...string) string {
+		text := changeLine(client.Instance{Status: history.Running, Updated: time.Unix(2, 0), Waiting: waiting})
+		return strings.TrimPrefix(text, shownTime(time.Unix(2, 0)))
+	}
+	for want, got := range map[string]string{
+		"  Running":                                                    line(),
+		"  Running  waits for a":                                       line("a"),
+		"  Running  waits for a, and for b":                            line("a", "b"),
+		"  Running  waits for a, and for b, and for c":                 line("a", "b", "c"),
+		"  Running  waits for a, and for b, and for c, and for 1 more": line("a", "b", "c", "d"),
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

@@ -93,7 +93,7 @@ func TestEveryBidCountsOnceAlthoughNodesDie(t *testing.T) {
 	if n := world.Asked("/charges"); n != 2 {
 		t.Errorf("the bank was asked %d times; want 2, or the kill came too late to show anything", n)
 	}
-	if _, err := client.Update(ctx, c.Client, h.ID(), Higher, Raise{"cid", step}); !errors.Is(err, client.ErrEnded) {
+	if _, err := client.Update(ctx, c.Client, h.ID(), Higher, Raise{"cid", step}); !errors.Is(err, client.ErrNotTaken) {
 		t.Errorf("a bid after the end: %v", err)
 	}
 }

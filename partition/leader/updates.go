@@ -20,7 +20,8 @@ type UpdateRequest struct {
 
 // UpdateReply is what the code replied. A failure of type [history.FailureNoHandler]
 // says that it does not handle the name, one of type [history.FailureEnded] that it
-// ended before it replied.
+// ended before it replied; where that is also Refused, it ended without taking the
+// update.
 type UpdateReply struct {
 	Result  history.Payload
 	Failure *history.Failure
@@ -100,6 +101,14 @@ func endedReply(name string) *UpdateReply {
 	}}
 }
 
+// lateReply is the reply to an update that the orchestration ended without taking: it came
+// later, or was not a part of an episode yet.
+func lateReply(name string) *UpdateReply {
+	return &UpdateReply{Refused: true, Failure: &history.Failure{
+		Type: history.FailureEnded, Message: fmt.Sprintf("the orchestration ended and has not taken update %q, which has no effect", name), NonRetriable: true,
+	}}
+}
+
 // answerUpdate answers as [core.answer] does; nil: the reply will be told.
 func (c *core) answerUpdate(q *call, r *UpdateReply) {
 	e := c.view.open
@@ -133,8 +142,7 @@ func (q *call) doUpdate(c *core, l *live) error {
 // concludeUpdate answers an update that comes to an instance which has ended.
 func (c *core) concludeUpdate(q *call, addr partition.Address, rec *partition.Record) {
 	delete(c.arriving, q.key())
-	reply := endedReply(q.update.Name)
-	reply.Refused = true
+	reply := lateReply(q.update.Name)
 	var instance history.ExecutionID
 	if rec != nil {
 		instance = rec.Execution
