@@ -230,7 +230,11 @@ func writeFailure(w *pack.Writer, f *Failure, depth int) {
 		w.Nil()
 		return
 	}
-	w.Array(8)
+	if f.MayHaveActed {
+		w.Array(9)
+	} else {
+		w.Array(8)
+	}
 	w.String(f.Type)
 	w.String(f.Code)
 	w.String(f.Message)
@@ -246,6 +250,9 @@ func writeFailure(w *pack.Writer, f *Failure, depth int) {
 		writeFailure(w, f, depth+1)
 	}
 	w.Binary(f.Extra)
+	if f.MayHaveActed {
+		w.Bool(true)
+	}
 }
 
 // DecodeEvents reads what [EncodeEvents] wrote. It returns an error for anything
@@ -441,7 +448,7 @@ func readFailure(r *pack.Reader, depth int) *Failure {
 		r.Fail("failure nests too deep")
 		return nil
 	}
-	expect(r, 8)
+	fields := expectWithin(r, 8, 9)
 	f := &Failure{
 		Type: r.String(), Code: r.String(), Message: r.String(), Stack: r.String(),
 		NonRetriable: r.Bool(), Data: r.Binary(),
@@ -453,5 +460,8 @@ func readFailure(r *pack.Reader, depth int) *Failure {
 		}
 	}
 	f.Extra = r.Binary()
+	if fields > 8 {
+		f.MayHaveActed = r.Bool()
+	}
 	return f
 }

@@ -78,6 +78,7 @@ func every() []Event {
 		{ID: 27, Time: at, Body: &EventSent{Instance: "kid", Name: "e", Trace: Trace{Parent: "00-13"}}},
 		{ID: NoID, Time: at, Body: &EventRaised{Name: "e", Trace: Trace{"00-14", "a=8"}}},
 		{ID: NoID, Time: at, Body: &EventRaised{Name: "e", Trace: Trace{Parent: "00-15"}}},
+		{ID: NoID, Time: at, Body: &TaskFailed{TaskID: 28, Failure: &Failure{Message: "no", MayHaveActed: true, Inner: []*Failure{{Message: "plain"}}}}},
 	}
 }
 
