@@ -57,8 +57,10 @@ var (
 	ErrCanceled = NewError("reprise.canceled", "canceled")
 	// ErrTerminated: the sub-orchestration was terminated.
 	ErrTerminated = NewError("reprise.terminated", "orchestration was terminated")
-	// ErrOutcomeUnknown: an activity that is attempted [AtMostOnce] was begun, and
-	// nobody knows how far it came.
+	// ErrOutcomeUnknown: an activity was begun, and nobody knows how far it came: it is
+	// attempted [AtMostOnce]; or an attempt that [Retry] or the server made before the
+	// last one was lost, or ended in a way that leaves it open. The error is then that of
+	// the last attempt, and this one as well.
 	ErrOutcomeUnknown = NewError("reprise.outcome_unknown", "the outcome of the activity is unknown")
 	// ErrPending is what an activity returns that is completed from outside, by the
 	// token of its attempt: [AttemptInfo.Token].

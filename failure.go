@@ -29,7 +29,8 @@ var systemErrors = map[string]*Error{
 // RemoteError is an error that came back from a history: an activity's, or an
 // orchestration's. errors.Is and errors.As look into it as they would have where
 // it happened, for sentinels made by [NewError] and for types that are a
-// [CodedError].
+// [CodedError]. It also is [ErrOutcomeUnknown] where an attempt before the one that
+// failed may have acted.
 type RemoteError struct {
 	failure *history.Failure
 	codec   Codec
@@ -49,7 +50,8 @@ func (e *RemoteError) Error() string {
 // Is reports whether the original is the sentinel target.
 func (e *RemoteError) Is(target error) bool {
 	if sentinel, ok := target.(*Error); ok {
-		return sentinel.code != "" && sentinel.code == e.failure.Code || sentinel == systemErrors[e.failure.Type]
+		return sentinel.code != "" && sentinel.code == e.failure.Code || sentinel == systemErrors[e.failure.Type] ||
+			sentinel == ErrOutcomeUnknown && e.failure.MayHaveActed
 	}
 	standard := standardErrors[e.failure.Code]
 	return standard != nil && standard == target

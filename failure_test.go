@@ -79,3 +79,18 @@ func TestFailureOfARecursion(t *testing.T) {
 		t.Errorf("the outermost error is %.80q, of code %q", text, reprise.FailureOf(reprise.JSON, err).Code)
 	}
 }
+
+// The leader takes for open what a saga does.
+func TestWhatLeavesOpenIsTheSame(t *testing.T) {
+	for _, err := range []error{
+		reprise.ErrTimeout, reprise.ErrCanceled, reprise.ErrTerminated, reprise.ErrOutcomeUnknown, reprise.ErrTooLarge, reprise.ErrFlooded,
+		&reprise.PanicError{Value: "boom"}, &reprise.CanceledError{Reason: "enough"},
+	} {
+		if f := reprise.FailureOf(reprise.JSON, fmt.Errorf("call: %w", err)); !f.LeavesOpen() {
+			t.Errorf("%v does not leave open whether it has acted: %+v", err, f)
+		}
+	}
+	if f := reprise.FailureOf(reprise.JSON, errors.New("no")); f.LeavesOpen() {
+		t.Errorf("%+v leaves open whether it has acted", f)
+	}
+}

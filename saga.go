@@ -65,8 +65,10 @@ type Undo[In, Out any] struct {
 
 // Step starts a step, to be undone with the step's input. What undoes it must tolerate
 // that nothing was done: a step is also undone where nobody knows that (it timed out,
-// was cancelled or terminated, panicked, or was lost where it runs at most once). A step
-// that failed otherwise is not undone.
+// was cancelled or terminated, panicked, or its error is also [ErrOutcomeUnknown], for
+// what an attempt before the last may have done). A step that failed otherwise is not
+// undone. Of attempts that the orchestration makes itself ([RetryWith], and any of a
+// local activity or a sub-orchestration) the last one counts.
 func Step[In, Out any](o *Orchestration, s *Saga, do Doer[In, Out], undo Undoer[In], in In) Future[Out] {
 	f := do.do(o, in)
 	s.steps = append(s.steps, sagaStep{f.f.what, f.f, func(o *Orchestration) error { return undo.undo(o, in) }})

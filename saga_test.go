@@ -33,6 +33,8 @@ func booking(fn func(o *reprise.Orchestration, s *reprise.Saga, in string) (int,
 			return 0, reprise.ErrTimeout
 		case strings.HasSuffix(what, "unknown"):
 			return 0, reprise.ErrOutcomeUnknown
+		case strings.HasSuffix(what, "refused"): // by the last attempt
+			return 0, reprise.ErrorOf(reprise.JSON, &history.Failure{Type: "error", Message: what, MayHaveActed: true})
 		case strings.HasSuffix(what, "flooded"):
 			return 0, reprise.ErrFlooded
 		case strings.HasSuffix(what, "overlarge"): // as the server ends a child
@@ -95,6 +97,13 @@ func TestSaga(t *testing.T) {
 			_, err := reprise.StepWithOutput(o, s, charge, refund, "b unknown").Await(o)
 			return 0, err
 		}, history.Failed, "the outcome of the activity is unknown", []string{"charge a flooded", "charge c overlarge", "charge b unknown", "refund b unknown 0 false", "refund c overlarge 0 false", "refund a flooded 0 false"}},
+		{"what an attempt before the last may have done is undone", func(o *reprise.Orchestration, s *reprise.Saga, in string) (int, error) {
+			_, err := reprise.StepWithOutput(o, s, charge, refund, "a refused").Await(o)
+			if !errors.Is(err, reprise.ErrOutcomeUnknown) {
+				return 0, errGone
+			}
+			return 0, fmt.Errorf("step: %w", err)
+		}, history.Failed, "step: charge a refused", []string{"charge a refused", "refund a refused 0 false"}},
 		{"what is pending settles first", func(o *reprise.Orchestration, s *reprise.Saga, in string) (int, error) {
 			reprise.Step(o, s, reserve, release, "a")
 			reprise.Step(o, s, reserve, release, "b")
@@ -193,3 +202,25 @@ func TestSagaKeepsTheStack(t *testing.T) {
 
 //go:noinline
 func explode() (int, error) { panic("boom") }
+
+// That a child's step may have acted is known where the child is a step.
+func TestSagaOfAChildThatMayHaveActed(t *testing.T) {
+	var log []string
+	r := booking(func(o *reprise.Orchestration, _ *reprise.Saga, in string) (int, error) {
+		if in == "it" {
+			_, err := charge.Call(o, "refused")
+			return 0, fmt.Errorf("child: %w", err)
+		}
+		return 1, nil
+	}, &log)
+	outer := reprise.NewOrchestration[int, int]("outer")
+	reprise.Bind(r, outer, func(o *reprise.Orchestration, _ int) (n int, err error) {
+		var saga reprise.Saga
+		defer saga.Compensate(o, &err)
+		return reprise.Step(o, &saga, trip, release, "it").Await(o)
+	})
+	end := (&run{registry: r}).start(t, "outer", "1")
+	if want := []string{"charge refused", "release it"}; !slices.Equal(log, want) || end.Status != history.Failed {
+		t.Errorf("%s after %q, want %q", end.Status, log, want)
+	}
+}

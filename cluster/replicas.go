@@ -19,6 +19,7 @@ type replica struct {
 	leader *leader.Leader // while this node leads the partition
 	epoch  uint64         // of leader
 	leads  bool           // this node leads the group
+	over   chan struct{}  // closed when it does so no more; nil before it did
 }
 
 // The requests about replicas between nodes.
@@ -132,6 +133,11 @@ func (n *Node) setLeads(r *replica, leads bool, l *leader.Leader, epoch uint64) 
 		n.retired[g] = added(n.retired[g], r.leader.Stats())
 	}
 	r.leads, r.leader, r.epoch = leads, l, epoch
+	if leads {
+		r.over = make(chan struct{})
+	} else {
+		close(r.over)
+	}
 	n.mu.Unlock()
 	n.changed.fire()
 }

@@ -44,28 +44,38 @@ func (n *Node) Stop(ctx context.Context) error {
 	return n.shutdown()
 }
 
-// HandOver gives away the leadership of every group that this node leads.
+// HandOver gives away the leadership of every group that this node leads. It returns
+// when those that somebody took are led here no more.
 func (n *Node) HandOver(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, handOverPatience)
 	defer cancel()
 	n.mu.Lock()
-	var groups []*raftlog.Group
+	var led []replica
 	for _, r := range n.replicas {
 		if r.leads {
-			groups = append(groups, r.group)
+			led = append(led, *r)
 		}
 	}
 	n.mu.Unlock()
 	var wg sync.WaitGroup
-	for i, g := range groups {
-		wg.Go(func() { n.handOverGroup(ctx, g, i) })
+	for i, r := range led {
+		wg.Go(func() {
+			if !n.handOverGroup(ctx, r.group, i) {
+				return
+			}
+			// Raft's leader steps down before the reign ends: it writes the new term down.
+			select {
+			case <-r.over:
+			case <-ctx.Done():
+			}
+		})
 	}
 	wg.Wait()
 }
 
 // handOverGroup gives a group to one of the other voters that are there, another
-// one for each group.
-func (n *Node) handOverGroup(ctx context.Context, g *raftlog.Group, turn int) {
+// one for each group. It reports whether one took it.
+func (n *Node) handOverGroup(ctx context.Context, g *raftlog.Group, turn int) bool {
 	var there []raftlog.ServerID
 	for _, s := range g.Configuration() {
 		if m, alive := n.member(s.ID.Node()); alive && !m.Leaving && s.Voter && s.ID != g.Server() && g.CaughtUp(s.ID) {
@@ -74,15 +84,16 @@ func (n *Node) handOverGroup(ctx context.Context, g *raftlog.Group, turn int) {
 	}
 	for i := range there {
 		if ctx.Err() != nil {
-			return
+			return false
 		}
 		to := there[(turn+i)%len(there)]
 		err := g.TransferLeadership(ctx, to)
 		if err == nil {
-			return
+			return true
 		}
 		n.log.Debug("leadership not handed over", "group", g.ID(), "to", to, "error", err)
 	}
+	return false
 }
 
 // shutdown ends everything that was started, in the opposite order. It may find

@@ -230,7 +230,11 @@ func writeFailure(w *pack.Writer, f *Failure, depth int) {
 		w.Nil()
 		return
 	}
-	w.Array(8)
+	if f.MayHaveActed {
+		w.Array(9)
+	} else {
+		w.Array(8)
+	}
 	w.String(f.Type)
 	w.String(f.Code)
 	w.String(f.Message)
@@ -246,10 +250,19 @@ func writeFailure(w *pack.Writer, f *Failure, depth int) {
 		writeFailure(w, f, depth+1)
 	}
 	w.Binary(f.Extra)
+	if f.MayHaveActed {
+		w.Bool(true)
+	}
 }
 
 // DecodeEvents reads what [EncodeEvents] wrote. It returns an error for anything
-// else: an event that this version does not know is never skipped.
+// else: an event, or a field of one, that this version does not know is never skipped.
+//
+// Here events differ from the other records, whose unknown fields package pack lets a
+// reader skip. Code that skipped a deadline, or that a task is attempted at most once,
+// would replay the history to other decisions than those that are recorded. And mail is
+// read and written anew on its way into a history, so what was skipped would be gone.
+// An older program leaves what a newer one has recorded to others.
 func DecodeEvents(data []byte) ([]Event, error) {
 	r := pack.NewReader(data)
 	if !r.Next() {
@@ -391,18 +404,26 @@ func readEvent(r *pack.Reader) (Event, error) {
 // expect reads the head of an array that must have n fields.
 func expect(r *pack.Reader, n int) {
 	if got := r.Array(); r.Err() == nil && got != n {
-		r.Fail(fmt.Sprintf("%d fields where %d belong", got, n))
+		r.Fail(misfit(got, n))
 	}
 }
 
 // expectWithin reads the head of an array that has one of the numbers of fields, which
-// are all that were ever written.
+// are all that were ever written, the largest last.
 func expectWithin(r *pack.Reader, written ...int) int {
 	got := r.Array()
 	if r.Err() == nil && !slices.Contains(written, got) {
-		r.Fail(fmt.Sprintf("%d fields where one of %d belongs", got, slices.Clone(written))) // what is written stays on the stack
+		r.Fail(misfit(got, written[len(written)-1]))
 	}
 	return got
+}
+
+// misfit says what is wrong with a number of fields, of which this version knows some.
+func misfit(got, known int) string {
+	if got > known {
+		return fmt.Sprintf("%d fields where this version knows %d: a newer one has written it", got, known)
+	}
+	return fmt.Sprintf("%d fields where %d belong", got, known)
 }
 
 func readTags(r *pack.Reader) map[string]string {
@@ -441,7 +462,7 @@ func readFailure(r *pack.Reader, depth int) *Failure {
 		r.Fail("failure nests too deep")
 		return nil
 	}
-	expect(r, 8)
+	fields := expectWithin(r, 8, 9)
 	f := &Failure{
 		Type: r.String(), Code: r.String(), Message: r.String(), Stack: r.String(),
 		NonRetriable: r.Bool(), Data: r.Binary(),
@@ -453,5 +474,8 @@ func readFailure(r *pack.Reader, depth int) *Failure {
 		}
 	}
 	f.Extra = r.Binary()
+	if fields > 8 {
+		f.MayHaveActed = r.Bool()
+	}
 	return f
 }

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vmihailenco/msgpack/v5"
+
 	"github.com/reprise-run/reprise/internal/pack"
 )
 
@@ -78,6 +80,7 @@ func every() []Event {
 		{ID: 27, Time: at, Body: &EventSent{Instance: "kid", Name: "e", Trace: Trace{Parent: "00-13"}}},
 		{ID: NoID, Time: at, Body: &EventRaised{Name: "e", Trace: Trace{"00-14", "a=8"}}},
 		{ID: NoID, Time: at, Body: &EventRaised{Name: "e", Trace: Trace{Parent: "00-15"}}},
+		{ID: NoID, Time: at, Body: &TaskFailed{TaskID: 28, Failure: &Failure{Message: "no", MayHaveActed: true, Inner: []*Failure{{Message: "plain"}}}}},
 	}
 }
 
@@ -158,6 +161,71 @@ func TestDecodeUnknownKind(t *testing.T) {
 	w.Array(0)
 	if _, err := DecodeEvents(w.Bytes()); !errors.Is(err, pack.ErrMalformed) || !strings.Contains(err.Error(), "kind 200") {
 		t.Errorf("an event of a later version reads as %v", err)
+	}
+}
+
+// A field of an event that a newer version has added is refused, not skipped, whatever
+// the event is, and also in a failure that it holds.
+func TestDecodeUnknownField(t *testing.T) {
+	for _, e := range every() {
+		var events []any
+		if err := msgpack.Unmarshal(EncodeEvents([]Event{e})[2:], &events); err != nil {
+			t.Fatal(err)
+		}
+		decode := func() error {
+			w := pack.NewWriter(0, 1)
+			write(w, events[0])
+			_, err := DecodeEvents(w.Bytes())
+			return err
+		}
+		if err := decode(); err != nil {
+			t.Errorf("%s: %v", Describe(e), err)
+		}
+		event := events[0].([]any)[0].([]any)
+		grown := []*any{&event[4]}
+		if FailureIn(e.Body) != nil {
+			for i, field := range event[4].([]any) {
+				if _, failure := field.([]any); failure {
+					grown = append(grown, &event[4].([]any)[i])
+				}
+			}
+		}
+		for _, array := range grown {
+			known := *array
+			*array = append(slices.Clone(known.([]any)), make([]any, 5)...)
+			if err := decode(); !errors.Is(err, pack.ErrMalformed) || !strings.Contains(err.Error(), "a newer one has written it") {
+				t.Errorf("%s with fields of a newer version: %v", Describe(e), err)
+			}
+			*array = known
+		}
+	}
+}
+
+// write writes what the msgpack library has read.
+func write(w *pack.Writer, v any) {
+	switch v := v.(type) {
+	case nil:
+		w.Nil()
+	case []any:
+		w.Array(len(v))
+		for _, x := range v {
+			write(w, x)
+		}
+	case bool:
+		w.Bool(v)
+	case float64:
+		w.Float(v)
+	case string:
+		w.String(v)
+	case []byte:
+		w.Binary(v)
+	default:
+		n := reflect.ValueOf(v)
+		if n.CanInt() {
+			w.Int(n.Int())
+		} else {
+			w.Int(int64(n.Uint()))
+		}
 	}
 }
 

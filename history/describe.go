@@ -182,6 +182,9 @@ func (l *line) failure(f *Failure) *line {
 	if f.NonRetriable {
 		l.word("non-retriable")
 	}
+	if f.MayHaveActed {
+		l.word("may-have-acted")
+	}
 	return l
 }
 

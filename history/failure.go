@@ -1,5 +1,7 @@
 package history
 
+import "slices"
+
 // Failure says how user code failed. A user's failing activity is data: it is
 // recorded, it crosses nodes and languages, and the authoring API turns it back
 // into an error that answers errors.Is and errors.As.
@@ -14,6 +16,9 @@ type Failure struct {
 	NonRetriable bool
 	// Data is the value of a registered error type, encoded by the user's codec.
 	Data Payload
+	// MayHaveActed: whatever this failure says, an attempt before the one that failed may
+	// have had its effect. It was lost, or it is not known how it ended.
+	MayHaveActed bool
 	// Inner holds what the error wraps; more than one where errors were joined.
 	Inner []*Failure
 	// Extra holds fields that this version does not know, as they came.
@@ -46,3 +51,17 @@ const (
 	// one episode; then it was ended by the server.
 	FailureTooLarge = "payload-too-large"
 )
+
+// openEnds are the types of failures that do not say whether what failed has acted.
+var openEnds = []string{FailurePanic, FailureTimeout, FailureOutcomeUnknown, FailureTerminated, FailureCanceled, FailureFlooded, FailureTooLarge}
+
+// openCodes are the codes of the authoring API for some of them, which user code may
+// return itself.
+var openCodes = []string{"reprise.timeout", "reprise.canceled", "reprise.terminated", "reprise.outcome_unknown", "reprise.flooded", "reprise.too_large"}
+
+// LeavesOpen reports whether a failure, or one that it wraps, does not say whether what
+// failed has acted.
+func (f *Failure) LeavesOpen() bool {
+	return f.MayHaveActed || slices.Contains(openEnds, f.Type) || slices.Contains(openCodes, f.Code) ||
+		slices.ContainsFunc(f.Inner, (*Failure).LeavesOpen)
+}

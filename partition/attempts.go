@@ -127,6 +127,11 @@ func Note(s Store, of Address, taskID int32, a *Activity, fence AttemptFence) {
 	a.change(s, of, taskID, func() { a.Noted = fence })
 }
 
+// Doubt records that an attempt, of which nobody will know how it ended, may have acted.
+func Doubt(s Store, of Address, taskID int32, a *Activity) {
+	a.change(s, of, taskID, func() { a.MayHaveActed = true })
+}
+
 // Begun records that the attempt has begun, so that it cannot be late any more.
 func Begun(s Store, of Address, taskID int32, a *Activity) {
 	a.change(s, of, taskID, func() { a.StartBy = time.Time{} })
@@ -183,6 +188,9 @@ func (a *Activity) more() string {
 	}
 	if a.Progress {
 		text += " progress"
+	}
+	if a.MayHaveActed {
+		text += " may-have-acted"
 	}
 	return text
 }

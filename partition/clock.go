@@ -6,10 +6,17 @@ import "time"
 // the leader's wall clock. It never runs backward. While the wall clock is
 // behind, it advances at half the speed of the leader's monotonic clock until
 // they meet.
-type Clock struct{ last time.Time }
+type Clock struct{ found, last time.Time }
 
 // NewClock returns a clock that goes on from the last value in the log.
-func NewClock(last time.Time) Clock { return Clock{last: fromNanos(nanos(last))} }
+func NewClock(last time.Time) Clock {
+	last = fromNanos(nanos(last))
+	return Clock{found: last, last: last}
+}
+
+// Found returns the value from which the clock went on: the last one of the leaders
+// before.
+func (c *Clock) Found() time.Time { return c.found }
 
 // Now returns the clock's value without moving it.
 func (c *Clock) Now() time.Time { return c.last }

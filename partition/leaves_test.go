@@ -47,6 +47,8 @@ func stored() map[string][2][]byte {
 		AtMostOnce: true, Priority: -3, FairnessKey: "tenant", Nodes: map[string]string{"gpu": "true"}}
 	special.Outside, special.Deadline, special.Closes, special.Noted = AttemptFence{70000, 13}, at(6), at(8), AttemptFence{70000, 14}
 	special.StartBy, special.CloseBy, special.Progress = at(7), at(9), true
+	doubtful := *activity
+	doubtful.MayHaveActed = true
 	progress := newMapStore()
 	Heard(progress, anAddress, 3, &Activity{}, history.Payload(`{"n":1}`), at(1))
 	s := newMapStore()
@@ -73,6 +75,7 @@ func stored() map[string][2][]byte {
 		"waiting":    {anAddress.RecordKey(), waiting.Encode()},
 		"activity":   {anAddress.ActivityKey(3), activity.Encode()},
 		"special":    {anAddress.ActivityKey(3), special.Encode()},
+		"doubtful":   {anAddress.ActivityKey(3), doubtful.Encode()},
 		"progress":   {anAddress.progressKey(3), progress.rows[string(anAddress.progressKey(3))]},
 		"history":    {pieceKey(anAddress.historyKey(record.Execution, 258), 1), pieceValue(2, []byte("data"))},
 		"inbox":      {pieceKey(anAddress.inboxKey(259), 0), pieceValue(1, []byte("data"))},

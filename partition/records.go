@@ -362,6 +362,9 @@ type Activity struct {
 	CloseBy time.Time
 	// Progress is set where an attempt has saved progress, in a row of its own.
 	Progress bool
+	// MayHaveActed is set where an attempt before the present one may have had its
+	// effect: it was lost, or it is not known how it ended.
+	MayHaveActed bool
 }
 
 // AttemptFence tells one attempt of an activity from the others.
@@ -369,13 +372,16 @@ type AttemptFence struct{ Epoch, N uint64 }
 
 // plain reports whether the record has none of the fields after FailedN.
 func (a *Activity) plain() bool {
-	return a.Options == nil && a.Outside == AttemptFence{} && a.Noted == AttemptFence{} && !a.Progress
+	return a.Options == nil && a.Outside == AttemptFence{} && a.Noted == AttemptFence{} && !a.Progress && !a.MayHaveActed
 }
 
 // Encode returns the stored form.
 func (a *Activity) Encode() []byte {
 	fields := 21
-	if a.plain() {
+	switch {
+	case a.MayHaveActed:
+		fields = 22
+	case a.plain():
 		fields = 11
 	}
 	p := pack.NewWriter(96+len(a.Name)+len(a.LastFailure), fields)
@@ -407,6 +413,9 @@ func (a *Activity) Encode() []byte {
 	p.Time(a.StartBy)
 	p.Time(a.CloseBy)
 	p.Bool(a.Progress)
+	if fields > 21 {
+		p.Bool(a.MayHaveActed)
+	}
 	return p.Bytes()
 }
 
@@ -477,6 +486,8 @@ func DecodeActivity(value []byte) (*Activity, error) {
 			a.CloseBy = u.Time()
 		case 20:
 			a.Progress = u.Bool()
+		case 21:
+			a.MayHaveActed = u.Bool()
 		default:
 			u.Skip() // of a newer writer
 		}

@@ -32,6 +32,7 @@ func Retry(s Store, a Address, taskID int32, activity *Activity, next time.Time,
 		activity.LastFailure = Brief(f)
 		activity.Outside, activity.Deadline, activity.Closes = AttemptFence{}, time.Time{}, time.Time{}
 		activity.Noted = AttemptFence{}
+		activity.MayHaveActed = activity.MayHaveActed || f.LeavesOpen()
 		activity.limit(next)
 	})
 }

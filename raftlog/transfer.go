@@ -25,8 +25,8 @@ var (
 	errNotTakenOver = errors.New("the replica did not take over in time")
 )
 
-// TransferLeadership hands leadership to another voter. It returns once this
-// replica leads no more. An error leaves the reign as it was, but for
+// TransferLeadership hands leadership to another voter. It returns once Raft leads no
+// more here; the reign ends a moment later. An error leaves the reign as it was, but for
 // ErrNotLeader: there is none.
 func (g *Group) TransferLeadership(ctx context.Context, to ServerID) error {
 	if err := g.transfer(ctx, to); err != nil {

@@ -167,8 +167,11 @@ type TaskFailureDetails struct {
 	Data *wrapperspb.BytesValue `protobuf:"bytes,50002,opt,name=data,proto3" json:"data,omitempty"`
 	// more_inner_failures follow inner_failure where several errors were joined.
 	MoreInnerFailures []*TaskFailureDetails `protobuf:"bytes,50003,rep,name=more_inner_failures,json=moreInnerFailures,proto3" json:"more_inner_failures,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// may_have_acted: an attempt before the one that failed was lost, or it is not known
+	// how it ended.
+	MayHaveActed  bool `protobuf:"varint,50004,opt,name=may_have_acted,json=mayHaveActed,proto3" json:"may_have_acted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TaskFailureDetails) Reset() {
@@ -262,6 +265,13 @@ func (x *TaskFailureDetails) GetMoreInnerFailures() []*TaskFailureDetails {
 		return x.MoreInnerFailures
 	}
 	return nil
+}
+
+func (x *TaskFailureDetails) GetMayHaveActed() bool {
+	if x != nil {
+		return x.MayHaveActed
+	}
+	return false
 }
 
 // ParentInstanceInfo names the orchestration that started this one.
@@ -568,7 +578,7 @@ const file_reprise_durabletask_v1_common_proto_rawDesc = "" +
 	"\x15OrchestrationInstance\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12?\n" +
-	"\fexecution_id\x18\x02 \x01(\v2\x1c.google.protobuf.StringValueR\vexecutionId\"\xec\x04\n" +
+	"\fexecution_id\x18\x02 \x01(\v2\x1c.google.protobuf.StringValueR\vexecutionId\"\x94\x05\n" +
 	"\x12TaskFailureDetails\x12\x1d\n" +
 	"\n" +
 	"error_type\x18\x01 \x01(\tR\terrorType\x12#\n" +
@@ -582,7 +592,8 @@ const file_reprise_durabletask_v1_common_proto_rawDesc = "" +
 	"properties\x12\x14\n" +
 	"\x04code\x18ц\x03 \x01(\tR\x04code\x121\n" +
 	"\x04data\x18҆\x03 \x01(\v2\x1b.google.protobuf.BytesValueR\x04data\x12\\\n" +
-	"\x13more_inner_failures\x18ӆ\x03 \x03(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x11moreInnerFailures\x1aU\n" +
+	"\x13more_inner_failures\x18ӆ\x03 \x03(\v2*.reprise.durabletask.v1.TaskFailureDetailsR\x11moreInnerFailures\x12&\n" +
+	"\x0emay_have_acted\x18Ԇ\x03 \x01(\bR\fmayHaveActed\x1aU\n" +
 	"\x0fPropertiesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
 	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xa8\x02\n" +

@@ -16,6 +16,7 @@ func FromFailure(f *history.Failure) *durabletask.TaskFailureDetails {
 		IsNonRetriable: f.NonRetriable,
 		Code:           text(f.Code),
 		Data:           FromPayload(f.Data),
+		MayHaveActed:   f.MayHaveActed,
 	}
 	if f.Stack != "" {
 		m.StackTrace = FromText(text(f.Stack))
@@ -43,6 +44,7 @@ func Failure(m *durabletask.TaskFailureDetails) *history.Failure {
 		Stack:        m.GetStackTrace().GetValue(),
 		NonRetriable: m.GetIsNonRetriable(),
 		Data:         Payload(m.GetData()),
+		MayHaveActed: m.GetMayHaveActed(),
 		Extra:        extra(m),
 	}
 	if m.InnerFailure != nil {

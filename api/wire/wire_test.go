@@ -19,7 +19,7 @@ var at = time.Date(2026, 11, 23, 10, 0, 0, 123456789, time.UTC)
 // events has one of every body, with every field set.
 func events() []history.Event {
 	failure := &history.Failure{
-		Type: "*shop.Declined", Code: "card.declined", Message: "declined", Stack: "main.go:1", NonRetriable: true,
+		Type: "*shop.Declined", Code: "card.declined", Message: "declined", Stack: "main.go:1", NonRetriable: true, MayHaveActed: true,
 		Data: history.Payload(`{"Reason":"x"}`), Inner: []*history.Failure{{Message: "one"}, {Message: "two", Code: "c"}},
 	}
 	bodies := []history.Body{

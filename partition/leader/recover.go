@@ -194,8 +194,30 @@ func (c *core) recoverTask(addr partition.Address, id int32, row *partition.Acti
 	a := c.attemptOf(l, id, row)
 	a.coming = true
 	c.attach(l, a)
+	if !once(row) && !c.ofThisReign(row) {
+		c.doubt(a)
+		return nil
+	}
 	c.offerCommitted(a)
 	return nil
+}
+
+// ofThisReign reports whether no earlier leader can have given the present attempt out:
+// the activity was scheduled in this reign, or the attempt before failed in it.
+func (c *core) ofThisReign(row *partition.Activity) bool {
+	return row.First.After(c.clock.Found()) || row.FailedEpoch == c.epoch
+}
+
+// doubt gives an activity out again of which an attempt is lost that may have acted, if
+// there was one. That must not be forgotten: whoever adopts the new attempt knows nothing
+// of the old one. So it is committed first.
+func (c *core) doubt(a *attempt) {
+	if a.row.MayHaveActed {
+		c.offerCommitted(a)
+		return
+	}
+	partition.Doubt(&c.view, a.live.addr, a.id.TaskID, a.row)
+	c.view.open.dispatch = append(c.view.open.dispatch, a)
 }
 
 // offerCommitted gives an attempt out once all that the loop has written so far

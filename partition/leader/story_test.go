@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ import (
 //	signal ID OPERATION [after=] [request=] [age=] [trace=], entity ID, entities [prefix=] [limit=]
 //	query ID NAME [for=]
 //	update ID NAME [data=] request= [age=] [for=]
-//	complete ID#TASK [result= | failure= [code=] [final]] [fence=]
+//	complete ID#TASK [result= | failure= [type=] [code=] [final]] [fence=]
 //	pending ID#TASK [ran=DURATION] [fence=], token ID#TASK [result= | failure= [final]] [request=] [fence=]
 //	heartbeat ID#TASK [data=] [fence=], beat ID#TASK [data=] [fence=] (by token)
 //	wait ID [started], status ID [payloads], history ID
@@ -311,7 +312,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		r := ActivityResult{Attempt: s.newestAttempt(arg(0), opt("fence")), Node: "n1", Result: history.Payload(opt("result"))}
 		if f := opt("failure"); f != "" {
 			r.Result = nil
-			r.Failure = &history.Failure{Type: "error", Message: f, Code: opt("code"), NonRetriable: d.HasArg("final")}
+			r.Failure = &history.Failure{Type: cmp.Or(opt("type"), "error"), Message: f, Code: opt("code"), NonRetriable: d.HasArg("final")}
 		}
 		if n := number0(opt("size")); n > 0 {
 			r.Result = make(history.Payload, n)

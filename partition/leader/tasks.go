@@ -298,6 +298,11 @@ func (c *core) finish(a *attempt, m *mail) error {
 	}
 	a.state = finished
 	m.attempt = a
+	if failed, ok := m.Event.Body.(*history.TaskFailed); ok && a.row.MayHaveActed {
+		f := *failed.Failure
+		f.MayHaveActed = true
+		failed.Failure = &f
+	}
 	return c.post(a.live, m)
 }
 
@@ -361,7 +366,7 @@ func (ids lost) handle(c *core) error {
 			c.attempts--
 			a.state = committing
 			c.waitAnew(a)
-			c.offer(a) // its row is committed: it ran
+			c.doubt(a)
 		}
 	}
 	return nil
