@@ -60,6 +60,7 @@ func TestForkBomb(t *testing.T) {
 			}
 			return n
 		}
+		// In steps of a millisecond: the trees are to begin while the first copies wait.
 		for deadline := time.Now().Add(time.Minute); parked() == 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("no copy of %d waits for room", forks())

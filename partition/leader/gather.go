@@ -22,19 +22,23 @@ func (g *gathering) committed(turns int, took, now time.Duration) {
 	}
 }
 
+// countTurn notes that the entry under construction records one more turn.
 func (c *core) countTurn() {
 	c.stats.Turns++
 	c.view.open.turns++
 }
 
-// mayPropose reports whether the entry under construction may leave.
-func (c *core) mayPropose() bool {
-	return !c.view.open.empty() && len(c.inFlight) < c.cfg.Limits.InFlight && c.mono >= c.gathering.until
+// gathers reports whether the entry under construction holds something and has room to
+// leave, so that only time keeps it.
+func (c *core) gathers() bool {
+	return !c.view.open.empty() && len(c.inFlight) < c.cfg.Limits.InFlight
 }
+
+// mayPropose reports whether the entry under construction may leave.
+func (c *core) mayPropose() bool { return c.gathers() && c.mono >= c.gathering.until }
 
 // untilGathered returns how long the entry under construction gathers, if nothing else
 // keeps it.
 func (c *core) untilGathered() (time.Duration, bool) {
-	waits := !c.view.open.empty() && len(c.inFlight) < c.cfg.Limits.InFlight
-	return c.gathering.until - c.mono, waits
+	return c.gathering.until - c.mono, c.gathers()
 }
