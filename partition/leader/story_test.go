@@ -317,7 +317,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		if n := number0(opt("size")); n > 0 {
 			r.Result = make(history.Payload, n)
 		}
-		s.leader.Complete(r, func(err error) { s.note("result of %s recorded: %v", describeAttempt(r.Attempt), err) })
+		s.leader.Complete(r, func(err error) { s.heard("result of %s recorded: %v", describeAttempt(r.Attempt), err) })
 	case "pending", "token", "heartbeat", "beat":
 		s.outside(t, d.Cmd, arg(0), d.HasArg("final"), opt)
 	case "refused":
