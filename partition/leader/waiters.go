@@ -2,6 +2,7 @@ package leader
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/reprise-run/reprise/history"
@@ -80,9 +81,21 @@ type outlook struct {
 
 func (o *outlook) handle(c *core) error {
 	l := c.lives[o.ref]
-	o.comes <- l != nil && l.rec != nil && l.entity == nil && !l.rec.Status.Ended() &&
+	comes := l != nil && l.rec != nil && l.entity == nil && !l.rec.Status.Ended() &&
 		(o.w.ended || l.rec.Status == history.Pending) && o.w.means(l.rec.StartedAs())
+	o.comes <- comes || c.willTell(o.ref, o.w)
 	return nil
+}
+
+// willTell reports whether an entry that is not applied yet tells w.
+func (c *core) willTell(ref InstanceRef, w *waiter) bool {
+	tells := func(n notice) bool { return n.ref == ref && w.means(n.started) && w.satisfied(n.instance) }
+	for _, e := range c.inFlight {
+		if slices.ContainsFunc(e.notices, tells) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(c.view.open.notices, tells)
 }
 
 func (o *outlook) fail() { o.comes <- false }
