@@ -3,16 +3,54 @@ package partition
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/internal/pack"
 )
 
-// What is written of the attempts of a pending activity besides their failures: who
+// What is written of a pending activity, and of its attempts besides their failures: who
 // completes them, whether they may have begun, until when, and how far they came.
 
 func (f AttemptFence) isZero() bool { return f == AttemptFence{} }
+
+// schedule writes an activity that a turn has begun.
+func schedule(s Store, a Address, r *Record, taskID int32, b *history.TaskScheduled, now time.Time, fx *Effects) {
+	activity := &Activity{
+		Execution: r.Execution, Name: b.Name, Version: b.Version,
+		Episode: r.Episodes, Attempt: 1, First: now, Retry: b.Retry, Options: b.Options,
+	}
+	activity.limit(now)
+	s.Set(a.ActivityKey(taskID), activity.Encode())
+	for _, timer := range activity.Timers(a, taskID) {
+		arm(s, timer)
+		fx.Armed = append(fx.Armed, timer)
+	}
+	r.Activities++
+	if activity.limited() {
+		r.Limited++
+	}
+	fx.Tasks = append(fx.Tasks, Task{ID: taskID, Scheduled: b, Activity: activity})
+}
+
+// cancelActivity deletes an activity, and its result if that waits to be taken.
+func cancelActivity(s Store, a Address, r *Record, b *history.TaskCanceled, rest []*Mail, fx *Effects) error {
+	fx.Canceled = append(fx.Canceled, b)
+	fx.Tasks = slices.DeleteFunc(fx.Tasks, func(t Task) bool { return t.ID == b.TaskID })
+	if err := removeActivity(s, a, r, b.TaskID); err != nil {
+		return err
+	}
+	return drop(s, a, r, rest, fx, func(body history.Body) bool {
+		switch result := body.(type) {
+		case *history.TaskCompleted:
+			return result.TaskID == b.TaskID
+		case *history.TaskFailed:
+			return result.TaskID == b.TaskID
+		}
+		return false
+	})
+}
 
 // Timers returns the timers of a pending activity.
 func (a *Activity) Timers(of Address, taskID int32) []Timer {

@@ -134,14 +134,28 @@ func removeChild(s Store, a Address, r *Record, taskID int32) error {
 	return err
 }
 
-// cancelChild ends an awaited child, and all that it awaits in turn.
-func cancelChild(s Store, a Address, r *Record, taskID int32, fx *Effects) error {
+// cancelChild ends an awaited child, and all that it awaits in turn. Its outcome is
+// dropped if that waits to be taken.
+func cancelChild(s Store, a Address, r *Record, taskID int32, rest []*Mail, fx *Effects) error {
 	child, err := ReadChild(s, a, taskID)
-	if err != nil || child == nil {
+	if err != nil {
 		return err
 	}
-	fx.Sent = append(fx.Sent, a.letter(r, child.Instance, child.Execution, &history.ExecutionTerminated{Recurse: true}))
-	return removeChild(s, a, r, taskID)
+	if child != nil {
+		fx.Sent = append(fx.Sent, a.letter(r, child.Instance, child.Execution, &history.ExecutionTerminated{Recurse: true}))
+		if err := removeChild(s, a, r, taskID); err != nil {
+			return err
+		}
+	}
+	return drop(s, a, r, rest, fx, func(body history.Body) bool {
+		switch outcome := body.(type) {
+		case *history.SubOrchestrationInstanceCompleted:
+			return outcome.TaskID == taskID
+		case *history.SubOrchestrationInstanceFailed:
+			return outcome.TaskID == taskID
+		}
+		return false
+	})
 }
 
 // askChild asks an awaited child to end. Its end is awaited as before.

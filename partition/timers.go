@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/reprise-run/reprise/history"
 	"github.com/reprise-run/reprise/internal/pack"
 )
 
@@ -65,6 +66,26 @@ func ParseTimer(key []byte) (Timer, error) {
 }
 
 func arm(s Store, t Timer) { s.Set(t.Key(), timerValue) }
+
+// startTimer arms a timer of the orchestrator.
+func startTimer(s Store, a Address, r *Record, id int32, b *history.TimerCreated, fx *Effects) {
+	timer := Timer{Due: fromNanos(nanos(b.FireAt)), Address: a, Kind: UserTimer, ID: id}
+	arm(s, timer)
+	s.Set(a.timerOfKey(id), encodeDue(timer.Due))
+	r.Timers++
+	fx.Armed = append(fx.Armed, timer)
+}
+
+// cancelTimer deletes a timer, and its firing if that waits to be taken.
+func cancelTimer(s Store, a Address, r *Record, b *history.TimerCanceled, rest []*Mail, fx *Effects) error {
+	if err := removeTimer(s, a, r, b.TimerID); err != nil {
+		return err
+	}
+	return drop(s, a, r, rest, fx, func(body history.Body) bool {
+		fired, ok := body.(*history.TimerFired)
+		return ok && fired.TimerID == b.TimerID
+	})
+}
 
 func encodeDue(due time.Time) []byte {
 	p := pack.NewWriter(16, 1)

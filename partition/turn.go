@@ -195,28 +195,36 @@ func Apply(s Store, a Address, r *Record, t Turn) (Effects, error) {
 		r.Updates = t.Episode.Updates
 	}
 	if fx.Ended {
-		r.Awaits, r.Updates = nil, nil
-		r.CancelRequested, r.CancelReason = time.Time{}, ""
-		if err := leaveChildren(s, a, r, recursion(t.Mail), &fx); err != nil {
+		if err := end(s, a, r, t, &fx); err != nil {
 			return fx, err
-		}
-		if err := leaveEntities(s, a, r, &fx); err != nil {
-			return fx, err
-		}
-		if err := clearPending(s, a, r); err != nil {
-			return fx, err
-		}
-		fx.Dropped = fx.Dropped[:0]
-		for i, m := range t.Rest {
-			fx.Dropped = append(fx.Dropped, i)
-			if m.Sent != 0 {
-				Taken(s, a.Partition, m)
-			}
 		}
 	}
 	setReady(s, a, r)
 	s.Set(a.RecordKey(), r.Encode())
 	return fx, nil
+}
+
+// end lets go of all that an instance has pending when it ends.
+func end(s Store, a Address, r *Record, t Turn, fx *Effects) error {
+	r.Awaits, r.Updates = nil, nil
+	r.CancelRequested, r.CancelReason = time.Time{}, ""
+	if err := leaveChildren(s, a, r, recursion(t.Mail), fx); err != nil {
+		return err
+	}
+	if err := leaveEntities(s, a, r, fx); err != nil {
+		return err
+	}
+	if err := clearPending(s, a, r); err != nil {
+		return err
+	}
+	fx.Dropped = fx.Dropped[:0]
+	for i, m := range t.Rest {
+		fx.Dropped = append(fx.Dropped, i)
+		if m.Sent != 0 {
+			Taken(s, a.Partition, m)
+		}
+	}
+	return nil
 }
 
 // take takes the mail of a turn.
@@ -273,73 +281,20 @@ func arrival(at time.Time, body history.Body) history.Event {
 func decide(s Store, a Address, r *Record, e history.Event, t Turn, fx *Effects) error {
 	switch body := e.Body.(type) {
 	case *history.TaskScheduled:
-		activity := &Activity{
-			Execution: r.Execution, Name: body.Name, Version: body.Version,
-			Episode: r.Episodes, Attempt: 1, First: t.Began, Retry: body.Retry, Options: body.Options,
-		}
-		activity.limit(t.Began)
-		s.Set(a.ActivityKey(e.ID), activity.Encode())
-		for _, timer := range activity.Timers(a, e.ID) {
-			arm(s, timer)
-			fx.Armed = append(fx.Armed, timer)
-		}
-		r.Activities++
-		if activity.limited() {
-			r.Limited++
-		}
-		fx.Tasks = append(fx.Tasks, Task{ID: e.ID, Scheduled: body, Activity: activity})
+		schedule(s, a, r, e.ID, body, t.Began, fx)
 	case *history.TaskCanceled:
-		fx.Canceled = append(fx.Canceled, body)
-		for i := range fx.Tasks {
-			if fx.Tasks[i].ID == body.TaskID {
-				fx.Tasks = append(fx.Tasks[:i], fx.Tasks[i+1:]...)
-				break
-			}
-		}
-		if err := removeActivity(s, a, r, body.TaskID); err != nil {
-			return err
-		}
-		return drop(s, a, r, t.Rest, fx, func(b history.Body) bool {
-			switch b := b.(type) {
-			case *history.TaskCompleted:
-				return b.TaskID == body.TaskID
-			case *history.TaskFailed:
-				return b.TaskID == body.TaskID
-			}
-			return false
-		})
+		return cancelActivity(s, a, r, body, t.Rest, fx)
 	case *history.TimerCreated:
-		timer := Timer{Due: fromNanos(nanos(body.FireAt)), Address: a, Kind: UserTimer, ID: e.ID}
-		arm(s, timer)
-		s.Set(a.timerOfKey(e.ID), encodeDue(timer.Due))
-		r.Timers++
-		fx.Armed = append(fx.Armed, timer)
+		startTimer(s, a, r, e.ID, body, fx)
 	case *history.TimerCanceled:
-		if err := removeTimer(s, a, r, body.TimerID); err != nil {
-			return err
-		}
-		return drop(s, a, r, t.Rest, fx, func(b history.Body) bool {
-			fired, ok := b.(*history.TimerFired)
-			return ok && fired.TimerID == body.TimerID
-		})
+		return cancelTimer(s, a, r, body, t.Rest, fx)
 	case *history.SubOrchestrationInstanceCreated:
 		begin(s, a, r, e.ID, body, fx)
 	case *history.SubOrchestrationInstanceCanceled:
 		if body.Request {
 			return askChild(s, a, r, body, fx)
 		}
-		if err := cancelChild(s, a, r, body.TaskID, fx); err != nil {
-			return err
-		}
-		return drop(s, a, r, t.Rest, fx, func(b history.Body) bool {
-			switch b := b.(type) {
-			case *history.SubOrchestrationInstanceCompleted:
-				return b.TaskID == body.TaskID
-			case *history.SubOrchestrationInstanceFailed:
-				return b.TaskID == body.TaskID
-			}
-			return false
-		})
+		return cancelChild(s, a, r, body.TaskID, t.Rest, fx)
 	case *history.EventSent:
 		fx.Sent = append(fx.Sent, a.letter(r, body.Instance, "", &history.EventRaised{Name: body.Name, Input: body.Input, Trace: body.Trace}))
 	case *history.UpdateCompleted:
