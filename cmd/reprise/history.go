@@ -23,8 +23,9 @@ func (p *program) historyCommand() *cobra.Command {
 	t.flags(cmd)
 	cmd.Flags().StringVar(&execution, "execution", "", "`ID` of the execution; the current one if not given")
 	cmd.RunE = t.asks(func(ctx context.Context, c *client.Client, args []string) error {
-		events := []eventJSON{}
+		events, any := []eventJSON{}, false
 		for e, err := range c.History(ctx, history.InstanceID(args[0]), history.ExecutionID(execution)) {
+			any = true
 			switch {
 			case err != nil:
 				return err
@@ -38,6 +39,9 @@ func (p *program) historyCommand() *cobra.Command {
 		}
 		if t.output == "json" {
 			return p.printJSON(events)
+		}
+		if !any {
+			p.note("%q has no events yet; \"reprise status\" says what it waits for", args[0])
 		}
 		return nil
 	})
