@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ func (p *program) historyCommand() *cobra.Command {
 		for e, err := range c.History(ctx, history.InstanceID(args[0]), history.ExecutionID(execution)) {
 			any = true
 			switch {
+			case errors.Is(err, client.ErrNotFound) && execution != "":
+				return fmt.Errorf("%w, or it has no history of execution %q", err, execution)
 			case err != nil:
 				return err
 			case t.output == "json":
