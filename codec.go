@@ -85,7 +85,7 @@ func EncodePayload(c Codec, what string, v any) (history.Payload, error) {
 		}
 	}
 	if len(data) > history.MaxPayloadBytes {
-		return nil, &PayloadError{what, fmt.Errorf("%w: %d bytes; at most %d are allowed", ErrTooLarge, len(data), history.MaxPayloadBytes)}
+		return nil, &PayloadError{what, fmt.Errorf("%w: %d bytes; at most %d (%d MiB) are allowed: keep it elsewhere, and hand on where it is", ErrTooLarge, len(data), history.MaxPayloadBytes, history.MaxPayloadBytes>>20)}
 	}
 	return data, nil
 }

@@ -70,7 +70,7 @@ type Descriptor[F any] interface {
 // Bind binds a function to a descriptor. A function of another type does not
 // compile. Two bindings of a name, an empty name, a name or a version that nobody can
 // start, a nil function, and types that the codec cannot encode are errors that
-// [Registry.Err] returns.
+// [Registry.Err] returns, and with which no node starts.
 func Bind[F any](r *Registry, d Descriptor[F], fn F) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

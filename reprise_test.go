@@ -300,7 +300,7 @@ func TestPayloads(t *testing.T) {
 	}
 	var payload *reprise.PayloadError
 	large := reprise.Raw(make([]byte, history.MaxPayloadBytes+1))
-	if _, err := reprise.EncodePayload(reprise.JSON, "input of x", large); !errors.As(err, &payload) || !errors.Is(err, reprise.ErrTooLarge) || !strings.Contains(err.Error(), "input of x") {
+	if _, err := reprise.EncodePayload(reprise.JSON, "input of x", large); !errors.As(err, &payload) || !errors.Is(err, reprise.ErrTooLarge) || !strings.Contains(err.Error(), "input of x") || !strings.Contains(err.Error(), "(16 MiB) are allowed: keep it elsewhere") {
 		t.Errorf("too large: %v", err)
 	}
 	if _, err := reprise.DecodePayload[int](reprise.JSON, "output of x", history.Payload("{")); !errors.As(err, &payload) {

@@ -27,7 +27,8 @@ type Node struct {
 	Labels         map[string]string `json:"labels,omitempty"`
 	Orchestrations []string          `json:"orchestrations"`
 	Activities     []string          `json:"activities"`
-	Running        int64             `json:"running"` // activities that run there now
+	Entities       []string          `json:"entities"` // empty also where the node that was asked does not tell it yet
+	Running        int64             `json:"running"`  // activities that run there now
 	// ClockAhead is how far the node's wall clock is ahead of the median of all; negative
 	// where it is behind, 0 where that is not known. ClockWrong is set where that is more
 	// than a second: the node leads no partition that another one can lead.
@@ -71,7 +72,7 @@ func (c *Client) Cluster(ctx context.Context) (Cluster, error) {
 	for _, n := range m.GetNodes() {
 		d.Nodes = append(d.Nodes, Node{
 			Name: n.GetName(), State: n.GetState(), APIAddress: n.GetApiAddress(), PeerAddress: n.GetPeerAddress(), GossipAddress: n.GetGossipAddress(),
-			Labels: n.GetLabels(), Orchestrations: n.GetOrchestrations(), Activities: n.GetActivities(), Running: n.GetRunning(),
+			Labels: n.GetLabels(), Orchestrations: n.GetOrchestrations(), Activities: n.GetActivities(), Entities: n.GetEntities(), Running: n.GetRunning(),
 			ClockAhead: n.GetClockAhead().AsDuration(), ClockWrong: n.GetClockWrong(),
 		})
 	}

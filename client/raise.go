@@ -13,8 +13,8 @@ import (
 )
 
 // Raise raises an external event for an instance; it returns when the event is
-// committed, and the event is raised exactly once. See [Client.RaiseEvent] for the
-// errors.
+// committed, and the event is raised exactly once. An instance that has ended drops it,
+// which is no error. See [Client.RaiseEvent] for the errors.
 func Raise[T any](ctx context.Context, c *Client, id history.InstanceID, e reprise.Event[T], data T, opts ...RaiseOption) error {
 	payload, err := c.encode(fmt.Sprintf("data of event %q", e.Name()), data)
 	if err != nil {

@@ -25,7 +25,7 @@ func Run[In, Out any](ctx context.Context, c *Client, d reprise.Orchestrator[In,
 
 // Execute starts an orchestration, waits for its end and returns its output; see
 // [Client.Execute], and [Handle.Result] for the errors of an instance that did not
-// complete.
+// complete. A context that ends ends the wait and not the orchestration.
 func Execute[In, Out any](ctx context.Context, c *Client, d reprise.Orchestrator[In, Out], input In, opts ...StartOption) (Out, error) {
 	var none Out
 	payload, opts, err := prepare(c, d, input, opts)

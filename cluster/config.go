@@ -34,8 +34,8 @@ type Config struct {
 	// DataDir is the node's directory. It is created.
 	DataDir string
 
-	// APIAddr is where clients reach the node (host:port). The node only tells it
-	// to others; serving it is the caller's matter.
+	// APIAddr is where clients reach the node (host:port). [Start] only tells it to
+	// others; serving it is the caller's matter, which package embedded sees to.
 	APIAddr string
 	// PeerAddr is where nodes reach each other (TCP).
 	PeerAddr string

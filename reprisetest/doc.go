@@ -37,7 +37,9 @@
 //
 //   - Every episode is replayed from its history, as after a crash. An orchestrator that
 //     reads the wall clock, a random number or a map decides otherwise then, and the test
-//     fails with the line of the code. See [Keep] for how to switch that off.
+//     fails with the line of the code. See [Keep] for how to switch that off. In a bubble
+//     the clock may stand still between an episode and its replay, so that a reading of
+//     the wall clock is found for certain only by a test outside of one.
 //   - An instance that is parked (its code does not fit its history, or nobody binds it)
 //     fails the test, and calls of the client return an error that says why.
 //   - A call that waits for longer than [Patience] fails the test and says what the

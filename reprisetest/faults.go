@@ -128,6 +128,9 @@ func (f *faults) around(next client.Handler) client.Handler {
 			cause = fmt.Errorf("%s %q has not been answered for %v; %s", call.Operation, call.Instance, f.n.options.patience, f.waits(ctx, call))
 			f.n.t.Errorf("reprisetest: %v", cause)
 		}
+		if errors.Is(err, cause) {
+			return err // it says it already
+		}
 		return fmt.Errorf("%w: %w", cause, err)
 	}
 }

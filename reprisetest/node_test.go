@@ -196,6 +196,9 @@ func TestMistakes(t *testing.T) {
 					if !strings.Contains(err.Error(), want) || !strings.Contains(v.failures[0], want) {
 						t.Errorf("%q is missing in the error\n%v\nor in the failure\n%s", want, err, v.failures[0])
 					}
+					if strings.Count(err.Error(), want) > strings.Count(v.failures[0], want) {
+						t.Errorf("%q is told again in the error\n%v", want, err)
+					}
 				}
 			})
 		})

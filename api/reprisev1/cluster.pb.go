@@ -161,7 +161,9 @@ type Node struct {
 	ClockAhead *durationpb.Duration `protobuf:"bytes,10,opt,name=clock_ahead,json=clockAhead,proto3" json:"clock_ahead,omitempty"`
 	// clock_wrong is set where that is too much: the node leads no partition that
 	// another one can lead.
-	ClockWrong    bool `protobuf:"varint,11,opt,name=clock_wrong,json=clockWrong,proto3" json:"clock_wrong,omitempty"`
+	ClockWrong bool `protobuf:"varint,11,opt,name=clock_wrong,json=clockWrong,proto3" json:"clock_wrong,omitempty"`
+	// entities are the names of entities that the node binds.
+	Entities      []string `protobuf:"bytes,12,rep,name=entities,proto3" json:"entities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -271,6 +273,13 @@ func (x *Node) GetClockWrong() bool {
 		return x.ClockWrong
 	}
 	return false
+}
+
+func (x *Node) GetEntities() []string {
+	if x != nil {
+		return x.Entities
+	}
+	return nil
 }
 
 // SlotRange is a run of slots, both ends included.
@@ -871,7 +880,7 @@ const file_reprise_v1_cluster_proto_rawDesc = "" +
 	"\x05nodes\x18\x04 \x03(\v2\x10.reprise.v1.NodeR\x05nodes\x125\n" +
 	"\n" +
 	"partitions\x18\x05 \x03(\v2\x15.reprise.v1.PartitionR\n" +
-	"partitions\"\xcb\x03\n" +
+	"partitions\"\xe7\x03\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x1f\n" +
@@ -889,7 +898,8 @@ const file_reprise_v1_cluster_proto_rawDesc = "" +
 	" \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"clockAhead\x12\x1f\n" +
 	"\vclock_wrong\x18\v \x01(\bR\n" +
-	"clockWrong\x1a9\n" +
+	"clockWrong\x12\x1a\n" +
+	"\bentities\x18\f \x03(\tR\bentities\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +

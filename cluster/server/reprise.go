@@ -29,7 +29,7 @@ func (s *repriseService) DescribeCluster(ctx context.Context, _ *reprisev1.Descr
 	for _, n := range d.Nodes {
 		m.Nodes = append(m.Nodes, &reprisev1.Node{
 			Name: n.Name, State: string(n.State), ApiAddress: n.APIAddr, PeerAddress: n.PeerAddr, GossipAddress: n.GossipAddr,
-			Labels: n.Labels, Orchestrations: n.Orchestrations, Activities: n.Activities, Running: int64(n.Running),
+			Labels: n.Labels, Orchestrations: n.Orchestrations, Activities: n.Activities, Entities: n.Entities, Running: int64(n.Running),
 			ClockAhead: durationpb.New(n.ClockAhead), ClockWrong: n.ClockWrong,
 		})
 	}

@@ -51,9 +51,9 @@ func (p *program) printCluster(d client.Cluster) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", n.Name, n.State, n.APIAddress, n.PeerAddress, n.GossipAddress, leads[n.Name], n.Running, clockOf(n))
 	}
 	fmt.Fprintln(w)
-	fmt.Fprintln(w, "NODE\tORCHESTRATIONS\tACTIVITIES")
+	fmt.Fprintln(w, "NODE\tORCHESTRATIONS\tACTIVITIES\tENTITIES")
 	for _, n := range d.Nodes {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", n.Name, someOf(n.Orchestrations), someOf(n.Activities))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", n.Name, someOf(n.Orchestrations), someOf(n.Activities), someOf(n.Entities))
 	}
 	fmt.Fprintln(w)
 	fmt.Fprintln(w, "PARTITION\tSLOTS\tLEADER\tEPOCH\tREPLICAS (APPLIED INDEX)")

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,8 +46,9 @@ func (t *target) asks(do func(ctx context.Context, c *client.Client, args []stri
 			return usage("--timeout %v is negative", t.timeout)
 		}
 		for _, a := range t.addresses {
-			if _, _, err := net.SplitHostPort(a); err != nil {
-				return usage("--address %q: want host:port", a)
+			_, port, err := net.SplitHostPort(a)
+			if n, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil || n == 0 {
+				return usage("--address %q: want host:port, with a port of 1 to 65535", a)
 			}
 		}
 		options := []client.Option{client.WithTaskHub(history.TaskHub(t.hub))}
@@ -68,6 +71,9 @@ func (t *target) asks(do func(ctx context.Context, c *client.Client, args []stri
 		}
 		err = do(ctx, c, args)
 		_ = c.Close() // nothing is under way any more
+		if hub := history.TaskHub(t.hub); hub != history.DefaultTaskHub && errors.Is(err, client.ErrNotFound) {
+			err = fmt.Errorf("%w in task hub %q", err, hub)
+		}
 		return err
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -23,9 +24,12 @@ func (p *program) historyCommand() *cobra.Command {
 	t.flags(cmd)
 	cmd.Flags().StringVar(&execution, "execution", "", "`ID` of the execution; the current one if not given")
 	cmd.RunE = t.asks(func(ctx context.Context, c *client.Client, args []string) error {
-		events := []eventJSON{}
+		events, any := []eventJSON{}, false
 		for e, err := range c.History(ctx, history.InstanceID(args[0]), history.ExecutionID(execution)) {
+			any = true
 			switch {
+			case errors.Is(err, client.ErrNotFound) && execution != "":
+				return fmt.Errorf("%w, or it has no history of execution %q", err, execution)
 			case err != nil:
 				return err
 			case t.output == "json":
@@ -38,6 +42,9 @@ func (p *program) historyCommand() *cobra.Command {
 		}
 		if t.output == "json" {
 			return p.printJSON(events)
+		}
+		if !any {
+			p.note("%q has no events yet; \"reprise status\" says what it waits for", args[0])
 		}
 		return nil
 	})

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -31,7 +32,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
@@ -41,12 +42,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	fmt.Fprintln(stderr, "reprise:", err)
 	if code == exitUsage && !p.began {
-		fmt.Fprintln(stderr, `Run "reprise help" for the commands, "reprise help COMMAND" for one.`)
+		fmt.Fprintln(stderr, howToUse(command))
 	}
 	if code == exitUnreachable {
-		fmt.Fprintln(stderr, `Is a node there? --address names others, "reprise up" starts a cluster to play with.`)
+		fmt.Fprintln(stderr, `Is a node there? --address wants where it takes requests, not its ports for other nodes; "reprise up" starts a cluster to play with.`)
 	}
 	return code
+}
+
+// howToUse says where the usage of a command is told.
+func howToUse(command *cobra.Command) string {
+	if !command.HasParent() {
+		return `Run "reprise help" for the commands, "reprise help COMMAND" for one.`
+	}
+	return fmt.Sprintf("Run %q for what it takes.", command.Root().Name()+" help"+strings.TrimPrefix(command.CommandPath(), command.Root().Name()))
 }
 
 // program is what all commands share.
@@ -55,6 +64,12 @@ type program struct {
 	stdout, stderr io.Writer
 	// began is set when the command line was found right and a command runs.
 	began bool
+}
+
+// note tells people something about a command that has done what it was asked to, where
+// it does not spoil the output for programs.
+func (p *program) note(format string, args ...any) {
+	fmt.Fprintf(p.stderr, "reprise: "+format+"\n", args...)
 }
 
 func (p *program) command() *cobra.Command {
@@ -69,13 +84,14 @@ Exit codes:
   2  wrong usage or settings
   3  no such instance
   4  the cluster is not reachable
-  5  refused: the ID is taken, the input too large, a group needs no recovery
+  5  refused: the ID is taken, the input too large, by the orchestration that was asked,
+     a group needs no recovery
   6  --timeout passed
   7  the disk or the data directory is not usable
   130  interrupted`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		// Without Args: a command that there is not is told before the flags behind it are.
 		PersistentPreRun: func(*cobra.Command, []string) {
 			p.began = true
 		},

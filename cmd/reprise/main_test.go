@@ -57,6 +57,11 @@ func (b *backend) instance(id history.InstanceID) (leader.Instance, error) {
 	case "panicked":
 		in.Status = history.Failed
 		in.Failure = &history.Failure{Type: history.FailurePanic, Message: "boom", Stack: "shop.fulfil\n\t/src/shop.go:12\nshop.run\n\t/src/shop.go:7\n"}
+	case "live":
+		in.Status = history.Running
+	case "parked":
+		in.Status, in.Parked = history.Running, "it does otherwise"
+		in.Waiting = []string{"fitting code: it does otherwise", `event "go"`}
 	case "canceled":
 		in.Status = history.Canceled
 	case "terminated":
@@ -111,8 +116,11 @@ func (b *backend) Wait(ctx context.Context, r leader.WaitRequest) (leader.Instan
 }
 
 func (b *backend) History(_ context.Context, r leader.HistoryRequest) (leader.HistoryPage, error) {
-	if r.Instance.ID == "none" {
+	switch r.Instance.ID {
+	case "none":
 		return leader.HistoryPage{}, leader.ErrNotFound
+	case "new":
+		return leader.HistoryPage{}, nil
 	}
 	return leader.HistoryPage{Events: []history.Event{
 		{ID: history.NoID, Time: time.Unix(1, 0), Body: history.OrchestratorStarted{}},
@@ -125,7 +133,7 @@ func (b *backend) History(_ context.Context, r leader.HistoryRequest) (leader.Hi
 
 func (b *backend) Describe(context.Context) (cluster.Description, error) {
 	return cluster.Description{
-		ClusterID: "c", Self: "n1", Nodes: []cluster.NodeDescription{{Name: "n1", State: cluster.NodeAlive, ClockAhead: -90 * time.Second, ClockWrong: true, Orchestrations: []string{"o", "o@2.0"}, Activities: strings.Split(strings.Repeat("a ", 13)+"a", " ")}},
+		ClusterID: "c", Self: "n1", Nodes: []cluster.NodeDescription{{Name: "n1", State: cluster.NodeAlive, ClockAhead: -90 * time.Second, ClockWrong: true, Orchestrations: []string{"o", "o@2.0"}, Activities: strings.Split(strings.Repeat("a ", 13)+"a", " "), Entities: []string{"account"}}},
 		Partitions: []cluster.PartitionDescription{{ID: 1, Leader: "n1", Slots: []cluster.SlotRange{{First: 0, Last: 4095}},
 			Replicas: []cluster.ReplicaDescription{{Node: "n1", Voter: true, Applied: 77, Reachable: true}}}},
 	}, nil
@@ -175,12 +183,12 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "cancel a/b", code: 2, stderr: "none of / \\ # ? is allowed"},
 		{args: "cancel none", code: 3},
 		{args: "cancel i --reason " + strings.Repeat("x", 1025), code: 5, stderr: "at most 1024"},
-		{args: "raise i approved", code: 0},
-		{args: "raise i approved --data -", stdin: `{"ok":true}`, code: 0},
+		{args: "raise live approved", code: 0},
+		{args: "raise live approved --data -", stdin: `{"ok":true}`, code: 0},
 		{args: "raise i", code: 2, stderr: "name of an event"},
 		{args: "raise a/b approved", code: 2, stderr: "none of / \\ # ? is allowed"},
 		{args: "raise i approved --data {", code: 2, stderr: "--data is not JSON"},
-		{args: "raise none approved", code: 3},
+		{args: "raise none approved", code: 3, stderr: "raise event"},
 		{args: "raise i flood", code: 5, stderr: "not taken"},
 
 		{args: "complete " + tokenOf("i"), code: 0},
@@ -199,8 +207,11 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "wait terminated", code: 1, stderr: "enough"},
 
 		{args: "frobnicate", code: 2, stderr: "unknown command"},
+		{args: "statsu i --id x", code: 2, stderr: "Did you mean this?\n\tstatus"},
+		{args: "--address 127.0.0.1:1 statsu i", code: 2, stderr: `unknown command "statsu"`},
 		{args: "start", code: 2, stderr: "want the name of one orchestration"},
-		{args: "start o --frobnicate", code: 2, stderr: "unknown flag"},
+		{args: "start o --frobnicate", code: 2, stderr: "unknown flag: --frobnicate\nRun \"reprise help start\" for what it takes."},
+		{args: "recover inspect --frobnicate", code: 2, stderr: `Run "reprise help recover inspect"`},
 		{args: "start o --timeout soon", code: 2, stderr: "soon"},
 		{args: "start o --timeout -1s", code: 2, stderr: "negative"},
 		{args: "start o --input {", code: 2, stderr: "not JSON"},
@@ -228,9 +239,11 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "recover inspect --data-dir /does/not/exist", code: 2, stderr: "no data directory of a node"},
 		{args: "recover inspect --data-dir " + empty + " -o xml", code: 2, stderr: "json and table"},
 
-		{args: "status none", code: 3, stderr: "no such instance"},
+		{args: "status none", code: 3, stderr: "no such instance\n"},
+		{args: "status none --task-hub other", code: 3, stderr: `no such instance in task hub "other"`},
 		{args: "wait none", code: 3},
 		{args: "history none", code: 3},
+		{args: "history none --execution x", code: 3, stderr: `no such instance, or it has no history of execution "x"`},
 		{args: "terminate none", code: 3},
 		{args: "start o --id taken", code: 5, stderr: "orchestration instance already exists; with --reuse keep-in nothing is started"},
 		{args: "start o --id taken --reuse keep", code: 2, stderr: `--reuse "keep": keep-in, refuse-any, replace-any and replace-in:STATUS,... are possible`},
@@ -243,7 +256,9 @@ func TestExitCodesAndOutput(t *testing.T) {
 		{args: "wait endless --timeout 50ms", code: 6, stderr: "(--timeout); it waits for activity a, attempt 2"},
 		{args: "status i --address 127.0.0.1:1,elsewhere", code: 2, stderr: `"elsewhere": want host:port`},
 		{args: "status i --address 127.0.0.1:1 --timeout 100ms", code: 4, stderr: "cluster not reachable"},
-		{args: "status i --address 127.0.0.1:1 --timeout 100ms", code: 4, stderr: "--address names others"},
+		{args: "status i --address 127.0.0.1:1 --timeout 100ms", code: 4, stderr: "--address wants"},
+		{args: "status i --address 127.0.0.1:99999", code: 2, stderr: "a port of 1 to 65535"},
+		{args: "status i --address 127.0.0.1:", code: 2, stderr: "a port of 1 to 65535"},
 	} {
 		t.Run(c.args[:min(len(c.args), 40)], func(t *testing.T) {
 			got := try(t, c.stdin, strings.Fields(c.args)...)
@@ -356,7 +371,7 @@ func TestJSONForms(t *testing.T) {
 	}
 	if want := `{"clusterId":"c","answeredBy":"n1","layout":0,` +
 		`"nodes":[{"name":"n1","state":"alive","apiAddress":"","peerAddress":"","gossipAddress":"",` +
-		`"orchestrations":["o","o@2.0"],"activities":["a"` + strings.Repeat(`,"a"`, 13) + `],"running":0,"clockAheadNanos":-90000000000,"clockWrong":true}],` +
+		`"orchestrations":["o","o@2.0"],"activities":["a"` + strings.Repeat(`,"a"`, 13) + `],"entities":["account"],"running":0,"clockAheadNanos":-90000000000,"clockWrong":true}],` +
 		`"partitions":[{"id":1,"slots":[{"first":0,"last":4095}],"leader":"n1","preferred":"","epoch":0,` +
 		`"replicas":[{"node":"n1","serverId":"","voter":true,"appliedIndex":77,"reachable":true}]}]}`; d.String() != want {
 		t.Errorf("cluster\n%s, want\n%s", d.String(), want)
@@ -368,7 +383,7 @@ func TestTables(t *testing.T) {
 	for command, parts := range map[string][]string{
 		"status i":  {"Completed", "activity a, attempt 2", `{"a": [1]}`},
 		"history i": {"OrchestratorStarted", `#0 TaskScheduled "a"`},
-		"cluster":   {"n1", "alive", "0-4095", "77", "o, o@2.0", "a, … (14)", "1m30s behind, WRONG", "CLOCK: the time of day on n1 is 1m30s behind that of most nodes"},
+		"cluster":   {"n1", "alive", "0-4095", "77", "o, o@2.0", "a, … (14)  account\n", "1m30s behind, WRONG", "CLOCK: the time of day on n1 is 1m30s behind that of most nodes"},
 	} {
 		got := try(t, "", strings.Fields(command)...)
 		for _, part := range parts {

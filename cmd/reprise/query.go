@@ -36,7 +36,7 @@ func (p *program) askCommand(verb, short, long string, bring ask) *cobra.Command
 		}
 		result, failure, err := bring(c, ctx, history.InstanceID(args[0]), args[1], payload)
 		if err != nil {
-			return err
+			return stillWaiting(ctx, c, history.InstanceID(args[0]), err)
 		}
 		if failure != nil {
 			return &answerError{fmt.Sprintf("%s %q of %q: %s", verb, args[1], args[0], failure.Message)}

@@ -25,7 +25,7 @@ func (asked) Query(_ context.Context, r leader.QueryRequest) (leader.QueryAnswer
 	return leader.QueryAnswer{Result: append(history.Payload(`"at `), append(r.Input, '"')...)}, nil
 }
 
-func (asked) Update(_ context.Context, r leader.UpdateRequest) (leader.UpdateReply, error) {
+func (asked) Update(ctx context.Context, r leader.UpdateRequest) (leader.UpdateReply, error) {
 	switch {
 	case r.Instance.ID == "none":
 		return leader.UpdateReply{}, leader.ErrNotFound
@@ -33,6 +33,9 @@ func (asked) Update(_ context.Context, r leader.UpdateRequest) (leader.UpdateRep
 		return leader.UpdateReply{}, leader.ErrInvalid
 	case r.Name == "refuse":
 		return leader.UpdateReply{Refused: true, Failure: &history.Failure{Message: "not today"}}, nil
+	case r.Name == "slow":
+		<-ctx.Done()
+		return leader.UpdateReply{}, ctx.Err()
 	case r.Name == "late":
 		return leader.UpdateReply{Failure: &history.Failure{Type: history.FailureEnded, Message: "it ended"}}, nil
 	case r.Name != "price":
@@ -88,6 +91,7 @@ func TestUpdateCommand(t *testing.T) {
 		{args: "update none price", code: 3, stderr: "no such instance"},
 		{args: "update i nonsense", code: 5, stderr: "it handles price"},
 		{args: "update i refuse", code: 5, stderr: "not today"},
+		{args: "update i slow --timeout 50ms", code: 6, stderr: "(--timeout); it waits for activity a, attempt 2"},
 		{args: "update i late", code: 5, stderr: "it ended"},
 	})
 }

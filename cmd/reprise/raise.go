@@ -15,7 +15,7 @@ func (p *program) raiseCommand() *cobra.Command {
 		Use:   "raise ID EVENT",
 		Short: "Raise an external event for an instance",
 		Long: `Raise the external event EVENT for an instance. It is kept until the instance waits
-for it. An instance that has ended drops it.`,
+for it. An instance that has ended drops it, which is told on standard error.`,
 		Args: idAndName(oneID, "an instance ID and the name of an event"),
 	}
 	t.flags(cmd)
@@ -25,7 +25,15 @@ for it. An instance that has ended drops it.`,
 		if err != nil {
 			return err
 		}
-		return c.RaiseEvent(ctx, history.InstanceID(args[0]), args[1], payload)
+		id := history.InstanceID(args[0])
+		before, unknown := c.Status(ctx, id)
+		if err := c.RaiseEvent(ctx, id, args[1], payload); err != nil {
+			return err
+		}
+		if unknown == nil && before.Status.Ended() {
+			p.note("%q was %v before that; an orchestration that has ended drops events", id, before.Status)
+		}
+		return nil
 	})
 	return cmd
 }

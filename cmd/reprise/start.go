@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,8 +31,8 @@ that a start may be repeated; refuse-any refuses (exit code 5) also where it has
 replace-any terminates a live one first. keep-in:STATUS,... and replace-in:STATUS,...
 do it for these statuses and refuse the others.
 
-A name that no node knows is accepted: the instance waits until a node that has it
-joins.`,
+A name that no node knows is accepted, with a note on standard error: the instance
+waits until a node that has it joins.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("want the name of one orchestration, got %d arguments", len(args))
@@ -79,6 +80,7 @@ joins.`,
 		if err != nil {
 			return howToReuse(err)
 		}
+		p.noteUnbound(ctx, c, args[0])
 		if !wait {
 			_, err := fmt.Fprintln(p.stdout, started)
 			return err
@@ -86,6 +88,24 @@ joins.`,
 		return p.printOutcome(ctx, c, started)
 	})
 	return cmd
+}
+
+// noteUnbound says so where no node binds the orchestration that was started, since that
+// may be meant and may be a slip of the pen.
+func (p *program) noteUnbound(ctx context.Context, c *client.Client, name string) {
+	d, err := c.Cluster(ctx)
+	if err != nil {
+		return // the orchestration is started, and that is what was asked
+	}
+	for _, n := range d.Nodes {
+		if slices.ContainsFunc(n.Orchestrations, func(bound string) bool {
+			bound, _, _ = strings.Cut(bound, "@") // a version of it
+			return bound == name
+		}) {
+			return
+		}
+	}
+	p.note("no node says that it binds orchestration %q, which waits for one that does; \"reprise cluster\" shows what nodes bind", name)
 }
 
 // printOutcome waits for the end and prints the output; an end other than

@@ -185,7 +185,7 @@ func (p *program) printStatus(in client.Instance) error {
 		row("Parked", "%s", in.Parked)
 	}
 	for _, waiting := range in.Waiting {
-		row("Waits for", "%s", waiting)
+		row("Waits for", "%s", strings.TrimSuffix(waiting, ": "+in.Parked)) // which is told above
 	}
 	return w.Flush()
 }

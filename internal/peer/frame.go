@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 )
 
 // A connection carries frames: the length of the payload (4 bytes), the CRC32C
@@ -66,6 +67,9 @@ func readFrame(r *bufio.Reader, buf []byte) ([]byte, error) {
 	}
 	size := binary.BigEndian.Uint32(header[:4])
 	if size > maxFrameBytes {
+		if foreign(header[:4]) {
+			return nil, fmt.Errorf("%w: this speaks HTTP or gRPC, and the port is for other nodes; callers want that of the API", errFrame)
+		}
 		return nil, fmt.Errorf("%w: %d bytes", errFrame, size)
 	}
 	if uint32(cap(buf)) < size {
@@ -79,6 +83,12 @@ func readFrame(r *bufio.Reader, buf []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: wrong checksum", errFrame)
 	}
 	return buf, nil
+}
+
+// foreign reports whether a frame begins as what a client sends that was given the wrong
+// port: the preface of HTTP/2, or a method of HTTP/1. The length of a frame is smaller.
+func foreign(begin []byte) bool {
+	return slices.Contains([]string{"PRI ", "GET ", "POST", "PUT ", "HEAD"}, string(begin))
 }
 
 // appendPiece appends the frame with the piece of m that begins at offset, and

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -93,6 +94,20 @@ func TestTCPRefusesAnotherNode(t *testing.T) {
 	_, err := Call(t.Context(), a, "c", "x", Normal, nil)
 	if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "node b") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A client that was given the port for other nodes is told for what it is.
+func TestForeignProtocols(t *testing.T) {
+	for begin, want := range map[string]string{
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n":          "speaks HTTP or gRPC",
+		"GET /healthz HTTP/1.1\r\nHost: n1\r\n\r\n": "speaks HTTP or gRPC",
+		"\xff\xff\xff\xffsomething":                 "4294967295 bytes",
+	} {
+		_, err := readFrame(bufio.NewReader(strings.NewReader(begin)), nil)
+		if !errors.Is(err, errFrame) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q in it", begin, err, want)
+		}
 	}
 }
 

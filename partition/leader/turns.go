@@ -505,7 +505,7 @@ func (c *core) watch() error {
 	for _, r := range c.slow {
 		l := r.live
 		if r.queries == nil && c.mono-r.since >= c.cfg.Limits.Stuck && l.run == r && l.rec.Parked.Why != partition.Stuck {
-			if err := c.park(l, partition.Stuck, fmt.Sprintf("an episode did not yield within %s", c.cfg.Limits.Stuck)); err != nil {
+			if err := c.park(l, partition.Stuck, fmt.Sprintf("an episode did not yield within %s: the code loops, or blocks on something that is not durable; the log of the node that ran it has its stack", c.cfg.Limits.Stuck)); err != nil {
 				return err
 			}
 			l.refuseQueries(errStuck)

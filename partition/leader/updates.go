@@ -105,7 +105,7 @@ func endedReply(name string) *UpdateReply {
 // later, or was not a part of an episode yet.
 func lateReply(name string) *UpdateReply {
 	return &UpdateReply{Refused: true, Failure: &history.Failure{
-		Type: history.FailureEnded, Message: fmt.Sprintf("the orchestration ended and has not taken update %q, which has no effect", name), NonRetriable: true,
+		Type: history.FailureEnded, Message: fmt.Sprintf("the orchestration has ended without taking update %q, which had no effect", name), NonRetriable: true,
 	}}
 }
 

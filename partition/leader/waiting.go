@@ -24,7 +24,11 @@ func (c *core) waitsFor(s partition.Reader, addr partition.Address, rec *partiti
 		w.add("its scheduled start at %s", rec.ScheduledStart.Format(time.RFC3339))
 	}
 	if rec.Ready {
-		w.add("its turn, with %d stored events", rec.Stored)
+		events := "stored events"
+		if rec.Stored == 1 {
+			events = "stored event"
+		}
+		w.add("its turn, with %d %s", rec.Stored, events)
 	}
 	waitsForRows(&w, "activities", rec.Activities, partition.ReadActivities, func(id int32, a *partition.Activity) string {
 		return c.describeActivity(addr, id, a)
