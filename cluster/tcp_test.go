@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/internal/freeaddr"
 	"github.com/reprise-run/reprise/partition/leader"
 )
 
@@ -137,10 +138,9 @@ func TestRealNetwork(t *testing.T) {
 
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeaddr.Loopback()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -20,6 +19,7 @@ import (
 	"github.com/reprise-run/reprise/cluster"
 	"github.com/reprise-run/reprise/durablehttp"
 	"github.com/reprise-run/reprise/history"
+	"github.com/reprise-run/reprise/internal/freeaddr"
 	"github.com/reprise-run/reprise/partition/leader"
 )
 
@@ -33,24 +33,34 @@ func job(o *reprise.Orchestration, url string) (string, error) {
 
 // jobs is an endpoint that starts one operation an idempotency key. It knows by the
 // credential which node asks. The first node that polls becomes the victim: from
-// then on what it asks is done, but not answered.
+// then on what it asks is done, but not answered. The posts of other nodes are answered
+// once it has sent one: where the others are busy, some of the work is its own.
 type jobs struct {
-	mu     sync.Mutex // guards the fields below
+	posted chan struct{} // closed when the victim has sent a POST
+	mu     sync.Mutex    // guards the fields below
 	victim string
 	posts  map[string][]string // nodes by key
 	polls  map[string][]string
 	held   chan string // methods of requests that are held
+	once   sync.Once   // closes posted
 }
 
 func (j *jobs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if j.note(w, r) {
+	switch held, chosen := j.note(w, r); {
+	case held:
 		j.held <- r.Method
 		<-r.Context().Done() // until the node is dead
+	case chosen && r.Method == "POST":
+		select {
+		case <-j.posted:
+		case <-r.Context().Done():
+		}
 	}
 }
 
-// note does what is asked. It reports whether the request is the victim's.
-func (j *jobs) note(w http.ResponseWriter, r *http.Request) (held bool) {
+// note does what is asked. It reports whether the request is the victim's, and whether
+// there is one.
+func (j *jobs) note(w http.ResponseWriter, r *http.Request) (held, chosen bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	node := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -66,7 +76,10 @@ func (j *jobs) note(w http.ResponseWriter, r *http.Request) (held bool) {
 	}
 	switch {
 	case node == j.victim:
-		return true
+		if r.Method == "POST" {
+			j.once.Do(func() { close(j.posted) })
+		}
+		return true, true
 	case r.Method == "POST" || len(j.polls[key]) == 1:
 		w.Header().Set("Location", "/operations/"+key)
 		w.Header().Set("Retry-After", "1")
@@ -74,13 +87,13 @@ func (j *jobs) note(w http.ResponseWriter, r *http.Request) (held bool) {
 	default:
 		fmt.Fprint(w, key)
 	}
-	return false
+	return false, j.victim != ""
 }
 
 // The node that polls is killed in the middle, and also in the middle of requests
 // that start operations. Each operation is started once, by its key, and ends once.
 func TestKillTheNodeThatPolls(t *testing.T) {
-	j := &jobs{posts: map[string][]string{}, polls: map[string][]string{}, held: make(chan string, 1000)}
+	j := &jobs{posts: map[string][]string{}, polls: map[string][]string{}, held: make(chan string, 1000), posted: make(chan struct{})}
 	endpoint := httptest.NewServer(j)
 	defer endpoint.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -209,10 +222,9 @@ func startNodes(ctx context.Context, t *testing.T, endpoint string) map[string]*
 
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeaddr.Loopback()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }

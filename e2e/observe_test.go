@@ -6,13 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/reprise-run/reprise/internal/testcluster"
+	"github.com/reprise-run/reprise/internal/freeaddr"
 )
 
 // TestObserved: a node tells its metrics, its health and, if asked for, its profiles.
 func TestObserved(t *testing.T) {
 	t.Parallel()
-	at, err := testcluster.FreeAddr()
+	at, err := freeaddr.Loopback()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/reprise-run/reprise/internal/testcluster"
+	"github.com/reprise-run/reprise/internal/freeaddr"
 )
 
 // limit bounds what a test waits for; nothing is judged by it.
@@ -133,7 +133,7 @@ func newNode(t *testing.T, name string, more ...string) *node {
 	n := &node{name: name, dir: filepath.Join(t.TempDir(), name), more: more}
 	for _, addr := range []*string{&n.api, &n.peer, &n.gossip} {
 		var err error
-		if *addr, err = testcluster.FreeAddr(); err != nil {
+		if *addr, err = freeaddr.Loopback(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/reprise-run/reprise/internal/freeaddr"
 )
 
 // TestUp: "reprise up" runs three nodes, Ctrl-C stops them, and the same directory
@@ -216,21 +218,8 @@ func freePorts(t *testing.T) int {
 }
 
 func portsFree(first int) bool {
-	free := func(port int) bool {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			return false
-		}
-		defer l.Close()
-		u, err := net.ListenPacket("udp", l.Addr().String())
-		if err != nil {
-			return false
-		}
-		u.Close()
-		return true
-	}
 	for i := range 9 {
-		if !free(first + 10*(i/3) + i%3) {
+		if freeaddr.Check(fmt.Sprintf("127.0.0.1:%d", first+10*(i/3)+i%3)) != nil {
 			return false
 		}
 	}

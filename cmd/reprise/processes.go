@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/reprise-run/reprise/embedded"
+	"github.com/reprise-run/reprise/internal/freeaddr"
 )
 
 // nodeProcess is a node that runs as a child process of this one: this program
@@ -36,42 +35,13 @@ type nodeProcess struct {
 // nodeAddresses are where a node listens.
 type nodeAddresses struct{ api, peer, gossip string }
 
-// Free ports are looked for below the range from which systems give out ports for
-// outgoing connections: a node that was killed must find its own free.
-const firstFreePort, lastFreePort = 15000, 30000
-
-// freeAddresses finds ports on loopback that nobody listens on, neither TCP nor
-// UDP. All are held until all are found, so they differ.
+// freeAddresses finds addresses for nodes on loopback.
 func freeAddresses(nodes int) ([]nodeAddresses, error) {
-	var held []io.Closer
-	defer func() {
-		for _, h := range held {
-			_ = h.Close() // so that the nodes can have it
-		}
-	}()
-	free := func() (string, error) {
-		var err error
-		for range 1000 {
-			port := firstFreePort + rand.IntN(lastFreePort-firstFreePort)
-			var l net.Listener
-			if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err != nil {
-				continue
-			}
-			held = append(held, l)
-			var u net.PacketConn
-			if u, err = net.ListenPacket("udp", l.Addr().String()); err != nil {
-				continue
-			}
-			held = append(held, u)
-			return l.Addr().String(), nil
-		}
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
 	all := make([]nodeAddresses, nodes)
 	for i := range all {
 		for _, a := range []*string{&all[i].api, &all[i].peer, &all[i].gossip} {
 			var err error
-			if *a, err = free(); err != nil {
+			if *a, err = freeaddr.Loopback(); err != nil {
 				return nil, err
 			}
 		}

@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"github.com/reprise-run/reprise/examples/internal/exampletest"
-	"github.com/reprise-run/reprise/internal/testcluster"
+	"github.com/reprise-run/reprise/internal/freeaddr"
 )
 
 // service is a copy of the program.
@@ -31,7 +31,7 @@ type service struct {
 func threeCopies(t *testing.T, payments string) []*service {
 	t.Helper()
 	address := func() string {
-		addr, err := testcluster.FreeAddr()
+		addr, err := freeaddr.Loopback()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/reprise-run/reprise/internal/freeaddr"
 )
 
 // Config says what cluster of processes to start.
@@ -41,7 +43,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		}
 		for _, addr := range []*string{&n.spec.APIAddr, &n.spec.PeerAddr, &n.spec.GossipAddr, &n.spec.ControlAddr} {
 			var err error
-			if *addr, err = FreeAddr(); err != nil {
+			if *addr, err = freeaddr.Loopback(); err != nil {
 				return nil, err
 			}
 		}
