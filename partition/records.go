@@ -143,16 +143,21 @@ type Record struct {
 	// that of its operations that are not due yet; 0 for orchestrations.
 	StoredBytes    int64
 	ScheduledBytes int64
+	// Before counts the numbers below middleMail that were given to what began executions
+	// while mail was stored, which goes before that.
+	Before int64
 }
 
 // Fields of a record. Those of a request to end, the activities with a limit, the trace
-// state, and what waits for an entity stand at the end, and only where there are any.
+// state, what waits for an entity, and what went before stored mail stand at the end, and
+// only where there are any.
 const (
 	recordFields   = 31
 	canceledFields = 33
 	limitedFields  = 34
 	stateFields    = 35
 	waitingFields  = 37
+	beforeFields   = 38
 )
 
 // Encode returns the stored form.
@@ -169,6 +174,9 @@ func (r *Record) Encode() []byte {
 	}
 	if r.StoredBytes > 0 || r.ScheduledBytes > 0 {
 		fields = waitingFields
+	}
+	if r.Before > 0 {
+		fields = beforeFields
 	}
 	p := pack.NewWriter(192+len(r.Name)+len(r.Parked.Reason), fields)
 	p.String(string(r.Execution))
@@ -229,6 +237,9 @@ func (r *Record) Encode() []byte {
 	if fields >= waitingFields {
 		p.Int(r.StoredBytes)
 		p.Int(r.ScheduledBytes)
+	}
+	if fields >= beforeFields {
+		p.Int(r.Before)
 	}
 	return p.Bytes()
 }
@@ -313,6 +324,8 @@ func DecodeRecord(value []byte) (*Record, error) {
 			r.StoredBytes = u.Int()
 		case 36:
 			r.ScheduledBytes = u.Int()
+		case 37:
+			r.Before = u.Int()
 		default:
 			u.Skip() // of a newer writer
 		}

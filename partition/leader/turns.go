@@ -243,7 +243,7 @@ func (r *run) fail() {}
 
 // turn records an episode.
 func (c *core) turn(l *live, r *run) error {
-	text := tooMuch(l.rec, r.episode)
+	text := tooMuch(l.addr, l.rec, r.episode)
 	if text != "" {
 		r.episode = tooLarge(text) // all its mail is recorded
 		c.cfg.Executor.Forget(r.request.Key)
@@ -412,17 +412,11 @@ const maxPending = 30_000
 
 // tooMuch says what of an episode is too much for an entry of the log; empty where it
 // can be recorded.
-func tooMuch(r *partition.Record, ep history.Episode) string {
+func tooMuch(a partition.Address, r *partition.Record, ep history.Episode) string {
 	pending := r.Activities + r.Limited + r.Timers + r.Children + r.Calls
 	sum := len(ep.CustomStatus)
 	largest := sum
-	inline := 0 // bytes that the rows of the entry itself hold
-	for _, e := range ep.Carried {
-		inline += len(e.Input) + e.Trace.Bytes()
-	}
-	for _, u := range ep.CarriedUpdates {
-		inline += len(u.Input)
-	}
+	inline := partition.CarriedInline(a, ep) // bytes that the rows of the entry itself hold
 	for _, e := range ep.Decided {
 		size := len(history.PayloadOf(e.Body))
 		sum += size + history.FailureIn(e.Body).Bytes()
@@ -467,12 +461,12 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 // portion returns how much of the mail one episode takes.
 func portion(all []*mail) int {
 	sum := 0
-	for i, m := range all {
+	for i, m := range all[:min(len(all), maxPending)] {
 		if sum += len(history.PayloadOf(m.Event.Body)) + history.FailureIn(m.Event.Body).Bytes(); sum > mailBytes {
 			return i + 1
 		}
 	}
-	return len(all)
+	return min(len(all), maxPending)
 }
 
 // tooLarge is what is recorded in place of an episode with such a payload.

@@ -20,14 +20,14 @@ func TestFailuresWeigh(t *testing.T) {
 	if n := portion(waiting); n != 1 {
 		t.Errorf("one episode takes %d failures of %d bytes", n, failure.Bytes())
 	}
-	if text := tooMuch(&partition.Record{}, history.Episode{Decided: decided}); text == "" {
+	if text := tooMuch(partition.Address{}, &partition.Record{}, history.Episode{Decided: decided}); text == "" {
 		t.Errorf("an episode may decide %d failures of %d bytes", len(decided), failure.Bytes())
 	}
 	results := make([]history.OperationResult, len(decided))
 	for i := range results {
 		results[i].Failure = failure
 	}
-	if text := tooMuchOfBatch(&partition.Record{}, history.Batch{Results: results}); text == "" {
+	if text := tooMuchOfBatch(partition.Address{}, &partition.Record{}, history.Batch{Results: results}); text == "" {
 		t.Errorf("a run may have %d failures of %d bytes", len(results), failure.Bytes())
 	}
 }
