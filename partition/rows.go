@@ -41,6 +41,14 @@ func unfinishedKey(partition uint32, row []byte) []byte {
 	return append(tableKey(partition, TableUnfinished, len(row)), row[tableHeader-1:]...)
 }
 
+// Inline returns how many bytes of a row of that length stand in the entry itself.
+func Inline(length int) int {
+	if length > rowBytes {
+		return pieceBytes
+	}
+	return length
+}
+
 // setRow writes a row and returns the number of its pieces. It keeps row.
 func setRow(s Store, row, data []byte) int { return setRowWithin(s, row, data, rowBytes) }
 

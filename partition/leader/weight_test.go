@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/reprise-run/reprise/history"
@@ -29,5 +30,40 @@ func TestFailuresWeigh(t *testing.T) {
 	}
 	if text := tooMuchOfBatch(partition.Address{}, &partition.Record{}, history.Batch{Results: results}); text == "" {
 		t.Errorf("a run may have %d failures of %d bytes", len(results), failure.Bytes())
+	}
+}
+
+// What a turn writes fits into an entry, whatever it is that it consists of.
+func TestTurnsWeigh(t *testing.T) {
+	a := partition.NewAddress(1, history.TaskHub(strings.Repeat("h", history.MaxTaskHubBytes)), history.InstanceID(strings.Repeat("i", history.MaxInstanceIDBytes)))
+	child := func(tags, input int) history.Body {
+		return &history.SubOrchestrationInstanceCreated{
+			Name: "kid", Instance: "kid", Tags: map[string]string{"t": strings.Repeat("x", tags)}, Input: make(history.Payload, input),
+		}
+	}
+	many := func(n int, body history.Body) (all []history.Event) {
+		for range n {
+			all = append(all, history.Event{Body: body})
+		}
+		return all
+	}
+	status := make(history.Payload, history.MaxPayloadBytes)
+	for name, c := range map[string]struct {
+		episode history.Episode
+		fits    bool
+	}{
+		"children with large tags":        {history.Episode{Decided: many(3500, child(history.MaxTagsBytes-1, 0))}, false},
+		"fewer of them":                   {history.Episode{Decided: many(1000, child(history.MaxTagsBytes-1, 0))}, true},
+		"two large payloads":              {history.Episode{Decided: many(2, child(0, history.MaxPayloadBytes))}, true},
+		"a large status, and many timers": {history.Episode{Decided: many(maxPending, &history.TimerCreated{}), CustomStatus: status}, false},
+		"many timers":                     {history.Episode{Decided: many(maxPending, &history.TimerCreated{})}, true},
+		"a large status":                  {history.Episode{Decided: many(1, child(0, history.MaxPayloadBytes)), CustomStatus: status}, true},
+	} {
+		if text := tooMuch(a, &partition.Record{}, c.episode); text == "" != c.fits {
+			t.Errorf("%s: %q", name, text)
+		}
+	}
+	if text := tooMuchOfBatch(a, &partition.Record{}, history.Batch{Decided: many(3500, child(history.MaxTagsBytes-1, 0))}); text == "" {
+		t.Error("an entity may start children with large tags")
 	}
 }
