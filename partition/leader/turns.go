@@ -422,6 +422,7 @@ func tooMuch(a partition.Address, r *partition.Record, ep history.Episode) strin
 	sum := len(ep.CustomStatus)
 	largest := sum
 	inline := partition.CarriedInline(a, ep) // bytes that the rows of the entry itself hold
+	replies := 0                             // likewise
 	for _, e := range ep.Decided {
 		size := len(history.PayloadOf(e.Body))
 		sum += size + history.FailureIn(e.Body).Bytes()
@@ -450,9 +451,11 @@ func tooMuch(a partition.Address, r *partition.Record, ep history.Episode) strin
 			pending += int64(len(body.LockSet))
 		case *history.SubOrchestrationInstanceCanceled:
 			inline += len(body.Reason)
+		case *history.UpdateCompleted:
+			replies += partition.Inline(size + body.Failure.Bytes() + 2*len(body.Name) + 2*len(body.Request))
 		}
 	}
-	together := inline + len(ep.CustomStatus) + int(pending)*(2*(len(a.Hub)+len(a.ID))+rowsOfOne)
+	together := inline + replies + len(ep.CustomStatus) + int(pending)*(2*(len(a.Hub)+len(a.ID))+rowsOfOne)
 	switch {
 	case largest > history.MaxPayloadBytes || sum > episodeBytes:
 		return fmt.Sprintf("the orchestrator decided %d bytes of payload in one episode; at most %d in one payload and %d together are allowed; let it wait in between, or hand on references to what is large", sum, history.MaxPayloadBytes, episodeBytes)
@@ -461,7 +464,7 @@ func tooMuch(a partition.Address, r *partition.Record, ep history.Episode) strin
 	case pending > maxPending:
 		return fmt.Sprintf("the orchestrator would wait for %d activities, timers, sub-orchestrations and operations at a time; at most %d are allowed", pending, maxPending)
 	case together > turnBytes:
-		return fmt.Sprintf("the custom status, what the orchestrator sends, and what it waits for are %d bytes in one episode; at most %d are allowed; let it wait in between", together, turnBytes)
+		return fmt.Sprintf("the custom status, what the orchestrator sends and replies, and what it waits for are %d bytes in one episode; at most %d are allowed; let it wait in between", together, turnBytes)
 	}
 	return ""
 }

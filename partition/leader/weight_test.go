@@ -57,7 +57,9 @@ func TestTurnsWeigh(t *testing.T) {
 		"two large payloads":              {history.Episode{Decided: many(2, child(0, history.MaxPayloadBytes))}, true},
 		"a large status, and many timers": {history.Episode{Decided: many(maxPending, &history.TimerCreated{}), CustomStatus: status}, false},
 		"many timers":                     {history.Episode{Decided: many(maxPending, &history.TimerCreated{})}, true},
-		"a large status":                  {history.Episode{Decided: many(1, child(0, history.MaxPayloadBytes)), CustomStatus: status}, true},
+		"replies beside many timers": {history.Episode{Decided: append(many(maxPending, &history.TimerCreated{}),
+			many(300, &history.UpdateCompleted{Result: make(history.Payload, 100<<10)})...)}, false},
+		"a large status": {history.Episode{Decided: many(1, child(0, history.MaxPayloadBytes)), CustomStatus: status}, true},
 	} {
 		if text := tooMuch(a, &partition.Record{}, c.episode); text == "" != c.fits {
 			t.Errorf("%s: %q", name, text)
@@ -65,5 +67,28 @@ func TestTurnsWeigh(t *testing.T) {
 	}
 	if text := tooMuchOfBatch(a, &partition.Record{}, history.Batch{Decided: many(3500, child(history.MaxTagsBytes-1, 0))}); text == "" {
 		t.Error("an entity may start children with large tags")
+	}
+}
+
+// Thousands of updates may be refused at once, each with a long stack.
+func TestRefusalsWeigh(t *testing.T) {
+	const many = 10_000
+	refused := make([]history.Unrecorded, many)
+	for i := range refused {
+		refused[i] = history.Unrecorded{Index: i, Failure: &history.Failure{
+			Type: history.FailurePanic, Code: "shop.sold_out", Message: "sold out", Stack: strings.Repeat("s", 16<<10), NonRetriable: true,
+		}}
+	}
+	refused[many-1].Failure = nil // behind the end
+	brieflyRefused(refused)
+	bytes := 0
+	for _, u := range refused[:many-1] {
+		bytes += u.Failure.Bytes()
+		if f := u.Failure; f.Type != history.FailurePanic || f.Code != "shop.sold_out" || f.Message != "sold out" || !f.NonRetriable {
+			t.Fatalf("%+v", f)
+		}
+	}
+	if bytes > 2*refusalBytes || refused[0].Failure.Stack == "" || refused[many-1].Failure != nil {
+		t.Errorf("%d refusals of %d bytes, the first is %+v", many, bytes, refused[0].Failure)
 	}
 }
