@@ -21,8 +21,15 @@ var JSON Codec = jsonCodec{}
 
 type jsonCodec struct{}
 
-func (jsonCodec) Encode(v any) ([]byte, error)    { return json.Marshal(v) }
-func (jsonCodec) Decode(data []byte, v any) error { return json.Unmarshal(data, v) }
+func (jsonCodec) Encode(v any) ([]byte, error) { return json.Marshal(v) }
+
+// Decode takes an empty payload for none: that is how some SDKs send no value.
+func (jsonCodec) Decode(data []byte, v any) error {
+	if len(data) == 0 {
+		return nil
+	}
+	return json.Unmarshal(data, v)
+}
 
 // None is the input or output of what has none. Its payload is absent.
 type None struct{}
@@ -82,6 +89,9 @@ func EncodePayload(c Codec, what string, v any) (history.Payload, error) {
 		var err error
 		if data, err = c.Encode(v); err != nil {
 			return nil, &PayloadError{what, fmt.Errorf("encode %T: %w", v, err)}
+		}
+		if data == nil {
+			data = []byte{} // a value that a codec makes nothing of is there all the same
 		}
 	}
 	if len(data) > history.MaxPayloadBytes {

@@ -70,5 +70,8 @@ type continuation struct {
 	shielded bool
 }
 
+// overtaken reports whether the orchestration was cancelled after it had decided to go on.
+func (c *continuation) overtaken(root *scope) bool { return root.err != nil && !c.shielded }
+
 // Error implements error; who sees it has not returned it.
 func (*continuation) Error() string { return "the orchestration continues as new" }

@@ -402,3 +402,28 @@ func TestEntityRefIsText(t *testing.T) {
 		t.Error("an orchestration's ID is taken for an entity's")
 	}
 }
+
+// Tags count towards what one operation may send.
+func TestOperationSendsTags(t *testing.T) {
+	r := reprise.NewRegistry()
+	e := reprise.NewEntity[int]("starter")
+	begin := reprise.NewOperation[reprise.None, reprise.None](e, "begin")
+	child := reprise.NewOrchestration[reprise.None, reprise.None]("child")
+	started := 0
+	reprise.Bind(r, begin, func(e *reprise.EntityContext, _ *int, _ reprise.None) (reprise.None, error) {
+		for {
+			tags := reprise.ChildTags(map[string]string{"t": strings.Repeat("x", history.MaxTagsBytes-1)})
+			if _, err := child.StartDetached(e, reprise.None{}, tags); err != nil {
+				return reprise.None{}, err
+			}
+			started++
+		}
+	})
+	code, _ := r.Entity("starter")
+	run := code.Begin(reprise.EntityInfo{Entity: e.Key("a").ID(), Execution: "ff"}, nil)
+	run.Do("begin", history.Trace{}, nil)
+	b := run.Batch()
+	if err := reprise.ErrorOf(reprise.JSON, b.Results[0].Failure); !errors.Is(err, reprise.ErrTooLarge) || started > history.MaxPayloadBytes/history.MaxTagsBytes || len(b.Decided) > 0 {
+		t.Errorf("started %d, then %v; %d leave", started, err, len(b.Decided))
+	}
+}

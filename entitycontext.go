@@ -127,7 +127,7 @@ func (e *EntityContext) startDetached(child *history.SubOrchestrationInstanceCre
 	if child.Instance == "" {
 		child.Instance = history.ChildInstance(e.info.Execution, e.info.NextID+int32(len(e.sent)))
 	}
-	return e.send(child, len(child.Name)+len(child.Instance)+len(child.Input))
+	return e.send(child, len(child.Name)+len(child.Instance)+len(child.Input)+history.TagBytes(child.Tags))
 }
 
 // send adds a decision of so many bytes, and those of the trace.

@@ -38,8 +38,8 @@ func (d Orchestrator[In, Out]) bind(r *Registry, fn func(*Orchestration, In) (Ou
 		o := newOrchestration(h, r)
 		output, err := run(&OrchestrationCall{o}, h.Started().Input)
 		var next *continuation
-		if errors.As(err, &next) && o.scope.err != nil && !next.shielded {
-			err, next = o.scope.err, nil // it was cancelled after it had decided that
+		if errors.As(err, &next) && next.overtaken(o.root) {
+			err, next = o.root.err, nil
 		}
 		if next != nil {
 			h.ContinueAsNew(next.input, next.version)

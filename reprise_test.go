@@ -306,6 +306,10 @@ func TestPayloads(t *testing.T) {
 	if _, err := reprise.DecodePayload[int](reprise.JSON, "output of x", history.Payload("{")); !errors.As(err, &payload) {
 		t.Errorf("no JSON: %v", err)
 	}
+	// Some SDKs send an empty text where there is no value.
+	if v, err := reprise.DecodePayload[struct{ A int }](reprise.JSON, "input of x", history.Payload{}); err != nil {
+		t.Errorf("nothing: %v, %v", v, err)
+	}
 	// By name, without types; and an input over the limit fails the call only.
 	r := both(t, with(func(o *reprise.Orchestration, _ int) (any, error) {
 		raw := reprise.NewActivity[reprise.Raw, reprise.Raw]("double")

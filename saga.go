@@ -99,8 +99,7 @@ func (s *Saga) Add(what string, undo func(o *Orchestration) error) {
 // run then.
 func (s *Saga) Compensate(o *Orchestration, err *error) {
 	panicked := recover() // nil while the execution is unloaded
-	var next *continuation
-	if panicked == nil && (*err == nil || errors.As(*err, &next)) {
+	if panicked == nil && o.succeeds(err) {
 		return
 	}
 	problem := o.Shielded(s.compensate)
@@ -112,6 +111,17 @@ func (s *Saga) Compensate(o *Orchestration, err *error) {
 	case problem != nil:
 		*err = errors.Join(*err, problem)
 	}
+}
+
+// succeeds reports whether the orchestration has succeeded with *err, or continues as new.
+// One that was cancelled after it had decided to continue does neither, and *err says so.
+func (o *Orchestration) succeeds(err *error) bool {
+	var next *continuation
+	if errors.As(*err, &next) && next.overtaken(o.root) {
+		*err = o.root.err
+		return false
+	}
+	return *err == nil || next != nil
 }
 
 func (s *Saga) compensate(o *Orchestration) error {

@@ -76,6 +76,14 @@ func TestSaga(t *testing.T) {
 			}
 			return reprise.StepWithOutput(o, s, charge, refund, "b").Await(o)
 		}, history.Completed, "", []string{"reserve a", "charge b"}},
+		{"cancelled after it decided to continue as new", func(o *reprise.Orchestration, s *reprise.Saga, in string) (int, error) {
+			if _, err := reprise.Step(o, s, reserve, release, "a").Await(o); err != nil {
+				return 0, err
+			}
+			next := trip.ContinueAsNew(o, "again")
+			o.Cancel(errGone)
+			return 0, next
+		}, history.Canceled, "canceled: gone", []string{"reserve a", "release a"}},
 		{"newest first", func(o *reprise.Orchestration, s *reprise.Saga, in string) (int, error) {
 			_, _ = reprise.Step(o, s, reserve, release, "a").Await(o)
 			_, _ = reprise.StepWithOutput(o, s, charge, refund, "b").Await(o)

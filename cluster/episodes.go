@@ -34,7 +34,7 @@ func (e *episodes) Episode(ctx context.Context, req leader.EpisodeRequest) (hist
 		switch {
 		case thereErr == nil:
 			return there, nil
-		case errors.As(thereErr, &unfit), !errors.Is(thereErr, leader.ErrUnbound):
+		case errors.As(thereErr, &unfit), errors.Is(thereErr, peer.ErrTooLong), !errors.Is(thereErr, leader.ErrUnbound):
 			err = thereErr // says more than that nobody binds the name
 		}
 	}
@@ -79,6 +79,10 @@ func (e *episodes) remote(ctx context.Context, to peer.NodeID, req leader.Episod
 	})
 	if err != nil {
 		return history.Episode{}, fmt.Errorf("encode episode: %w", err)
+	}
+	if len(body) > peer.MaxMessageBytes {
+		return history.Episode{}, fmt.Errorf("%w where its history is; node %s binds %q, but it cannot be sent there: %w: %d bytes, at most %d are allowed",
+			leader.ErrUnbound, to, req.Name, peer.ErrTooLong, len(body), peer.MaxMessageBytes)
 	}
 	b, err := e.node.rpc.call(ctx, to, methodEpisode, body)
 	if err != nil {

@@ -114,11 +114,15 @@ func (c *call) run() (Response, error) {
 	return resp, err
 }
 
-// send sends a request once.
+// send sends a request once. An attempt that has begun ends by itself when the time is
+// over, and says more than that; one that no node begins is ended a moment later.
 func (c *call) send(x exchange) (Response, error) {
-	x.Timeout = min(c.request.Timeout, c.deadline.Sub(c.o.Now()))
-	return send.Call(c.o, x)
+	left := max(c.deadline.Sub(c.o.Now()), time.Nanosecond)
+	x.Timeout = min(c.request.Timeout, left)
+	return send.Call(c.o, x, reprise.ScheduleToClose(left+moment))
 }
+
+const moment = 5 * time.Second
 
 // exchange sends a request as often as the policy says.
 func (c *call) exchange(x exchange) (Response, error) {

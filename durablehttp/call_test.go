@@ -208,6 +208,14 @@ func TestRetriesEnd(t *testing.T) {
 	if want := []time.Duration{3 * time.Second, 40 * time.Minute, 50 * time.Minute}; !slices.Equal(r.waits, want) {
 		t.Errorf("waits %v, want %v", r.waits, want)
 	}
+	// A request that no node begins ends with the call, a moment late.
+	closes := []time.Duration{DefaultTotal, DefaultTotal - 3*time.Second, time.Hour, time.Hour, time.Hour, 2 * time.Hour, 80 * time.Minute, 30 * time.Minute}
+	for i, c := range closes {
+		closes[i] = c + moment
+	}
+	if !slices.Equal(r.closes, closes) {
+		t.Errorf("requests end after %v, want %v", r.closes, closes)
+	}
 	for _, got := range s.got() {
 		if got.Header.Get("Idempotency-Key") != "mine" {
 			t.Errorf("%v", got.Header)

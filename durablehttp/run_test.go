@@ -27,6 +27,7 @@ type run struct {
 	registry *reprise.Registry
 	now      time.Time
 	waits    []time.Duration // of its timers
+	closes   []time.Duration // of its requests: when they end, begun or not
 }
 
 // play runs fn as an orchestrator on a node that has the configuration.
@@ -110,6 +111,7 @@ func (r *run) outcome(started *history.ExecutionStarted, e history.Event) histor
 	r.t.Helper()
 	switch b := e.Body.(type) {
 	case *history.TaskScheduled:
+		r.closes = append(r.closes, b.Options.ScheduleToClose)
 		fn, _ := r.registry.Activity(b.Name)
 		result, failure := fn(context.Background(), b.Input)
 		if failure != nil {

@@ -2,6 +2,7 @@ package history
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -19,9 +20,11 @@ func ValidateReason(reason string) error {
 	return nil
 }
 
-// BriefReason shortens a reason for the many events that may carry it.
+// BriefReason shortens a reason for the many events that may carry it, and makes it UTF-8:
+// it may be the text of an error, and that anything.
 func BriefReason(reason string) string {
 	const limit = 256
+	reason = strings.ToValidUTF8(reason, "\uFFFD")
 	if len(reason) <= limit {
 		return reason
 	}

@@ -379,6 +379,9 @@ func checkCounts(in *checked, inbox []*Mail, bad func(string, ...any)) {
 		if m.Number >= rec.NextMail {
 			bad("stored event %d is not below the next number %d", m.Number, rec.NextMail)
 		}
+		if m.Number >= middleMail/2 && m.Number < middleMail-uint64(rec.Before) {
+			bad("stored event %d is below the numbers that were given, %d of them below the middle", m.Number, rec.Before)
+		}
 	}
 	if rec.Ready != in.ready {
 		bad("ready list: %t, the record says %t", in.ready, rec.Ready)

@@ -64,7 +64,7 @@ func TestCheckFinds(t *testing.T) {
 		"lost timer":             func(s *mapStore) { s.Delete(Timer{at(10), anAddress, UserTimer, 2}.Key()) },
 		"lost timer of instance": func(s *mapStore) { s.Delete(anAddress.timerOfKey(2)) },
 		"lost retry timer":       func(s *mapStore) { s.Delete(Timer{at(5), anAddress, RetryTimer, 0}.Key()) },
-		"lost mail":              func(s *mapStore) { s.Delete(pieceKey(anAddress.inboxKey(1), 0)) },
+		"lost mail":              func(s *mapStore) { s.Delete(pieceKey(anAddress.inboxKey(middleMail+1), 0)) },
 		"lost episode":           func(s *mapStore) { s.Delete(pieceKey(anAddress.historyKey("x1", 0), 0)) },
 		"not ready":              func(s *mapStore) { s.Delete(anAddress.readyKey()) },
 		"timer of nothing":       func(s *mapStore) { s.Set(Timer{at(9), anAddress, UserTimer, 2}.Key(), timerValue) },
@@ -104,7 +104,7 @@ func TestCheckFinds(t *testing.T) {
 			setRow(s, anAddress.historyKey("x0", 0), nil)
 		},
 		"mail of nobody": func(s *mapStore) {
-			setRow(s, NewAddress(7, "default", "nobody").inboxKey(1), nil)
+			setRow(s, NewAddress(7, "default", "nobody").inboxKey(middleMail+1), nil)
 		},
 		"a custom status that is gone": change(func(r *Record) { r.CustomStatus = 0 }),
 		"an orphan piece of a reply": func(s *mapStore) {
@@ -226,7 +226,7 @@ func TestLongRows(t *testing.T) {
 			}
 		}
 		if len(half.rows) > 0 {
-			half.Ahead(unfinishedKey(7, anAddress.inboxKey(1)), []byte{1, 0})
+			half.Ahead(unfinishedKey(7, anAddress.inboxKey(middleMail+1)), []byte{1, 0})
 		}
 		if err := Sweep(half, 7); err != nil || len(half.rows) > 0 {
 			t.Errorf("%d: %d rows are left after the sweep, %v", size, len(half.rows), err)

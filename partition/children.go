@@ -174,6 +174,7 @@ func leaveChildren(s Store, a Address, r *Record, terminate *history.ExecutionTe
 		return nil
 	}
 	if terminate != nil {
+		terminate = passedOn(terminate, r.Children)
 		err := ReadChildren(s, a, func(_ int32, c Child) bool {
 			fx.Sent = append(fx.Sent, a.letter(r, c.Instance, c.Execution, terminate))
 			return true
@@ -186,6 +187,21 @@ func leaveChildren(s Store, a Address, r *Record, terminate *history.ExecutionTe
 	from := a.key(TableChildren, 0)
 	return deleteAll(s, from, after(from))
 }
+
+// passedOn is the termination that so many children are told of. It has the reason, unless
+// that would be more than an entry of the log should have.
+func passedOn(t *history.ExecutionTerminated, children int64) *history.ExecutionTerminated {
+	if int64(Inline(len(t.Reason)))*children <= reasonBytes {
+		return t
+	}
+	brief := *t
+	brief.Reason = nil
+	return &brief
+}
+
+// reasonBytes bounds what the reasons that go to the children of one orchestration take in
+// the entry that ends it.
+const reasonBytes = 8 << 20
 
 // tellParent tells the parent how the execution ended.
 func tellParent(a Address, r *Record, end *history.ExecutionCompleted, fx *Effects) {

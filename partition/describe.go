@@ -132,7 +132,7 @@ func describeInstanceRow(t Table, key, value []byte) (string, error) {
 		}
 		return describeRow(text+" "+execution, number, value)
 	case TableInbox:
-		return describeRow(text, rest, value)
+		return describeRow(text, fromMiddle(rest), value)
 	case TableSignals:
 		if len(rest) != 6 {
 			return "", fmt.Errorf("key ends with %d bytes, not 6", len(rest))
@@ -208,7 +208,7 @@ func describeRow(text string, number, value []byte) (string, error) {
 	if len(number) != 10 {
 		return "", fmt.Errorf("key ends with %d bytes, not 10", len(number))
 	}
-	text += fmt.Sprintf(" %d", binary.BigEndian.Uint64(number))
+	text += fmt.Sprintf(" %d", int64(binary.BigEndian.Uint64(number)))
 	if n := binary.BigEndian.Uint16(number[8:]); n > 0 {
 		text += fmt.Sprintf(" piece %d", n)
 	}
@@ -227,6 +227,16 @@ func describeRow(text string, number, value []byte) (string, error) {
 		lines = append(lines, "    "+history.Describe(e))
 	}
 	return strings.Join(lines, "\n"), nil
+}
+
+// fromMiddle returns the end of the key of an inbox with the number as it is counted from
+// the middle, in both directions.
+func fromMiddle(number []byte) []byte {
+	if len(number) < 8 || binary.BigEndian.Uint64(number) < middleMail/2 {
+		return number
+	}
+	counted := binary.BigEndian.AppendUint64(nil, binary.BigEndian.Uint64(number)-middleMail)
+	return append(counted, number[8:]...)
 }
 
 // describeState tells a row with the state of an entity.
@@ -264,6 +274,7 @@ func (r *Record) String() string {
 	add("sections", r.Sections)
 	add("stored", r.Stored)
 	add("stored-bytes", r.StoredBytes)
+	add("before", r.Before)
 	add("buffered", r.Buffered)
 	if len(r.Awaits) > 0 {
 		text += fmt.Sprintf(" awaits=%q", r.Awaits)

@@ -23,6 +23,11 @@ type Mail struct {
 	Pieces int
 }
 
+// middleMail is below the number of the first mail of an inbox. What begins an execution
+// while mail is stored that goes to it gets numbers below all that were given before, so
+// that nothing of the mail is written again. Older writers began with 1.
+const middleMail = 1 << 40
+
 // Keep stores mail in the inbox, in place of the pending rows that it came from.
 // Mail that is stored already stays. The instance comes to stand in the ready
 // list unless it is parked or starts later.
@@ -34,14 +39,7 @@ func Keep(s Store, a Address, r *Record, mail []*Mail) error {
 		if err := consume(s, a, r, m); err != nil {
 			return err
 		}
-		arrive(s, a, r, m)
-		m.Number = r.NextMail
-		r.NextMail++
-		r.Stored++
-		if r.Entity != nil {
-			r.StoredBytes += payloadOf(m)
-		}
-		m.Pieces = setRow(s, a.inboxKey(m.Number), history.EncodeEvents([]history.Event{m.Event}))
+		keep(s, a, r, m, r.takeNumber(), rowBytes)
 	}
 	if !r.Ready && r.Stored > 0 && r.Parked.Why == NotParked && !r.StartArmed {
 		r.Ready = true
@@ -51,6 +49,40 @@ func Keep(s Store, a Address, r *Record, mail []*Mail) error {
 		enlist(s, a, r)
 	}
 	s.Set(a.RecordKey(), r.Encode())
+	return nil
+}
+
+// takeNumber returns the number of the next mail.
+func (r *Record) takeNumber() uint64 {
+	if r.NextMail < middleMail {
+		r.NextMail += middleMail
+	}
+	r.NextMail++
+	return r.NextMail - 1
+}
+
+// keep stores mail under a number; at most so many bytes of it stand in the entry itself.
+func keep(s Store, a Address, r *Record, m *Mail, number uint64, inline int) {
+	arrive(s, a, r, m)
+	m.Number = number
+	r.Stored++
+	if r.Entity != nil {
+		r.StoredBytes += payloadOf(m)
+	}
+	m.Pieces = setRowWithin(s, a.inboxKey(number), history.EncodeEvents([]history.Event{m.Event}), inline)
+}
+
+// clearInbox deletes all stored mail, and no row of an execution that goes on with the
+// numbers, in both directions.
+func clearInbox(s Store, a Address, r *Record) error {
+	for _, numbers := range [][2]uint64{{0, middleMail / 2}, {middleMail - uint64(r.Before), r.NextMail}} {
+		if numbers[0] < numbers[1] {
+			if err := deleteAll(s, a.inboxKey(numbers[0]), a.inboxKey(min(numbers[1], r.NextMail))); err != nil {
+				return err
+			}
+		}
+	}
+	r.Stored = 0
 	return nil
 }
 

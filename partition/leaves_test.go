@@ -38,6 +38,7 @@ func stored() map[string][2][]byte {
 	}
 	limited := &Record{Execution: "ff", Name: "o", LastID: history.NoID, Activities: 3, Limited: 2}
 	waiting := &Record{Execution: "ff", Name: "@o", LastID: history.NoID, Stored: 2, Entity: &Entity{Scheduled: 1}, StoredBytes: 70000, ScheduledBytes: 3}
+	before := &Record{Execution: "ff", Name: "o", LastID: history.NoID, Stored: 2, NextMail: 1<<40 + 7, Before: 3}
 	canceled := &Record{Execution: "ff", Name: "o", LastID: history.NoID, CancelRequested: at(3), CancelReason: "enough"}
 	traced := &Record{Execution: "ff", Name: "o", LastID: history.NoID, Trace: history.Trace{Parent: "00-1-2-01", State: "a=1"}}
 	activity := &Activity{Execution: record.Execution, Name: "card.charge", Version: "1", Episode: 2, Attempt: 3,
@@ -69,6 +70,7 @@ func stored() map[string][2][]byte {
 		"meta":       {MetaKey(7), Meta{Clock: at(1.5), Cut: 2}.Encode()},
 		"counted":    {MetaKey(7), Meta{Clock: at(1.5), Counts: &Counts{Timers: 70000, Parked: [7]int64{Unbound: 2, Crowded: 300}}}.Encode()},
 		"record":     {anAddress.RecordKey(), record.Encode()},
+		"before":     {anAddress.RecordKey(), before.Encode()},
 		"canceled":   {anAddress.RecordKey(), canceled.Encode()},
 		"limited":    {anAddress.RecordKey(), limited.Encode()},
 		"traced":     {anAddress.RecordKey(), traced.Encode()},

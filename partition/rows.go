@@ -41,20 +41,32 @@ func unfinishedKey(partition uint32, row []byte) []byte {
 	return append(tableKey(partition, TableUnfinished, len(row)), row[tableHeader-1:]...)
 }
 
+// Inline returns how many bytes of a row of that length stand in the entry itself.
+func Inline(length int) int {
+	if length > rowBytes {
+		return pieceBytes
+	}
+	return length
+}
+
 // setRow writes a row and returns the number of its pieces. It keeps row.
-func setRow(s Store, row, data []byte) int {
-	if len(data) <= rowBytes {
+func setRow(s Store, row, data []byte) int { return setRowWithin(s, row, data, rowBytes) }
+
+// setRowWithin is setRow where the entry itself has room for so many bytes of the row.
+func setRowWithin(s Store, row, data []byte, inline int) int {
+	if len(data) <= inline {
 		s.Set(binary.BigEndian.AppendUint16(row, 0), pieceValue(1, data))
 		return 1
 	}
-	pieces := (len(data) + pieceBytes - 1) / pieceBytes
+	first := min(inline, pieceBytes)
+	pieces := 1 + (len(data)-first+pieceBytes-1)/pieceBytes
 	marker := unfinishedKey(binary.BigEndian.Uint32(row), row)
 	s.Ahead(marker, []byte{rowVersion, rowFlags})
 	for n := 1; n < pieces; n++ {
-		end := min((n+1)*pieceBytes, len(data))
-		s.Ahead(pieceKey(row, n), pieceValue(pieces, data[n*pieceBytes:end]))
+		begin := first + (n-1)*pieceBytes
+		s.Ahead(pieceKey(row, n), pieceValue(pieces, data[begin:min(begin+pieceBytes, len(data))]))
 	}
-	s.Set(pieceKey(row, 0), pieceValue(pieces, data[:pieceBytes]))
+	s.Set(pieceKey(row, 0), pieceValue(pieces, data[:first]))
 	s.Delete(marker)
 	return pieces
 }

@@ -363,11 +363,7 @@ func clearPending(s Store, a Address, r *Record) error {
 		}
 	}
 	if r.Stored > 0 {
-		// Not beyond: the inbox of the next execution goes on from there.
-		if err := deleteAll(s, a.inboxKey(0), a.inboxKey(r.NextMail)); err != nil {
-			return err
-		}
-		r.Stored = 0
+		return clearInbox(s, a, r)
 	}
 	return nil
 }
@@ -403,7 +399,7 @@ func disarmStart(s Store, a Address, r *Record) {
 
 // Remove deletes all rows of an instance that has ended. Rows of another execution of the same
 // ID may have been written ahead; they stay, if that execution numbers its mail
-// from this record's NextMail on.
+// from this record's NextMail on, and below its Before.
 func Remove(s Store, a Address, r *Record) error {
 	if err := clearPending(s, a, r); err != nil {
 		return err

@@ -25,7 +25,7 @@ func FromEvent(e history.Event, instance history.InstanceID) (*durabletask.Histo
 	case *history.ExecutionTerminated:
 		m.EventType = &durabletask.HistoryEvent_ExecutionTerminated{ExecutionTerminated: &durabletask.ExecutionTerminatedEvent{Input: FromPayload(b.Reason), Recurse: b.Recurse}}
 	case *history.ExecutionCancelRequested:
-		m.EventType = &durabletask.HistoryEvent_ExecutionCancelRequested{ExecutionCancelRequested: &durabletask.ExecutionCancelRequestedEvent{Reason: b.Reason}}
+		m.EventType = &durabletask.HistoryEvent_ExecutionCancelRequested{ExecutionCancelRequested: &durabletask.ExecutionCancelRequestedEvent{Reason: text(b.Reason)}}
 	case *history.TaskScheduled:
 		m.EventType = &durabletask.HistoryEvent_TaskScheduled{TaskScheduled: fromScheduled(b)}
 	case *history.TaskCompleted:
@@ -44,7 +44,7 @@ func FromEvent(e history.Event, instance history.InstanceID) (*durabletask.Histo
 		m.EventType = &durabletask.HistoryEvent_LocalTaskRun{LocalTaskRun: &durabletask.LocalTaskRunEvent{
 			Name: b.Name, Attempt: b.Attempt, Result: FromPayload(b.Result), FailureDetails: FromFailure(b.Failure)}}
 	case *history.TaskCanceled:
-		m.EventType = &durabletask.HistoryEvent_TaskCanceled{TaskCanceled: &durabletask.TaskCanceledEvent{TaskScheduledId: b.TaskID, Reason: b.Reason}}
+		m.EventType = &durabletask.HistoryEvent_TaskCanceled{TaskCanceled: &durabletask.TaskCanceledEvent{TaskScheduledId: b.TaskID, Reason: text(b.Reason)}}
 	case *history.SubOrchestrationInstanceCreated:
 		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceCreated{SubOrchestrationInstanceCreated: &durabletask.SubOrchestrationInstanceCreatedEvent{
 			InstanceId: string(b.Instance), Name: b.Name, Version: FromText(b.Version), Input: FromPayload(b.Input),
@@ -57,7 +57,7 @@ func FromEvent(e history.Event, instance history.InstanceID) (*durabletask.Histo
 			TaskScheduledId: b.TaskID, FailureDetails: FromFailure(b.Failure)}}
 	case *history.SubOrchestrationInstanceCanceled:
 		m.EventType = &durabletask.HistoryEvent_SubOrchestrationInstanceCanceled{SubOrchestrationInstanceCanceled: &durabletask.SubOrchestrationInstanceCanceledEvent{
-			TaskScheduledId: b.TaskID, Request: b.Request, Reason: b.Reason}}
+			TaskScheduledId: b.TaskID, Request: b.Request, Reason: text(b.Reason)}}
 	case *history.TimerCreated:
 		m.EventType = &durabletask.HistoryEvent_TimerCreated{TimerCreated: &durabletask.TimerCreatedEvent{FireAt: timestamppb.New(b.FireAt)}}
 	case *history.TimerFired:

@@ -114,6 +114,7 @@ func (s *Server) untilStop(ctx context.Context) (context.Context, func()) {
 var waits = map[string]bool{
 	durabletask.TaskHubSidecarService_WaitForInstanceStart_FullMethodName:      true,
 	durabletask.TaskHubSidecarService_WaitForInstanceCompletion_FullMethodName: true,
+	reprisev1.OrchestrationService_ExecuteInstance_FullMethodName:              true,
 	reprisev1.OrchestrationService_QueryInstance_FullMethodName:                true,
 	reprisev1.OrchestrationService_UpdateInstance_FullMethodName:               true,
 	reprisev1.OrchestrationService_WatchInstance_FullMethodName:                true,

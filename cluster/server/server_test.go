@@ -379,6 +379,26 @@ func TestStopEndsWaits(t *testing.T) {
 	<-stopped
 }
 
+// TestStopEndsExecutions stops a server while a caller waits for the end of what he has
+// started; he asks another node with the same request.
+func TestStopEndsExecutions(t *testing.T) {
+	began := make(chan struct{})
+	f := &fake{execute: func(ctx context.Context, _ leader.StartRequest) (leader.Instance, error) {
+		close(began)
+		<-ctx.Done()
+		return leader.Instance{}, ctx.Err()
+	}}
+	s, conn := dial(t, f)
+	stopped := make(chan struct{})
+	go func() { <-began; s.Stop(t.Context()); close(stopped) }()
+	_, err := reprisev1.NewOrchestrationServiceClient(conn).ExecuteInstance(t.Context(), &reprisev1.ExecuteInstanceRequest{
+		Start: &durabletask.CreateInstanceRequest{InstanceId: "i", Name: "o"}})
+	if status.Code(err) != codes.Unavailable {
+		t.Error(err)
+	}
+	<-stopped
+}
+
 func TestHistoryStream(t *testing.T) {
 	const pages, perPage = 3, 400
 	f := &fake{history: func(r leader.HistoryRequest) (leader.HistoryPage, error) {

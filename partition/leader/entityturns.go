@@ -41,7 +41,7 @@ func (c *core) operated(l *live, r *run) error {
 		r.err = partition.ValidateBatch(l.rec, len(r.mail), r.batch)
 	}
 	if r.err == nil {
-		if text := tooMuchOfBatch(l.rec, r.batch); text != "" {
+		if text := tooMuchOfBatch(l.addr, l.rec, r.batch); text != "" {
 			r.err = fmt.Errorf("%w: %s", partition.ErrUnsupported, text)
 		}
 	}
@@ -102,7 +102,7 @@ func (c *core) toLose(taken []*mail) (calls map[holder]bool) {
 
 // tooMuchOfBatch says what of a run of operations is too much for an entry of the
 // log; empty where it can be recorded.
-func tooMuchOfBatch(r *partition.Record, b history.Batch) string {
+func tooMuchOfBatch(a partition.Address, r *partition.Record, b history.Batch) string {
 	if len(b.State) > history.MaxPayloadBytes {
 		return fmt.Sprintf("the entity has a state of %d bytes; at most %d are allowed", len(b.State), history.MaxPayloadBytes)
 	}
@@ -116,5 +116,5 @@ func tooMuchOfBatch(r *partition.Record, b history.Batch) string {
 	if results > inlineBytes+history.MaxPayloadBytes {
 		return fmt.Sprintf("the operations of one run returned %d bytes; at most %d are allowed", results, inlineBytes+history.MaxPayloadBytes)
 	}
-	return tooMuch(r, history.Episode{Decided: b.Decided})
+	return tooMuch(a, r, history.Episode{Decided: b.Decided})
 }

@@ -354,7 +354,7 @@ func (c *core) create(l *live, started *history.ExecutionStarted) {
 	}
 	l.rec = partition.Create(started, c.now)
 	if l.old != nil {
-		l.rec.NextMail = l.old.NextMail
+		l.rec.NextMail, l.rec.Before = l.old.NextMail, l.old.Before
 	}
 	l.fresh = true
 	l.loaded = true

@@ -243,7 +243,7 @@ func (r *run) fail() {}
 
 // turn records an episode.
 func (c *core) turn(l *live, r *run) error {
-	text := tooMuch(l.rec, r.episode)
+	text := tooMuch(l.addr, l.rec, r.episode)
 	if text != "" {
 		r.episode = tooLarge(text) // all its mail is recorded
 		c.cfg.Executor.Forget(r.request.Key)
@@ -397,9 +397,14 @@ func rows(all []*mail) []*partition.Mail {
 const (
 	episodeBytes = 2 * history.MaxPayloadBytes
 	mailBytes    = 8 << 20
-	// inlineBytes bounds, together, what goes to others and to the next execution, but
-	// for one largest payload, which is written ahead in pieces.
+	// inlineBytes bounds, with one largest payload, what goes to others and to the next
+	// execution and is not written ahead in pieces.
 	inlineBytes = 8 << 20
+	// turnBytes bounds what the rows of one turn take in the entry itself, rowsOfOne is
+	// what they do for each activity or the like, beside the names of its instance. An
+	// entry has [raftlog.MaxEntryBytes] at most.
+	turnBytes = 44 << 20
+	rowsOfOne = 400
 )
 
 // maxPending is how many activities, timers, sub-orchestrations and operations of
@@ -412,17 +417,12 @@ const maxPending = 30_000
 
 // tooMuch says what of an episode is too much for an entry of the log; empty where it
 // can be recorded.
-func tooMuch(r *partition.Record, ep history.Episode) string {
+func tooMuch(a partition.Address, r *partition.Record, ep history.Episode) string {
 	pending := r.Activities + r.Limited + r.Timers + r.Children + r.Calls
 	sum := len(ep.CustomStatus)
 	largest := sum
-	inline := 0 // bytes that the rows of the entry itself hold
-	for _, e := range ep.Carried {
-		inline += len(e.Input) + e.Trace.Bytes()
-	}
-	for _, u := range ep.CarriedUpdates {
-		inline += len(u.Input)
-	}
+	inline := partition.CarriedInline(a, ep) // bytes that the rows of the entry itself hold
+	replies := 0                             // likewise
 	for _, e := range ep.Decided {
 		size := len(history.PayloadOf(e.Body))
 		sum += size + history.FailureIn(e.Body).Bytes()
@@ -437,29 +437,34 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 			pending++
 		case *history.SubOrchestrationInstanceCreated:
 			pending++
-			inline += len(body.Name) + 2*len(body.Instance) + len(body.Input) + body.Trace.Bytes()
+			inline += partition.Inline(len(body.Name) + 2*len(body.Instance) + len(body.Version) + history.TagBytes(body.Tags) + len(body.Input) + body.Trace.Bytes())
 		case *history.EventSent:
 			pending++
-			inline += len(body.Name) + len(body.Instance) + len(body.Input) + body.Trace.Bytes()
+			inline += partition.Inline(len(body.Name) + len(body.Instance) + len(body.Input) + body.Trace.Bytes())
 		case *history.EntityOperationSignaled:
 			pending++
-			inline += len(body.Operation) + len(body.Target) + len(body.Input) + body.Trace.Bytes()
+			inline += partition.Inline(len(body.Operation) + len(body.Target) + len(body.Input) + body.Trace.Bytes())
 		case *history.EntityOperationCalled:
 			pending++
-			inline += 2*len(body.Operation) + 2*len(body.Target) + len(body.Input) + body.Trace.Bytes()
+			inline += partition.Inline(2*len(body.Operation) + 2*len(body.Target) + len(body.Input) + body.Trace.Bytes())
 		case *history.EntityLockRequested:
 			pending += int64(len(body.LockSet))
 		case *history.SubOrchestrationInstanceCanceled:
 			inline += len(body.Reason)
+		case *history.UpdateCompleted:
+			replies += partition.Inline(size + body.Failure.Bytes() + 2*len(body.Name) + 2*len(body.Request))
 		}
 	}
+	together := inline + replies + len(ep.CustomStatus) + int(pending)*(2*(len(a.Hub)+len(a.ID))+rowsOfOne)
 	switch {
 	case largest > history.MaxPayloadBytes || sum > episodeBytes:
 		return fmt.Sprintf("the orchestrator decided %d bytes of payload in one episode; at most %d in one payload and %d together are allowed; let it wait in between, or hand on references to what is large", sum, history.MaxPayloadBytes, episodeBytes)
 	case inline > inlineBytes+history.MaxPayloadBytes:
-		return fmt.Sprintf("the orchestrator sends or carries on %d bytes in one episode; at most %d are allowed", inline, inlineBytes+history.MaxPayloadBytes)
+		return fmt.Sprintf("the orchestrator sends or carries on %d bytes in one episode, in many pieces and with their tags; at most %d are allowed; let it wait in between", inline, inlineBytes+history.MaxPayloadBytes)
 	case pending > maxPending:
 		return fmt.Sprintf("the orchestrator would wait for %d activities, timers, sub-orchestrations and operations at a time; at most %d are allowed", pending, maxPending)
+	case together > turnBytes:
+		return fmt.Sprintf("the custom status, what the orchestrator sends and replies, and what it waits for are %d bytes in one episode; at most %d are allowed; let it wait in between", together, turnBytes)
 	}
 	return ""
 }
@@ -467,12 +472,12 @@ func tooMuch(r *partition.Record, ep history.Episode) string {
 // portion returns how much of the mail one episode takes.
 func portion(all []*mail) int {
 	sum := 0
-	for i, m := range all {
+	for i, m := range all[:min(len(all), maxPending)] {
 		if sum += len(history.PayloadOf(m.Event.Body)) + history.FailureIn(m.Event.Body).Bytes(); sum > mailBytes {
 			return i + 1
 		}
 	}
-	return len(all)
+	return min(len(all), maxPending)
 }
 
 // tooLarge is what is recorded in place of an episode with such a payload.

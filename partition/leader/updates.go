@@ -167,6 +167,7 @@ func (c *core) refuseUpdates(l *live, r *run) (nothing bool, err error) {
 		return false, nil
 	}
 	nothing = r.episode.Empty(r.request.Arrived)
+	brieflyRefused(r.episode.Unrecorded)
 	var taken, later []*mail
 	next := 0
 	for i, m := range r.mail {
@@ -198,6 +199,26 @@ func (c *core) refuseUpdates(l *live, r *run) (nothing bool, err error) {
 		partition.Took(&c.view, l.addr, l.rec)
 	}
 	return nothing, nil
+}
+
+// refusalBytes bounds what the refusals of one episode take in its entry, but for the code
+// and the beginning of the text of each.
+const refusalBytes = 8 << 20
+
+// brieflyRefused leaves out of refusals what would be too much for one entry: thousands of
+// updates may have waited for code that panics at each.
+func brieflyRefused(all []history.Unrecorded) {
+	room := refusalBytes
+	for i, u := range all {
+		f := u.Failure
+		if room -= f.Bytes(); f == nil || room >= 0 {
+			continue
+		}
+		all[i].Failure = &history.Failure{Type: history.BriefReason(f.Type), Message: history.BriefReason(f.Message), NonRetriable: f.NonRetriable}
+		if len(f.Code) <= history.MaxNameBytes {
+			all[i].Failure.Code = f.Code
+		}
+	}
 }
 
 // validUnrecorded reports whether what an episode does not record are updates that it
