@@ -66,7 +66,7 @@ const (
 	NotParked        Why = 0
 	Unbound          Why = 1 // no node binds the name
 	Nondeterministic Why = 2 // the code does not fit the history
-	Stuck            Why = 3 // an episode did not yield
+	Stuck            Why = 3 // an episode did not yield, or decided more than the log takes
 	Unrecordable     Why = 4 // it decided what cannot be recorded
 	Crowded          Why = 5 // it sends where there is no room
 	Incomplete       Why = 6 // a local activity is not bound beside its code

@@ -32,6 +32,11 @@ type Config struct {
 	// Logger gets what people should know. Nil: nothing is logged.
 	Logger *slog.Logger
 	Limits Limits
+	// MaxEntryBytes is the largest batch that Log takes. 0: there is no bound.
+	MaxEntryBytes int
+	// Oversized are errors with which earlier reigns have ended. Their instances are
+	// parked, once each.
+	Oversized []*OversizedError
 	// Faults plants bugs, for tests of the tests. Nil in production.
 	Faults *Faults
 }

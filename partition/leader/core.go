@@ -84,7 +84,9 @@ type core struct {
 	inLanes  []*inLane
 	local    localLane
 	crowds   map[InstanceRef]*crowd
-	asksAt   time.Duration // when it is looked whether there is room, since the loop began
+	// oversized are instances whose turns ended earlier reigns; see [OversizedError].
+	oversized map[InstanceRef]*OversizedError
+	asksAt    time.Duration // when it is looked whether there is room, since the loop began
 
 	lived      int32  // lives of entities that began
 	tracedRuns uint64 // runs of operations that were asked for, some of them traced
@@ -122,6 +124,10 @@ func newCore(cfg Config) *core {
 	c.replies.by = make(map[InstanceRef][]*replyWaiter)
 	c.replies.limit = cfg.Limits.Waiters
 	c.arriving = make(map[callKey]bool)
+	c.oversized = make(map[InstanceRef]*OversizedError, len(cfg.Oversized))
+	for _, e := range cfg.Oversized {
+		c.oversized[e.Instance] = e
+	}
 	c.reads.state = applied{cfg.Log.State()}
 	c.view = view{
 		state: c.reads.state,
@@ -351,6 +357,9 @@ func (c *core) raiseFlags() {
 	c.flags.mu.Unlock()
 	if bindings {
 		c.bindings++
+		if code {
+			clear(c.oversized)
+		}
 		c.retryParked(code)
 	}
 	if capacity || bindings {

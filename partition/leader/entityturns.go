@@ -57,6 +57,7 @@ func (c *core) operated(l *live, r *run) error {
 	l.entity.putBack(l.rec, r.mail[n:])
 	taken := r.mail[:n]
 	lost, life := c.toLose(taken), l.rec.Execution
+	before := c.view.open.size()
 	fx, gone, err := partition.ApplyEntity(&c.view, l.addr, l.rec, partition.EntityTurn{
 		Began: r.began, Mail: rows(taken), Batch: r.batch, Before: r.entity.State,
 	})
@@ -77,6 +78,7 @@ func (c *core) operated(l *live, r *run) error {
 	if err := c.write(fx.Sent); err != nil {
 		return err
 	}
+	c.view.open.weighed(l.ref, c.view.open.size()-before)
 	c.ifGone(l, gone)
 	c.freed(l)
 	if l.rec != nil && l.entity.ready(l.rec) {

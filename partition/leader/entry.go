@@ -17,6 +17,9 @@ type entry struct {
 	proposed int    // its size when it was, at since of the loop's monotonic clock
 	since    time.Duration
 	turns    int // recorded in it
+	// most is how much the largest turn has added, mostOf whose turn that is.
+	most   int
+	mostOf InstanceRef
 	batch    pebble.Batch
 	keys     []string // that it writes, with repetitions
 	// needed is set where effects wait for the entry even if it writes nothing.
@@ -92,6 +95,9 @@ func (c *core) send(e *entry) error {
 	repr := e.batch.Repr()
 	// Also if it is refused: those who wait for it are told by abandon.
 	c.inFlight = append(c.inFlight, e)
+	if err := c.fits(e); err != nil {
+		return err
+	}
 	sequence, err := c.cfg.Log.Propose(repr)
 	if err != nil {
 		return fmt.Errorf("propose to partition %d: %w", c.cfg.Partition, err)

@@ -78,8 +78,11 @@ type story struct {
 	begin    time.Time
 	skew     atomic.Int64 // of the wall clock, in nanoseconds
 	limits   Limits
+	maxEntry int  // bytes; 0: any
 	short    bool // entries are not told
-	seen     map[string]Seen
+	// oversized are the instances that ended reigns, for the next.
+	oversized []*OversizedError
+	seen      map[string]Seen
 
 	mu      sync.Mutex
 	trace   []string
@@ -160,14 +163,22 @@ func (s *story) lead() {
 			return 7
 		},
 		Clock: func() time.Time { return time.Now().Add(time.Duration(s.skew.Load())) }, Limits: s.limits,
-		Spans: s.span,
+		Spans: s.span, MaxEntryBytes: s.maxEntry, Oversized: s.oversized,
 	})
+	s.oversized = nil
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop, s.ended = cancel, make(chan struct{})
 	go func() {
 		defer close(s.ended)
+		var oversized *OversizedError
+		defer func() {
+			if oversized != nil {
+				s.oversized = append(s.oversized, oversized) // read once ended is closed
+			}
+		}()
 		if err := s.leader.Run(ctx); !errors.Is(err, context.Canceled) {
 			s.note("the leader ended: %v", err)
+			errors.As(err, &oversized)
 		}
 	}()
 }
@@ -229,6 +240,7 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 	switch d.Cmd {
 	case "limits":
 		s.limits = Limits{Timers: number0(opt("timers")), Tasks: number0(opt("tasks")), Instances: number0(opt("instances")), Runnable: number0(opt("runnable")), Episodes: max(number0(opt("episodes")), 1), Events: number0(opt("events")), EventBytes: number0(opt("event-bytes")), Flood: number0(opt("flood")), FloodBytes: number0(opt("flood-bytes")), Letters: number0(opt("letters")), Starts: number0(opt("starts")), Watchers: number0(opt("watchers")), InFlight: storyInFlight}
+		s.maxEntry = number0(opt("max-entry"))
 	case "brief":
 		s.short = true
 	case "lead":

@@ -66,6 +66,13 @@ func (c *core) begin() error {
 		if err := c.loadInbox(l); err != nil {
 			return err
 		}
+		if parked, err := c.parkOversized(l); parked || err != nil {
+			if err != nil {
+				return err
+			}
+			c.touched = append(c.touched, l)
+			continue
+		}
 		if l.entity != nil {
 			if err := c.beginEntity(l); err != nil {
 				return err
@@ -280,6 +287,7 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 		return err
 	}
 	pending, key := l.rec.Status == history.Pending, c.key(l)
+	before := c.view.open.size()
 	fx, err := c.writeTurn(l, t, taken)
 	if err != nil {
 		return err
@@ -287,6 +295,7 @@ func (c *core) record(l *live, t partition.Turn, taken []*mail) error {
 	if err := c.followUp(l, key, fx); err != nil {
 		return err
 	}
+	c.view.open.weighed(l.ref, c.view.open.size()-before)
 	if pending || fx.Ended {
 		n := notice{ref: l.ref, instance: describe(l.ref, l.rec), started: l.rec.StartedAs(), custom: l.rec.CustomStatus != 0}
 		n.instance.outcome(t.Episode.Decided, true)
