@@ -60,10 +60,28 @@ type episodeMessage struct {
 	Fence    leader.Fence
 }
 
-// episodeAnswer is an Episode in encoded form, or why the code does not fit.
+// episodeAnswer is an Episode in encoded form, or why the code does not fit, or how
+// many bytes it has if it fits into no message.
 type episodeAnswer struct {
 	Episode []byte
 	Unfit   *history.NondeterminismError
+	TooLong int
+}
+
+// encodeEpisode makes an answer of an episode.
+func encodeEpisode(episode history.Episode) ([]byte, error) {
+	b, err := msgpack.Marshal(episodeAnswer{Episode: history.EncodeEpisode(episode)})
+	if err == nil && len(b) > peer.MaxMessageBytes {
+		return msgpack.Marshal(episodeAnswer{TooLong: len(b)})
+	}
+	return b, err
+}
+
+// tooLongToLend says that an instance has to wait until a node that binds its code leads
+// it, because what goes there, or comes back, is more than a message takes.
+func tooLongToLend(what string, bytes int, node peer.NodeID, name string) error {
+	return fmt.Errorf("%w where its history is; node %s binds %q, but %s: %w: %d bytes, at most %d are allowed",
+		leader.ErrUnbound, node, name, what, peer.ErrTooLong, bytes, peer.MaxMessageBytes)
 }
 
 // remote runs an episode on another node, which rebuilds the execution from its
@@ -81,19 +99,26 @@ func (e *episodes) remote(ctx context.Context, to peer.NodeID, req leader.Episod
 		return history.Episode{}, fmt.Errorf("encode episode: %w", err)
 	}
 	if len(body) > peer.MaxMessageBytes {
-		return history.Episode{}, fmt.Errorf("%w where its history is; node %s binds %q, but it cannot be sent there: %w: %d bytes, at most %d are allowed",
-			leader.ErrUnbound, to, req.Name, peer.ErrTooLong, len(body), peer.MaxMessageBytes)
+		return history.Episode{}, tooLongToLend("its history cannot be sent there", len(body), to, req.Name)
 	}
 	b, err := e.node.rpc.call(ctx, to, methodEpisode, body)
 	if err != nil {
 		return history.Episode{}, err
 	}
+	return decodeEpisode(b, to, req.Name)
+}
+
+// decodeEpisode reads what a node answered that was lent an instance of a name.
+func decodeEpisode(b []byte, from peer.NodeID, name string) (history.Episode, error) {
 	var answer episodeAnswer
 	if err := msgpack.Unmarshal(b, &answer); err != nil {
 		return history.Episode{}, fmt.Errorf("decode episode: %w", err)
 	}
-	if answer.Unfit != nil {
+	switch {
+	case answer.Unfit != nil:
 		return history.Episode{}, answer.Unfit
+	case answer.TooLong > 0:
+		return history.Episode{}, tooLongToLend("what it decides cannot be sent back", answer.TooLong, from, name)
 	}
 	return history.DecodeEpisode(answer.Episode)
 }
@@ -122,7 +147,7 @@ func (n *Node) handleEpisode(ctx context.Context, _ peer.NodeID, body []byte) ([
 	case err != nil:
 		return nil, err
 	}
-	return msgpack.Marshal(episodeAnswer{Episode: history.EncodeEpisode(episode)})
+	return encodeEpisode(episode)
 }
 
 // lend runs an episode for another node and keeps nothing of it. It returns when

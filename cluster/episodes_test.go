@@ -25,3 +25,24 @@ func TestEpisodeTooLongToLend(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// So for what it decides.
+func TestDecisionsTooLongToLend(t *testing.T) {
+	for carried, fits := range map[int]bool{2: true, 5: false} {
+		episode := history.Episode{Decided: []history.Event{{Body: &history.ExecutionCompleted{Status: history.ContinuedAsNew}}}}
+		for range carried {
+			episode.Carried = append(episode.Carried, &history.EventRaised{Name: "go", Input: make(history.Payload, history.MaxPayloadBytes)})
+		}
+		b, err := encodeEpisode(episode)
+		if err != nil || len(b) > peer.MaxMessageBytes {
+			t.Fatalf("an answer of %d bytes, %v", len(b), err)
+		}
+		got, err := decodeEpisode(b, "b", "eternal")
+		switch {
+		case fits && (err != nil || len(got.Carried) != carried):
+			t.Errorf("%d payloads: %v", carried, err)
+		case !fits && (!errors.Is(err, leader.ErrUnbound) || !errors.Is(err, peer.ErrTooLong) || !strings.Contains(err.Error(), "node b binds")):
+			t.Errorf("%d payloads: %v", carried, err)
+		}
+	}
+}
