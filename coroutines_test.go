@@ -3,6 +3,8 @@ package reprise_test
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -143,10 +145,6 @@ func TestCoroutines(t *testing.T) {
 			o.Go(func(o *reprise.Orchestration) { panic("boom") })
 			return nil, o.Sleep(time.Minute)
 		}, "boom"},
-		{"a deadlock", func(o *reprise.Orchestration, n int) (any, error) {
-			_, err := reprise.NewChannel[int](0).Receive(o)
-			return nil, err
-		}, "reprise: the orchestrator waits, and nothing is pending that could end that: its coroutines wait for each other"},
 		{"left behind", func(o *reprise.Orchestration, n int) (any, error) {
 			o.Go(func(o *reprise.Orchestration) {
 				defer func() { _, _ = double.Call(o, 1) }()
@@ -220,5 +218,61 @@ func TestMap(t *testing.T) {
 	}), "test", "7", "never")
 	if canceled.end.Status != history.Canceled || canceled.end.Failure.Message != "canceled: enough" {
 		t.Errorf("%s %+v", canceled.end.Status, canceled.end.Failure)
+	}
+}
+
+// Who waits for each other is told where, on replay as at first.
+func TestDeadlock(t *testing.T) {
+	_, file, _, _ := runtime.Caller(0)
+	at := func(line int) string { return fmt.Sprintf("%s:%d", filepath.Base(file), line) }
+	here := func() int { _, _, line, _ := runtime.Caller(1); return line }
+	const text = "reprise: the orchestrator waits, and nothing is pending that could end that: it waits at "
+	var main, first, second int
+	for name, c := range map[string]struct {
+		fn   func(o *reprise.Orchestration, n int) (any, error)
+		want func() string
+	}{
+		"alone": {func(o *reprise.Orchestration, n int) (any, error) {
+			main = here() + 1
+			_, err := reprise.NewChannel[int](0).Receive(o)
+			return nil, err
+		}, func() string { return text + at(main) }},
+		"with others": {func(o *reprise.Orchestration, n int) (any, error) {
+			var a, b reprise.Mutex
+			var group reprise.WaitGroup
+			cross := func(line *int, mine, other *reprise.Mutex) func(*reprise.Orchestration) {
+				return func(o *reprise.Orchestration) {
+					_ = mine.Lock(o)
+					_, _ = double.Call(o, n)
+					*line = here() + 1
+					_ = other.Lock(o)
+				}
+			}
+			group.Go(o, cross(&first, &a, &b))
+			group.Go(o, cross(&second, &b, &a))
+			main = here() + 1
+			return nil, group.Wait(o)
+		}, func() string { return text + at(main) + ", its coroutines at " + at(first) + ", " + at(second) }},
+		"with many": {func(o *reprise.Orchestration, n int) (any, error) {
+			var group reprise.WaitGroup
+			never := reprise.NewChannel[int](0)
+			for range 13 {
+				group.Go(o, func(o *reprise.Orchestration) {
+					first = here() + 1
+					_, _ = never.Receive(o)
+				})
+			}
+			main = here() + 1
+			return nil, group.Wait(o)
+		}, func() string {
+			return text + at(main) + ", its coroutines at " + strings.TrimSuffix(strings.Repeat(at(first)+", ", 10), ", ") + " and 3 more"
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := both(t, with(c.fn), "test", "7")
+			if r.end.Failure == nil || r.end.Failure.Message != c.want() {
+				t.Errorf("%+v, want %s\n%s", r.end.Failure, c.want(), r.history())
+			}
+		})
 	}
 }

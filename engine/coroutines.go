@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/reprise-run/reprise/history"
 )
@@ -123,4 +124,34 @@ func (x *Execution) stopOthers() {
 // but for its end from outside.
 func (x *Execution) waitsForNothing() bool {
 	return len(x.pending) == 0 && len(x.settled) == 0 && len(x.events.awaits()) == 0 && len(x.updates.names) == 0
+}
+
+// mostPlaces bounds how many waits the text of a deadlock names.
+const mostPlaces = 10
+
+// deadlock says where the program and its coroutines wait, though nothing can arrive that
+// would let one go on. The program calls it where it waits.
+func (x *Execution) deadlock() string {
+	text := "reprise: the orchestrator waits, and nothing is pending that could end that: "
+	if len(x.others) == 0 {
+		return text + "it waits at " + callSite()
+	}
+	text += "it waits at " + callSite() + ", its coroutines at "
+	places := make([]string, 0, mostPlaces)
+	for _, c := range x.others[:min(len(x.others), mostPlaces)] {
+		places = append(places, x.placeOf(c))
+	}
+	text += strings.Join(places, ", ")
+	if more := len(x.others) - mostPlaces; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// placeOf returns the line of the user's code at which a coroutine waits.
+func (x *Execution) placeOf(c *coroutine) string {
+	x.running, x.locate = c, true
+	defer func() { x.running, x.site = &x.main, "" }()
+	c.next()
+	return x.site
 }

@@ -190,7 +190,7 @@ func (h *Handle) Wait(ready func() bool) {
 			continue
 		}
 		if x.waitsForNothing() {
-			panic("reprise: the orchestrator waits, and nothing is pending that could end that: its coroutines wait for each other")
+			panic(x.deadlock())
 		}
 		x.block()
 	}
