@@ -20,8 +20,8 @@ type entry struct {
 	// most is how much the largest turn has added, mostOf whose turn that is.
 	most   int
 	mostOf InstanceRef
-	batch    pebble.Batch
-	keys     []string // that it writes, with repetitions
+	batch  pebble.Batch
+	keys   []string // that it writes, with repetitions
 	// needed is set where effects wait for the entry even if it writes nothing.
 	needed bool
 
