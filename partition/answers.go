@@ -66,14 +66,14 @@ func decodeAnswer(value []byte) (*Answer, error) {
 	return answer, u.Err()
 }
 
-// ForgetAnswers deletes the answers, and the replies to updates, of requests first sent before a time. The
-// entry must also write a partition clock from which those requests are refused.
+// ForgetAnswers deletes the answers, and the replies to updates, of requests first sent
+// before a time. What is remembered of an update stays as long as its instance lives and
+// has not replied: somebody may wait for that. The entry must also write a partition clock
+// from which all other requests of that time are refused.
 func ForgetAnswers(s Store, partition uint32, before time.Time) error {
-	for _, t := range []Table{TableAnswers, TableUpdates} {
-		from, _ := TableRange(partition, t)
-		if err := deleteAll(s, from, appendTime(tableKey(partition, t, 8), before)); err != nil {
-			return err
-		}
+	from, _ := TableRange(partition, TableAnswers)
+	if err := deleteAll(s, from, appendTime(tableKey(partition, TableAnswers, 8), before)); err != nil {
+		return err
 	}
-	return nil
+	return forgetUpdates(s, partition, before)
 }

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -76,6 +77,55 @@ func ReadUpdate(r Reader, a Address, request string, sent time.Time) (*Update, e
 		return nil, fmt.Errorf("read update %q of %s: %w", request, a, err)
 	}
 	return u, nil
+}
+
+// forgetUpdates deletes what is remembered of updates that were first sent before a time,
+// but for those that will be replied to.
+func forgetUpdates(s Store, partition uint32, before time.Time) error {
+	type pending struct {
+		key  []byte
+		of   Address
+		from history.ExecutionID
+	}
+	var all []pending
+	from, _ := TableRange(partition, TableUpdates)
+	to := appendTime(tableKey(partition, TableUpdates, 8), before)
+	var failed error
+	err := s.Scan(from, to, func(key, value []byte) bool {
+		a, rest, err := parseAddress(partition, key[tableHeader+8:])
+		var kind []byte
+		if err == nil {
+			_, kind, err = cut(rest)
+		}
+		if err == nil && len(kind) == 0 {
+			var u *Update
+			if u, err = decodeUpdate(value); err == nil && !u.Done {
+				all = append(all, pending{bytes.Clone(key), a, u.Instance})
+			}
+		}
+		failed = err
+		return err == nil
+	})
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return fmt.Errorf("forget updates: %w", err)
+	}
+	for _, p := range all {
+		r, err := ReadRecord(s, p.of)
+		if err != nil {
+			return err
+		}
+		if r == nil || r.Status.Ended() || !r.Is(p.from) {
+			continue
+		}
+		if err := deleteAll(s, from, p.key); err != nil {
+			return err
+		}
+		from = append(p.key, 0)
+	}
+	return deleteAll(s, from, to)
 }
 
 func decodeUpdate(value []byte) (*Update, error) {

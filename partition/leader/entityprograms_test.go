@@ -114,6 +114,8 @@ func (r *entityRun) operate(text string) history.OperationResult {
 		r.batch.State = append(history.Payload("1"), make(history.Payload, number(arg))...)
 	case "delete":
 		r.batch.State = nil
+	case "answer": // so many bytes
+		return history.OperationResult{Result: make(history.Payload, number(arg))}
 	case "signal": // TARGET/OPERATION
 		target, operation, _ := strings.Cut(arg, "/")
 		if failure := r.noRoom(target); failure != nil {

@@ -171,10 +171,10 @@ func backlogOf(l *live) (b backlog) {
 // operationsOfRun and mailBytes bound what one run of an entity takes.
 const operationsOfRun = 64
 
-// portion takes the operations of the next run; there is at least one.
-func (e *entity) portion(r *partition.Record) (all []*mail) {
+// portion takes the operations of the next run, up to a number; there is at least one.
+func (e *entity) portion(r *partition.Record, atMost int) (all []*mail) {
 	q := e.active(r)
-	for sum := 0; len(*q) > 0 && len(all) < operationsOfRun; {
+	for sum := 0; len(*q) > 0 && len(all) < atMost; {
 		m := (*q)[0]
 		if !m.settled && !isOperation(m) {
 			break

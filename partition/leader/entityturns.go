@@ -14,7 +14,7 @@ func (c *core) askEntity(l *live) error {
 	if err != nil {
 		return err
 	}
-	r := &run{mail: l.entity.portion(l.rec)}
+	r := &run{mail: l.entity.portion(l.rec, l.few(min(operationsOfRun, l.entity.waiting)))}
 	name, _ := l.ref.ID.Entity()
 	r.request.Key, r.request.Name = c.key(l), l.rec.Name
 	r.entity = &EntityRequest{Key: r.request.Key, Name: name, State: state, Now: c.now, NextID: l.rec.LastID + 1, Crowded: c.crowdedOf(l.ref.Hub)}
@@ -41,8 +41,16 @@ func (c *core) operated(l *live, r *run) error {
 		r.err = partition.ValidateBatch(l.rec, len(r.mail), r.batch)
 	}
 	if r.err == nil {
-		if text := tooMuchOfBatch(l.addr, l.rec, r.batch); text != "" {
-			r.err = fmt.Errorf("%w: %s", partition.ErrUnsupported, text)
+		switch text := tooMuchOfBatch(l.addr, l.rec, r.batch); {
+		case text != "" && len(r.batch.Results) > 1:
+			l.entity.putBack(l.rec, r.mail)
+			c.byHalves(l, len(r.batch.Results))
+			return nil
+		case text != "": // one that cannot be recorded has not happened
+			c.log.Warn("an operation fails, because it is too large to be recorded", "entity", l.addr.String(), "error", text)
+			r.batch = history.Batch{State: r.entity.State, Results: []history.OperationResult{{
+				Failure: &history.Failure{Type: history.FailureTooLarge, NonRetriable: true, Message: text},
+			}}}
 		}
 	}
 	if r.err == nil {

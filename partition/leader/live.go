@@ -37,6 +37,9 @@ type live struct {
 	// heldBytes is the payload of mail that came since the mail was last stored or
 	// recorded.
 	heldBytes int
+	// atMost bounds how much mail the next turn takes, because one with more of it was too
+	// large to be recorded; 0: there is no such bound.
+	atMost int
 	// resting is set while a failed episode is not asked again yet.
 	resting bool
 	// probe is set while the instance is tried on behalf of all that wait for the

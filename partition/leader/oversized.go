@@ -12,6 +12,30 @@ import (
 // turn that slips through is known by its instance, and the next leader of this node
 // parks that instead of letting it end one reign after the other.
 
+// Before an instance fails, what has come together is taken apart: updates that waited
+// together may each get a reply that is allowed, and all of them be too much. So a turn
+// that is too large is run again with half of its mail, and only one that took a single
+// letter is the fault of the code.
+
+// byHalves lets an instance, whose turn took so much mail and cannot be recorded, take
+// half of it. The mail is back in its queue.
+func (c *core) byHalves(l *live, taken int) {
+	l.atMost = taken / 2
+	c.enqueue(l)
+}
+
+// few returns how much of n letters the next turn takes: after a large turn little, and
+// twice as much each time until it is all.
+func (l *live) few(n int) int {
+	if l.atMost == 0 || n <= l.atMost {
+		l.atMost = 0
+		return n
+	}
+	n = l.atMost
+	l.atMost *= 2
+	return n
+}
+
 // OversizedError says that an entry was larger than the log takes, and which instance
 // has most of it. It ends the reign.
 type OversizedError struct {

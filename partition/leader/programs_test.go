@@ -527,7 +527,7 @@ func huge(*seen, string) []history.Body {
 
 // serve replies to updates, one after the other, with what an activity makes of them.
 // "end" ends it, with so many updates left as came before; "next" lets it continue as
-// new.
+// new; "large" is replied to at once, with half of the largest payload.
 func serve(s *seen, _ string) []history.Body {
 	var want []history.Body
 	reply := func(u *history.UpdateRequested, result history.Payload, failure *history.Failure) {
@@ -546,6 +546,9 @@ func serve(s *seen, _ string) []history.Body {
 				return append(want, &history.ExecutionCompleted{Status: history.ContinuedAsNew})
 			}
 			return append(want, done("served"))
+		case "large":
+			reply(u, make(history.Payload, history.MaxPayloadBytes/2), nil)
+			continue
 		}
 		want = append(want, &history.TaskScheduled{Name: "step", Input: u.Input})
 		b := s.ended[int32(len(want)-1)]

@@ -90,7 +90,7 @@ func (c *core) begin() error {
 
 // ask asks the executor for an episode with all mail of an instance.
 func (c *core) ask(l *live) {
-	n := portion(l.mail)
+	n := l.few(portion(l.mail))
 	r := &run{mail: l.mail[:n:n]}
 	l.mail = l.mail[n:]
 	arrived := make([]history.Event, 0, 1+len(r.mail))
@@ -251,6 +251,12 @@ func (r *run) fail() {}
 // turn records an episode.
 func (c *core) turn(l *live, r *run) error {
 	text := tooMuch(l.addr, l.rec, r.episode)
+	if text != "" && len(r.mail) > 1 {
+		l.mail = append(r.mail, l.mail...)
+		c.cfg.Executor.Forget(r.request.Key)
+		c.byHalves(l, len(r.mail))
+		return nil
+	}
 	if text != "" {
 		r.episode = tooLarge(text) // all its mail is recorded
 		c.cfg.Executor.Forget(r.request.Key)
