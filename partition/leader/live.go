@@ -186,13 +186,18 @@ func (c *core) post(l *live, m *mail) error {
 	c.enqueue(l)
 	c.letWait(l)
 	// What is stored together is one entry.
-	if l.heldBytes += len(history.PayloadOf(m.Event.Body)); l.heldBytes > heldBytes {
+	if l.heldBytes += bytesOf(m); l.heldBytes > heldBytes {
 		return c.store(l)
 	}
 	return nil
 }
 
-// heldBytes is how much payload of mail an instance holds that is neither stored nor
+// bytesOf returns how much mail brings: a payload, or a failure.
+func bytesOf(m *mail) int {
+	return len(history.PayloadOf(m.Event.Body)) + history.FailureIn(m.Event.Body).Bytes()
+}
+
+// heldBytes is how much of mail an instance holds that is neither stored nor
 // recorded.
 const heldBytes = 4 << 20
 

@@ -483,7 +483,7 @@ func tooMuch(a partition.Address, r *partition.Record, ep history.Episode) strin
 func portion(all []*mail) int {
 	sum := 0
 	for i, m := range all[:min(len(all), maxPending)] {
-		if sum += len(history.PayloadOf(m.Event.Body)) + history.FailureIn(m.Event.Body).Bytes(); sum > mailBytes {
+		if sum += bytesOf(m); sum > mailBytes {
 			return i + 1
 		}
 	}
