@@ -300,7 +300,7 @@ type spill struct {
 
 // storeOverdue stores the mail that waited for too long.
 func (c *core) storeOverdue() error {
-	for len(c.spills) > 0 && c.mono-c.spills[0].since >= c.cfg.Limits.Spill {
+	for len(c.spills) > 0 && c.mono-c.spills[0].since >= c.cfg.Limits.Spill && !c.crowded() {
 		s := c.spills[0]
 		c.spills[0] = spill{}
 		c.spills = c.spills[1:]
@@ -312,6 +312,9 @@ func (c *core) storeOverdue() error {
 			continue
 		}
 		if err := c.store(l); err != nil {
+			return err
+		}
+		if err := c.closeFull(); err != nil {
 			return err
 		}
 	}
