@@ -276,12 +276,14 @@ func TestBindErrors(t *testing.T) {
 	reprise.Bind(r, reprise.NewActivity[int, int](""), nothing)
 	reprise.Bind(r, reprise.NewActivity[int, int]("nil"), nil)
 	reprise.Bind(r, reprise.NewActivity[int, int]("retry", reprise.Retry(0, 0)), nothing)
+	reprise.Bind(r, reprise.NewActivity[int, int]("codes", reprise.Retry(2, 0, reprise.NotOn(reprise.NewError(strings.Repeat("c", 9000), "no")))), nothing)
 	reprise.Bind(r, reprise.NewActivity[int, int]("timeout", reprise.Timeout(-1)), nothing)
 	reprise.Bind(r, reprise.NewActivity[int, chan int]("chan"), func(context.Context, int) (chan int, error) { return nil, nil })
 	reprise.Bind(r, test, nil)
 	want := []string{
 		`activity "double": the name is bound already`, `activity "": the name is empty`, `activity "nil": the function is nil`,
-		`activity "retry": retry policy with 0 attempts`, `activity "timeout": timeout of -1ns`, `activity "chan": json: unsupported type: chan int`,
+		`activity "retry": retry policy with 0 attempts`,
+		`activity "codes": retry policy with 1 codes of errors that are final, 9000 bytes together; at most 8192 are allowed`, `activity "timeout": timeout of -1ns`, `activity "chan": json: unsupported type: chan int`,
 		`orchestration "test": the function is nil`,
 	}
 	for _, text := range want {

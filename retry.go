@@ -56,7 +56,8 @@ func TotalTime(d time.Duration) RetryOption {
 }
 
 // NotOn ends the retries at errors of these codes: sentinels made by [NewError]
-// and types that are a [CodedError]. See also [NonRetryable].
+// and types that are a [CodedError]. Their codes have [history.MaxFinalCodesBytes] at
+// most, together. See also [NonRetryable].
 func NotOn(errs ...CodedError) RetryOption {
 	return func(p *history.RetryPolicy) {
 		for _, err := range errs {
@@ -66,7 +67,13 @@ func NotOn(errs ...CodedError) RetryOption {
 }
 
 func checkPolicy(p history.RetryPolicy) error {
+	codes := 0
+	for _, code := range p.NonRetryable {
+		codes += len(code)
+	}
 	switch {
+	case codes > history.MaxFinalCodesBytes:
+		return fmt.Errorf("retry policy with %d codes of errors that are final, %d bytes together; at most %d are allowed: mark such errors by NonRetryable where they arise", len(p.NonRetryable), codes, history.MaxFinalCodesBytes)
 	case p.MaxAttempts < 1:
 		return fmt.Errorf("retry policy with %d attempts; there must be at least 1", p.MaxAttempts)
 	case p.First < 0 || p.MaxInterval < 0 || p.Total < 0:

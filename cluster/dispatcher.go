@@ -47,6 +47,9 @@ type dispatched struct {
 	// ended is true once the result is here: it takes no room any more. It is known
 	// until the result is recorded, because it is lost if the node dies before.
 	ended bool
+	// unwanted is why it was cancelled before the node had said that it runs it; nil: it
+	// was not. The node is told once more when it has.
+	unwanted *string
 }
 
 // fullPause is how long a node that was full is left alone, if it does not say
@@ -310,17 +313,25 @@ func (d *dispatcher) Cancel(id leader.AttemptID, reason string) {
 		t.queue = slices.DeleteFunc(t.queue, func(task leader.ActivityTask) bool { return task.Attempt == id })
 		queued = len(t.queue) < before
 	}
-	if queued {
-		d.drop(id)
-	}
-	d.mu.Unlock()
 	switch {
 	case queued:
-	case to == d.node.self:
-		d.node.worker.cancelAttempt(id, reason)
-	default:
-		d.node.sendCancel(to, id, reason)
+		d.drop(id)
+	case !a.taken:
+		a.unwanted = &reason
 	}
+	d.mu.Unlock()
+	if !queued {
+		d.stop(to, id, reason)
+	}
+}
+
+// stop tells a node that an attempt's result is not wanted.
+func (d *dispatcher) stop(node peer.NodeID, id leader.AttemptID, reason string) {
+	if node == d.node.self {
+		d.node.worker.cancelAttempt(id, reason)
+		return
+	}
+	d.node.sendCancel(node, id, reason)
 }
 
 // Survey implements [leader.Dispatcher].

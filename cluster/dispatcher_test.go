@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -76,4 +77,24 @@ func TestSurveyTellsEarlierReigns(t *testing.T) {
 			t.Errorf("told %v, %t", ids, ok)
 		}
 	})
+}
+
+// An attempt that is cancelled while it is on its way to a node is told so there, also if
+// the cancellation comes before it.
+func TestCancelOnTheWay(t *testing.T) {
+	n := &Node{self: "a"}
+	n.worker = newWorker(n)
+	d := newDispatcher(n)
+	to := &target{name: "a", capacity: 1}
+	d.targets["a"] = to
+	id := attemptOf(1, 4)
+	d.attempts[id] = &dispatched{to: "a"}
+	d.Cancel(id, "enough") // nobody knows the attempt there
+	ctx, cancel := context.WithCancelCause(context.Background())
+	task := leader.ActivityTask{Attempt: id}
+	n.worker.attempts[id] = &attempt{task: task, cancel: cancel}
+	d.settle(to, []leader.ActivityTask{task}, runAnswer{Verdicts: []verdict{verdictTaken}}, true)
+	if cause := context.Cause(ctx); cause == nil || !strings.Contains(cause.Error(), "enough") {
+		t.Errorf("the attempt runs on, with the cause %v", cause)
+	}
 }

@@ -103,6 +103,7 @@ func (d *dispatcher) offer(t *target, tasks []leader.ActivityTask) (answer runAn
 // settle notes what became of attempts that were offered.
 func (d *dispatcher) settle(t *target, tasks []leader.ActivityTask, answer runAnswer, heard bool) {
 	var lost, refused []leader.AttemptID
+	var unwanted []stopWork
 	d.mu.Lock()
 	if heard {
 		t.others = answer.Others
@@ -114,6 +115,9 @@ func (d *dispatcher) settle(t *target, tasks []leader.ActivityTask, answer runAn
 			// The result was faster, or the reign ended.
 		case v == verdictTaken:
 			a.taken = true
+			if a.unwanted != nil { // what told the node so may have been faster
+				unwanted = append(unwanted, stopWork{task.Attempt, *a.unwanted})
+			}
 		case v == verdictStale:
 			d.drop(task.Attempt)
 		default:
@@ -127,6 +131,9 @@ func (d *dispatcher) settle(t *target, tasks []leader.ActivityTask, answer runAn
 		}
 	}
 	d.mu.Unlock()
+	for _, stop := range unwanted {
+		d.stop(t.name, stop.Attempt, stop.Reason)
+	}
 	d.tellLeaders(lost, (*leader.Leader).AttemptsLost)
 	d.tellLeaders(refused, (*leader.Leader).AttemptsRefused)
 }

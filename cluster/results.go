@@ -72,7 +72,8 @@ func (n *Node) deliver(partition uint32) {
 func takeBatch(p *workPartition) []*attempt {
 	bytes, count := 0, 0
 	for count < len(p.waiting) && count < resultBatch && bytes < resultBatchBytes {
-		bytes += len(p.waiting[count].result.Result)
+		result := p.waiting[count].result
+		bytes += len(result.Result) + result.Failure.Bytes() + len(result.Progress)
 		count++
 	}
 	batch := p.waiting[:count:count]

@@ -268,6 +268,10 @@ type ParentInstance struct {
 // parent is told so. It ends a recursion that has no end.
 const MaxDepth = 10_000
 
+// MaxFinalCodesBytes bounds the codes of a retry policy, together: every pending activity
+// has them in its row.
+const MaxFinalCodesBytes = 8 << 10
+
 // RetryPolicy says how the partition's leader repeats a failing activity. It
 // travels with the scheduled activity, so retries need no orchestrator.
 type RetryPolicy struct {

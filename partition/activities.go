@@ -104,6 +104,25 @@ func (a *Activity) Encode() []byte {
 	return p.Bytes()
 }
 
+// DemandBytes returns how many bytes of a pending activity's row are as many as the
+// orchestrator likes: what the activity is called, and how it is to be attempted.
+func DemandBytes(b *history.TaskScheduled) int {
+	const each = 3 // what stands before a text
+	n := len(b.Name) + len(b.Version)
+	if b.Retry != nil {
+		for _, code := range b.Retry.NonRetryable {
+			n += len(code) + each
+		}
+	}
+	if b.Options != nil {
+		n += len(b.Options.FairnessKey)
+		for k, v := range b.Options.Nodes {
+			n += len(k) + len(v) + 2*each
+		}
+	}
+	return n
+}
+
 func putRetryPolicy(p *pack.Writer, r *history.RetryPolicy) {
 	if r == nil {
 		p.Nil()

@@ -228,6 +228,16 @@ func (c *core) crowded() bool {
 	return n >= manyInFlight || n >= c.cfg.Limits.InFlight && c.view.open.size() >= c.cfg.Limits.EntryBytes
 }
 
+// closeFull proposes the entry under construction if it has its size. Whatever does many
+// things in a row calls it after each, and stops when the loop is [core.crowded]:
+// together they may be more than an entry takes.
+func (c *core) closeFull() error {
+	if c.view.open.size() < c.cfg.Limits.EntryBytes || len(c.inFlight) >= c.cfg.Limits.InFlight {
+		return nil
+	}
+	return c.propose()
+}
+
 // round does what there is to do now. Messages for which there is no room in the
 // log stay taken.
 func (c *core) round() error {
@@ -238,10 +248,8 @@ func (c *core) round() error {
 		if err := m.handle(c); err != nil {
 			return err
 		}
-		if c.view.open.size() >= c.cfg.Limits.EntryBytes && len(c.inFlight) < c.cfg.Limits.InFlight {
-			if err := c.propose(); err != nil {
-				return err
-			}
+		if err := c.closeFull(); err != nil {
+			return err
 		}
 	}
 	if !c.crowded() {

@@ -189,13 +189,18 @@ func (c *core) post(l *live, m *mail) error {
 	c.enqueue(l)
 	c.letWait(l)
 	// What is stored together is one entry.
-	if l.heldBytes += len(history.PayloadOf(m.Event.Body)); l.heldBytes > heldBytes {
+	if l.heldBytes += bytesOf(m); l.heldBytes > heldBytes {
 		return c.store(l)
 	}
 	return nil
 }
 
-// heldBytes is how much payload of mail an instance holds that is neither stored nor
+// bytesOf returns how much mail brings: a payload, or a failure.
+func bytesOf(m *mail) int {
+	return len(history.PayloadOf(m.Event.Body)) + history.FailureIn(m.Event.Body).Bytes()
+}
+
+// heldBytes is how much of mail an instance holds that is neither stored nor
 // recorded.
 const heldBytes = 4 << 20
 
@@ -298,7 +303,7 @@ type spill struct {
 
 // storeOverdue stores the mail that waited for too long.
 func (c *core) storeOverdue() error {
-	for len(c.spills) > 0 && c.mono-c.spills[0].since >= c.cfg.Limits.Spill {
+	for len(c.spills) > 0 && c.mono-c.spills[0].since >= c.cfg.Limits.Spill && !c.crowded() {
 		s := c.spills[0]
 		c.spills[0] = spill{}
 		c.spills = c.spills[1:]
@@ -310,6 +315,9 @@ func (c *core) storeOverdue() error {
 			continue
 		}
 		if err := c.store(l); err != nil {
+			return err
+		}
+		if err := c.closeFull(); err != nil {
 			return err
 		}
 	}

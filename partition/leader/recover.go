@@ -25,13 +25,12 @@ func (ids surveyed) handle(c *core) error {
 		}
 	}
 	c.surveyed, c.lostEarly = true, nil
-	for len(c.early) > 0 {
-		r := c.early[0]
-		c.early = c.early[1:]
-		if err := r.handle(c); err != nil {
-			return err
-		}
-	}
+	// What came early is next, as if it came now: message by message, so that each entry
+	// takes what it has room for.
+	taken := c.taken
+	c.taken = append(c.early, taken...)
+	c.early = nil
+	clear(taken)
 	c.tasksFrom, _ = partition.TableRange(c.cfg.Partition, partition.TableActivities)
 	return nil
 }

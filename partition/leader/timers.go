@@ -92,7 +92,7 @@ func (c *core) fireDue() error {
 	if c.cfg.Faults.localTimers() {
 		now = c.cfg.Clock()
 	}
-	for len(c.runnable) < c.cfg.Limits.Runnable {
+	for len(c.runnable) < c.cfg.Limits.Runnable && !c.crowded() {
 		if err := c.timers.fill(&c.view, c.cfg.Partition); err != nil {
 			return err
 		}
@@ -111,6 +111,9 @@ func (c *core) fireDue() error {
 			m.Fired(max(now.Sub(next.timer.Due), 0))
 		}
 		if err := c.fire(next.timer); err != nil {
+			return err
+		}
+		if err := c.closeFull(); err != nil {
 			return err
 		}
 	}

@@ -437,7 +437,7 @@ func tooMuch(a partition.Address, r *partition.Record, ep history.Episode) strin
 	sum := len(ep.CustomStatus)
 	largest := sum
 	inline := partition.CarriedInline(a, ep) // bytes that the rows of the entry itself hold
-	replies := 0                             // likewise
+	replies, demands := 0, 0                 // likewise
 	for _, e := range ep.Decided {
 		size := len(history.PayloadOf(e.Body))
 		sum += size + history.FailureIn(e.Body).Bytes()
@@ -445,6 +445,7 @@ func tooMuch(a partition.Address, r *partition.Record, ep history.Episode) strin
 		switch body := e.Body.(type) {
 		case *history.TaskScheduled:
 			pending++
+			demands += partition.DemandBytes(body)
 			if o := body.Options; o != nil && (o.ScheduleToStart > 0 || o.ScheduleToClose > 0) {
 				pending++
 			}
@@ -470,7 +471,7 @@ func tooMuch(a partition.Address, r *partition.Record, ep history.Episode) strin
 			replies += partition.Inline(size + body.Failure.Bytes() + 2*len(body.Name) + 2*len(body.Request))
 		}
 	}
-	together := inline + replies + len(ep.CustomStatus) + int(pending)*(2*(len(a.Hub)+len(a.ID))+rowsOfOne)
+	together := inline + replies + demands + len(ep.CustomStatus) + int(pending)*(2*(len(a.Hub)+len(a.ID))+rowsOfOne)
 	switch {
 	case largest > history.MaxPayloadBytes || sum > episodeBytes:
 		return fmt.Sprintf("the orchestrator decided %d bytes of payload in one episode; at most %d in one payload and %d together are allowed; let it wait in between, or hand on references to what is large", sum, history.MaxPayloadBytes, episodeBytes)
@@ -488,7 +489,7 @@ func tooMuch(a partition.Address, r *partition.Record, ep history.Episode) strin
 func portion(all []*mail) int {
 	sum := 0
 	for i, m := range all[:min(len(all), maxPending)] {
-		if sum += len(history.PayloadOf(m.Event.Body)) + history.FailureIn(m.Event.Body).Bytes(); sum > mailBytes {
+		if sum += bytesOf(m); sum > mailBytes {
 			return i + 1
 		}
 	}

@@ -48,6 +48,14 @@ func TestTurnsWeigh(t *testing.T) {
 		return all
 	}
 	status := make(history.Payload, history.MaxPayloadBytes)
+	picky := &history.TaskOptions{FairnessKey: strings.Repeat("f", history.MaxFairnessKeyBytes), Nodes: make(map[string]string)}
+	for i := range history.MaxDemandedLabels {
+		picky.Nodes[strings.Repeat(string(rune('a'+i)), history.MaxLabelBytes)] = strings.Repeat("v", history.MaxLabelBytes)
+	}
+	final := &history.RetryPolicy{MaxAttempts: 2}
+	for range 1000 {
+		final.NonRetryable = append(final.NonRetryable, strings.Repeat("c", 100))
+	}
 	for name, c := range map[string]struct {
 		episode history.Episode
 		fits    bool
@@ -59,7 +67,10 @@ func TestTurnsWeigh(t *testing.T) {
 		"many timers":                     {history.Episode{Decided: many(maxPending, &history.TimerCreated{})}, true},
 		"replies beside many timers": {history.Episode{Decided: append(many(maxPending, &history.TimerCreated{}),
 			many(300, &history.UpdateCompleted{Result: make(history.Payload, 100<<10)})...)}, false},
-		"a large status": {history.Episode{Decided: many(1, child(0, history.MaxPayloadBytes)), CustomStatus: status}, true},
+		"many activities":                            {history.Episode{Decided: many(maxPending, &history.TaskScheduled{Name: "act"})}, true},
+		"many activities that want a certain node":   {history.Episode{Decided: many(maxPending, &history.TaskScheduled{Name: "act", Options: picky})}, false},
+		"activities that many failures are final of": {history.Episode{Decided: many(1000, &history.TaskScheduled{Name: "act", Retry: final})}, false},
+		"a large status":                             {history.Episode{Decided: many(1, child(0, history.MaxPayloadBytes)), CustomStatus: status}, true},
 	} {
 		if text := tooMuch(a, &partition.Record{}, c.episode); text == "" != c.fits {
 			t.Errorf("%s: %q", name, text)
