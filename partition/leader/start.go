@@ -200,6 +200,10 @@ func (q *call) handle(c *core) error {
 		case remembered != nil && !c.cfg.Faults.noDedup():
 			c.answer(q, StartAnswer{Execution: remembered.Execution, Started: remembered.Started}, errorOf(remembered.Code))
 			return nil
+		case q.start != nil && l.rec != nil && l.rec.Is(q.start.Execution):
+			// Sent again after its answer was forgotten, by who still waits for the end.
+			c.answer(q, StartAnswer{q.start.Execution, true}, nil)
+			return nil
 		case q.expired(c):
 			return nil
 		}
