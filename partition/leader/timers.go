@@ -17,6 +17,11 @@ type timers struct {
 	through string
 	all     bool
 	limit   int
+	// fired is the greatest key that was fired. through never falls below it: the row
+	// of a timer stays until what follows is written, and would be read again.
+	fired string
+	// enough is how many are held before some are given up; 0: four times limit.
+	enough int
 }
 
 type armed struct {
@@ -45,12 +50,37 @@ func (t *timers) add(timer partition.Timer) {
 		return
 	}
 	heap.Push(&t.heap, armed{key, timer})
-	if len(t.heap) > 4*t.limit {
-		sort.Sort(t.heap) // a sorted slice is a heap
-		clear(t.heap[t.limit:])
-		t.heap = t.heap[:t.limit]
-		t.all, t.through = false, t.heap[t.limit-1].key
+	if len(t.heap) > max(4*t.limit, t.enough) {
+		t.giveUp()
 	}
+}
+
+// giveUp leaves those that are due last to the state, but none that is due before one
+// that was fired.
+func (t *timers) giveUp() {
+	sort.Sort(t.heap) // a sorted slice is a heap
+	keep := t.limit
+	for keep < len(t.heap) && t.heap[keep].key <= t.fired {
+		keep++
+	}
+	if keep > 2*t.limit {
+		t.enough = 2 * keep // they are due, and soon gone
+	} else {
+		t.enough = 0
+	}
+	if keep == len(t.heap) {
+		return
+	}
+	clear(t.heap[keep:])
+	t.heap = t.heap[:keep]
+	t.all, t.through = false, max(t.heap[keep-1].key, t.fired)
+}
+
+// next takes the timer that is due first.
+func (t *timers) next() armed {
+	next := heap.Pop(&t.heap).(armed)
+	t.fired = max(t.fired, next.key)
+	return next
 }
 
 // fill reads the next timers from the state when none is left in memory.
@@ -99,7 +129,7 @@ func (c *core) fireDue() error {
 		if len(c.timers.heap) == 0 || c.timers.heap[0].timer.Due.After(now) {
 			return nil
 		}
-		next := heap.Pop(&c.timers.heap).(armed)
+		next := c.timers.next()
 		value, err := c.view.Get([]byte(next.key))
 		if err != nil {
 			return err
