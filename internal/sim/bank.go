@@ -283,7 +283,7 @@ func (l *workload) checkEntitiesAtRest() {
 	busy := "never looked at"
 	for deadline := time.Now().Add(healTime); busy != "" && time.Now().Before(deadline); time.Sleep(time.Second) {
 		var err error
-		if busy, err = busyEntity(reader{l.world.running(0).State()}); err != nil {
+		if busy, err = l.busyEntity(); err != nil {
 			l.complain("check entities: %v", err)
 			return
 		}
@@ -294,8 +294,12 @@ func (l *workload) checkEntitiesAtRest() {
 }
 
 // busyEntity says which entity is not at rest.
-func busyEntity(r reader) (busy string, err error) {
+func (l *workload) busyEntity() (busy string, err error) {
 	for p := uint32(1); p <= simPartitions && busy == "" && err == nil; p++ {
+		var r reader
+		if r, err = l.state(p); err != nil {
+			return "", err
+		}
 		err = partition.ListEntities(r, p, "sim", "", "", func(a partition.Address) (bool, error) {
 			rec, err := partition.ReadRecord(r, a)
 			if err != nil || rec == nil {

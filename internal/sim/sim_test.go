@@ -55,6 +55,21 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
+// Where there are more nodes than replicas, no node has the state of all partitions: the
+// checks at the end look at those that have it.
+func TestMoreNodesThanReplicas(t *testing.T) {
+	o := options()
+	t.Logf("seed %d (repeat with -sim.seed)", o.Seed)
+	o.Nodes, o.Life = 5, 2*time.Minute
+	synctest.Test(t, func(t *testing.T) {
+		report := Run(o)
+		t.Log(report)
+		if len(report.Problems) > 0 {
+			t.Error("promises were broken")
+		}
+	})
+}
+
 func options() Options {
 	o := Options{Seed: *seed, Nodes: *nodes, Life: *life, Clients: 8}
 	if o.Seed == 0 {

@@ -53,7 +53,7 @@ func (l *workload) checkReplicas() {
 			l.complain("G3: partition %d: %s", p, problem)
 			continue
 		}
-		violations, err := partition.Check(reader{l.world.running(0).State()}, p)
+		violations, err := l.violations(p)
 		if err != nil {
 			l.complain("check partition %d: %v", p, err)
 		}
@@ -63,20 +63,67 @@ func (l *workload) checkReplicas() {
 	}
 }
 
+// violations returns what the checker of invariants says of a partition.
+func (l *workload) violations(p uint32) ([]partition.Violation, error) {
+	state, err := l.state(p)
+	if err != nil {
+		return nil, err
+	}
+	return partition.Check(state, p)
+}
+
+// holders returns the nodes that have a replica of a partition. Where there are more than
+// three nodes, not all have one.
+func (l *workload) holders(p uint32) (all []*cluster.Node, names []string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	d, err := l.world.running(0).Describe(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, x := range d.Partitions {
+		for _, r := range x.Replicas {
+			for i, n := range l.world.nodes {
+				if x.ID == p && r.Node == string(n.name) {
+					all, names = append(all, l.world.running(i)), append(names, string(n.name))
+				}
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil, nil, fmt.Errorf("nobody has a replica of partition %d", p)
+	}
+	return all, names, nil
+}
+
+// state returns a replica's state of a partition.
+func (l *workload) state(p uint32) (reader, error) {
+	all, _, err := l.holders(p)
+	if err != nil {
+		return reader{}, err
+	}
+	return reader{all[0].State()}, nil
+}
+
 func (l *workload) equalReplicas(p uint32) string {
 	problem := "never compared"
 	for deadline := time.Now().Add(healTime); time.Now().Before(deadline); time.Sleep(time.Second) {
 		var first []byte
+		all, names, err := l.holders(p)
+		if err != nil {
+			problem = err.Error()
+			continue
+		}
 		problem = ""
-		for i := range l.world.nodes {
-			state, err := dump(l.world.running(i), p)
+		for i, n := range all {
+			state, err := dump(n, p)
 			if err != nil {
 				return err.Error()
 			}
 			if i == 0 {
 				first = state
 			} else if !bytes.Equal(first, state) {
-				problem = fmt.Sprintf("replica %s differs from %s: %s", l.world.nodes[i].name, l.world.nodes[0].name, l.describe(p))
+				problem = fmt.Sprintf("replica %s differs from %s: %s", names[i], names[0], l.describe(p))
 			}
 		}
 		if problem == "" {
@@ -92,7 +139,7 @@ func (l *workload) checkLanes() {
 	problem := "never looked at"
 	for deadline := time.Now().Add(healTime); problem != "" && time.Now().Before(deadline); time.Sleep(time.Second) {
 		var err error
-		if problem, err = unsettledLane(reader{l.world.running(0).State()}); err != nil {
+		if problem, err = l.unsettledLane(); err != nil {
 			l.complain("check lanes: %v", err)
 			return
 		}
@@ -103,8 +150,12 @@ func (l *workload) checkLanes() {
 }
 
 // unsettledLane says which lane is not at rest.
-func unsettledLane(r reader) (string, error) {
+func (l *workload) unsettledLane() (string, error) {
 	for p := uint32(1); p <= simPartitions; p++ {
+		r, err := l.state(p)
+		if err != nil {
+			return "", err
+		}
 		lanes, err := partition.ReadOutLanes(r, p)
 		if err != nil {
 			return "", err
@@ -115,7 +166,11 @@ func unsettledLane(r reader) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			in, err := partition.ReadInLane(r, to, p)
+			there, err := l.state(to)
+			if err != nil {
+				return "", err
+			}
+			in, err := partition.ReadInLane(there, to, p)
 			if err != nil {
 				return "", err
 			}
