@@ -20,7 +20,8 @@ type replica struct {
 	epoch  uint64         // of leader
 	leads  bool           // this node leads the group
 	over   chan struct{}  // closed when it does so no more; nil before it did
-	// oversized are the instances that the next leader parks.
+	// oversized are the instances that the next leader parks. Only lead touches it, and
+	// one reign follows the other.
 	oversized []*leader.OversizedError
 }
 
@@ -92,13 +93,13 @@ func (n *Node) lead(ctx context.Context, g uint32, reign *raftlog.Reign) {
 			Partition: g, Log: reign, Executor: n.episodes, Entities: &operations{n}, Dispatcher: n.dispatcher,
 			PartitionOf: n.partitionOfSlot, Courier: n.courier, Spans: n.spans.taker(), Meter: n.metrics.meter(g),
 			Clock: n.cfg.Clock, Logger: n.log, Limits: n.cfg.Limits, Faults: n.cfg.Faults,
-			MaxEntryBytes: raftlog.MaxEntryBytes, Oversized: n.takeOversized(r),
+			MaxEntryBytes: raftlog.MaxEntryBytes, Oversized: r.oversized,
 		})
 		n.setLeads(r, true, l, reign.Epoch())
 		err = l.Run(ctx)
 	}
 	n.setLeads(r, false, nil, 0)
-	n.noteOversized(r, err)
+	r.oversized = leader.Oversized(r.oversized, err)
 	ended := ctx.Err() != nil
 	cancel()
 	wg.Wait()
@@ -109,26 +110,6 @@ func (n *Node) lead(ctx context.Context, g uint32, reign *raftlog.Reign) {
 		return
 	}
 	n.log.Info("leads no more", "group", g, "epoch", reign.Epoch())
-}
-
-// noteOversized keeps what ended a reign for the next of this node, if it was an instance.
-func (n *Node) noteOversized(r *replica, err error) {
-	var o *leader.OversizedError
-	if !errors.As(err, &o) {
-		return
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	r.oversized = append(r.oversized, o)
-}
-
-// takeOversized returns what ended the reigns of this node since it was asked last.
-func (n *Node) takeOversized(r *replica) []*leader.OversizedError {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	all := r.oversized
-	r.oversized = nil
-	return all
 }
 
 // awaitReplica returns the replica once startReplica has put it into the table,

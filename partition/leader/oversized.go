@@ -1,7 +1,9 @@
 package leader
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/reprise-run/reprise/partition"
 )
@@ -47,6 +49,22 @@ type OversizedError struct {
 // Error says how much it was.
 func (e *OversizedError) Error() string {
 	return fmt.Sprintf("an entry of %d bytes, mostly of %s, is more than the %d that the log takes", e.Bytes, crowdName(e.Instance), e.Allowed)
+}
+
+// mostOversized bounds what is remembered from reign to reign: the newest.
+const mostOversized = 100
+
+// Oversized returns what the next reign on a node is to be given, where one that was given
+// so much ended with err: nothing, unless it ended by the size of an entry. Then what was
+// given counts still, since what was to be parked may have been in that entry.
+func Oversized(given []*OversizedError, err error) []*OversizedError {
+	var newest *OversizedError
+	if !errors.As(err, &newest) {
+		return nil
+	}
+	all := slices.DeleteFunc(slices.Clone(given), func(e *OversizedError) bool { return e.Instance == newest.Instance })
+	all = append(all, newest)
+	return all[max(len(all)-mostOversized, 0):]
 }
 
 // reason tells people why the instance is parked.

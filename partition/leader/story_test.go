@@ -165,20 +165,13 @@ func (s *story) lead() {
 		Clock: func() time.Time { return time.Now().Add(time.Duration(s.skew.Load())) }, Limits: s.limits,
 		Spans: s.span, MaxEntryBytes: s.maxEntry, Oversized: s.oversized,
 	})
-	s.oversized = nil
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop, s.ended = cancel, make(chan struct{})
 	go func() {
 		defer close(s.ended)
-		var oversized *OversizedError
-		defer func() {
-			if oversized != nil {
-				s.oversized = append(s.oversized, oversized) // read once ended is closed
-			}
-		}()
 		if err := s.leader.Run(ctx); !errors.Is(err, context.Canceled) {
 			s.note("the leader ended: %v", err)
-			errors.As(err, &oversized)
+			s.oversized = Oversized(s.oversized, err) // read once ended is closed
 		}
 	}()
 }
